@@ -1,0 +1,3 @@
+//! The command behind every figure in the docs.
+
+fn main() {}

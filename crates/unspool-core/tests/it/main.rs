@@ -1,0 +1,4 @@
+//! What the macros promise, topic by topic.
+#![forbid(unsafe_code)]
+
+mod stream;

@@ -1,0 +1,1 @@
+//! Data out of asynchronous sources.
