@@ -1,3 +1,52 @@
-//! The command-line tool of unspool.
+//! The command-line tool of unspool: items of asynchronous sources as lines.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod exit;
+mod flags;
+mod output;
+mod pages;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use exit::Exit;
+use output::Output;
+
+/// Data out of asynchronous sources, one item at a time, in constant memory, and
+/// never silently short.
+#[derive(Parser)]
+#[command(name = "unspool", version, max_term_width = 100, after_help = exit::HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Items of a paginated HTTP API.
+    Pages(Box<pages::Args>),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            report::problem(&format!("cannot start: {error}"));
+            return Exit::Failed.into();
+        }
+    };
+    let exit = runtime.block_on(async {
+        match cli.command {
+            Command::Pages(args) => pages::run(*args, &mut Output::stdout()).await,
+        }
+    });
+    // Whatever still runs, a write to a full pipe perhaps, ends with the process.
+    runtime.shutdown_background();
+    exit.into()
+}

@@ -1,1 +1,14 @@
-//! Data out of asynchronous sources.
+//! Data out of asynchronous sources, one item at a time, in constant memory, and
+//! never silently short.
+#![forbid(unsafe_code)]
+
+mod error;
+mod http;
+mod json;
+pub mod pages;
+
+pub use error::Error;
+pub use json::Pointer;
+#[doc(inline)]
+pub use pages::pages;
+pub use unspool_core::{AsyncGenerator, generator, stream, try_stream};

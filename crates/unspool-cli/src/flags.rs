@@ -1,0 +1,99 @@
+//! Values of flags that several commands take.
+
+use std::time::Duration;
+
+use reqwest::header::{HeaderName, HeaderValue};
+
+/// `Name: value`, as curl takes it.
+pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("expected `Name: value`")?;
+    let name = name
+        .trim()
+        .parse()
+        .map_err(|_| "expected a header name before the `:`")?;
+    let value = value
+        .trim()
+        .parse()
+        .map_err(|_| "expected visible characters behind the `:`")?;
+    Ok((name, value))
+}
+
+/// `user:password`; without a colon the password is empty.
+pub(crate) fn user(text: &str) -> Result<(String, String), String> {
+    let (user, password) = text.split_once(':').unwrap_or((text, ""));
+    Ok((user.to_owned(), password.to_owned()))
+}
+
+/// A number of seconds, or one with a unit: `90`, `1.5s`, `500ms`, `2m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected seconds, or a number with `ms`, `s` or `m`".to_owned();
+    let (number, unit) = split_unit(text);
+    let scale = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    match Duration::try_from_secs_f64(number * scale) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(wrong()),
+    }
+}
+
+/// A number of bytes, or one with a unit of 1,024: `16M`.
+pub(crate) fn bytes(text: &str) -> Result<usize, String> {
+    let wrong = || "expected bytes, or a number with `K`, `M` or `G`".to_owned();
+    let (number, unit) = split_unit(text);
+    let shift = match unit.to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        _ => return Err(wrong()),
+    };
+    let number: usize = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).ok_or_else(wrong)
+}
+
+fn split_unit(text: &str) -> (&str, &str) {
+    let end = text
+        .find(|char: char| char.is_ascii_alphabetic())
+        .unwrap_or(text.len());
+    (text[..end].trim(), &text[end..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "0", "-1", "2h", "x", "1e400"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(bytes("4096"), Ok(4096));
+        assert_eq!(bytes("16M"), Ok(16 << 20));
+        assert_eq!(bytes("1GiB"), Ok(1 << 30));
+        for wrong in ["", "M", "1.5M", "2T", "99999999999999G"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn headers_are_written_as_for_curl() {
+        let (name, value) = header("X-Key:  a: b ").unwrap();
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-key", "a: b"));
+        for wrong in ["X-Key", ": a", "a b: c", "A: \n"] {
+            assert!(header(wrong).is_err(), "{wrong}");
+        }
+    }
+}

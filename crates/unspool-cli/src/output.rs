@@ -1,0 +1,176 @@
+//! Where lines go: a thread of its own writes them, so that a reader that is slow
+//! or stuck holds up the source, but neither Ctrl-C nor the progress line.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::net::unix::pipe;
+use tokio::sync::mpsc;
+
+/// How much is collected before it is written.
+const BUFFER: usize = 64 << 10;
+
+/// How long a pipe's reader has, after the first lines, to say that it has enough.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// Why nothing more can be written.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The reader has closed the pipe: it has what it wants.
+    Closed,
+    /// The disk is full, or the like.
+    Failed(io::Error),
+}
+
+/// Lines on their way out.
+pub(crate) struct Output {
+    buffer: Vec<u8>,
+    /// The second buffer, while the writer does not have it.
+    spare: Option<Vec<u8>>,
+    to_writer: mpsc::Sender<Vec<u8>>,
+    from_writer: mpsc::Receiver<io::Result<Vec<u8>>>,
+    /// Whether somebody looks at each line when it comes.
+    is_watched: bool,
+    is_terminal: bool,
+    /// The pipe, to see when its reader goes away.
+    pipe: Option<pipe::Sender>,
+    grace: Option<Duration>,
+}
+
+impl Output {
+    /// Lines to standard output.
+    pub(crate) fn stdout() -> Self {
+        let stdout = io::stdout();
+        match stdout.as_fd().try_clone_to_owned() {
+            Ok(file) => Output::to_file(File::from(file)),
+            Err(error) => Output::to_broken(error),
+        }
+    }
+
+    /// Lines to an open file, pipe or terminal.
+    pub(crate) fn to_file(file: File) -> Self {
+        let is_terminal = file.is_terminal();
+        let kind = file.metadata().map(|metadata| metadata.file_type());
+        let is_pipe = kind.is_ok_and(|kind| kind.is_fifo());
+        // Only watched, never written to: the pipe stays blocking for whoever
+        // else has it open, and for the writer.
+        let pipe = (file.try_clone().ok().filter(|_| is_pipe))
+            .and_then(|file| pipe::Sender::from_file_unchecked(file).ok());
+        Output {
+            is_watched: is_terminal || is_pipe,
+            is_terminal,
+            grace: pipe.is_some().then_some(GRACE),
+            pipe,
+            ..Output::to_writer(move |bytes| (&file).write_all(bytes))
+        }
+    }
+
+    fn to_broken(error: io::Error) -> Self {
+        let mut error = Some(error);
+        Output::to_writer(move |_| Err(error.take().unwrap_or(io::ErrorKind::BrokenPipe.into())))
+    }
+
+    fn to_writer(mut write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static) -> Self {
+        let (to_writer, mut buffers) = mpsc::channel::<Vec<u8>>(1);
+        let (back, from_writer) = mpsc::channel(2);
+        std::thread::spawn(move || {
+            while let Some(mut buffer) = buffers.blocking_recv() {
+                let result = write(&buffer);
+                buffer.clear();
+                if back.blocking_send(result.map(|()| buffer)).is_err() {
+                    break;
+                }
+            }
+        });
+        Output {
+            buffer: Vec::with_capacity(BUFFER),
+            spare: Some(Vec::with_capacity(BUFFER)),
+            to_writer,
+            from_writer,
+            is_watched: false,
+            is_terminal: false,
+            pipe: None,
+            grace: None,
+        }
+    }
+
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// Adds a line.
+    pub(crate) async fn line(&mut self, text: &[u8]) -> Result<(), Stop> {
+        self.buffer.extend_from_slice(text);
+        self.buffer.push(b'\n');
+        if self.buffer.len() >= BUFFER {
+            self.hand_over().await?;
+        }
+        Ok(())
+    }
+
+    /// The source has to wait: whoever watches gets what there is, and a reader
+    /// that has enough may say so before more is asked for.
+    pub(crate) async fn pause(&mut self) -> Result<(), Stop> {
+        if !self.is_watched || self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.flush().await?;
+        if let Some(grace) = self.grace.take() {
+            // The time is up if nobody closed the pipe in it.
+            let _ = tokio::time::timeout(grace, self.closed()).await;
+        }
+        match self.is_closed() {
+            true => Err(Stop::Closed),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes all that there is.
+    pub(crate) async fn flush(&mut self) -> Result<(), Stop> {
+        if !self.buffer.is_empty() {
+            self.hand_over().await?;
+        }
+        if self.spare.is_none() {
+            self.spare = Some(self.take_back().await?);
+        }
+        Ok(())
+    }
+
+    /// Waits until the reader closes the pipe; for ever where there is none.
+    pub(crate) async fn closed(&self) {
+        match &self.pipe {
+            Some(pipe) => {
+                // An error of the wait itself is none of the pipe.
+                let _ = pipe.ready(Interest::ERROR).await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        use futures_util::FutureExt as _;
+        self.closed().now_or_never().is_some()
+    }
+
+    async fn hand_over(&mut self) -> Result<(), Stop> {
+        let spare = match self.spare.take() {
+            Some(spare) => spare,
+            None => self.take_back().await?,
+        };
+        let full = std::mem::replace(&mut self.buffer, spare);
+        self.to_writer.send(full).await.map_err(|_| Stop::Closed)
+    }
+
+    async fn take_back(&mut self) -> Result<Vec<u8>, Stop> {
+        match self.from_writer.recv().await {
+            Some(Ok(buffer)) => Ok(buffer),
+            Some(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Err(Stop::Closed),
+            Some(Err(error)) => Err(Stop::Failed(error)),
+            None => Err(Stop::Closed),
+        }
+    }
+}

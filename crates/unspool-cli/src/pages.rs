@@ -1,0 +1,306 @@
+//! `unspool pages`.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use futures_util::{FutureExt, StreamExt};
+use reqwest::header::{HeaderName, HeaderValue};
+use tokio::time::MissedTickBehavior;
+use unspool::pages::{Doubt, Pages, Paginate, RawItem};
+use unspool::{Error, Pointer};
+
+use crate::exit::Exit;
+use crate::flags;
+use crate::output::{Output, Stop};
+use crate::report::{self, Progress};
+
+/// How often the progress line is renewed while items flow.
+const ITEMS_PER_UPDATE: u64 = 4096;
+
+/// How long Ctrl-C waits for a reader to take what was written before.
+const LAST_FLUSH: Duration = Duration::from_secs(2);
+
+#[derive(Parser)]
+#[command(after_long_help = after_long_help())]
+pub(crate) struct Args {
+    /// Where the first page is.
+    url: String,
+
+    /// Stop after N items, without asking for a page that they do not need.
+    #[arg(long, value_name = "N")]
+    take: Option<u64>,
+
+    /// Where in a page the array of items is, as a JSON pointer (RFC 6901) such as
+    /// `/data/items`; `` is the whole page. By default it is found.
+    #[arg(long, value_name = "POINTER")]
+    items: Option<Pointer>,
+
+    /// How to get to the next page; by default the first page decides. The kinds
+    /// are listed below.
+    #[arg(long, value_name = "KIND", default_value = "auto", hide_default_value = true, value_parser = paginate)]
+    paginate: String,
+
+    /// A header to send, to the origin of URL only; may be given several times.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = flags::header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+
+    /// User and password, for the origin of URL only.
+    #[arg(short, long, value_name = "USER:PASSWORD", value_parser = flags::user)]
+    user: Option<(String, String)>,
+
+    /// How often to repeat a request that failed in a way that may pass: no
+    /// connection, no answer, or status 408, 429 or 5xx.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    retries: usize,
+
+    /// The longest silence of the upstream, in seconds, or with a unit: `500ms`, `2m`.
+    #[arg(long, value_name = "TIME", default_value = "30", value_parser = flags::duration)]
+    timeout: Duration,
+
+    /// The largest item, and the largest text around the items of a page, in bytes.
+    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = flags::bytes)]
+    max_item: usize,
+
+    /// Show no progress and no closing sentence, only errors and doubts.
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Write the account as JSON to FILE at the end; `-` is standard error, as
+    /// standard output holds items only.
+    #[arg(long, value_name = "FILE")]
+    account: Option<PathBuf>,
+}
+
+/// Pulls the items of an API to `output`.
+pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
+    let mut account_file = match args.account.as_deref().map(account_file).transpose() {
+        Ok(file) => file,
+        Err(message) => {
+            report::problem(&message);
+            return Exit::WrongRequest;
+        }
+    };
+    let mut pages = match request(&args) {
+        Ok(pages) => pages,
+        Err(error) => {
+            report::problem(&error.to_string());
+            return Exit::WrongRequest;
+        }
+    };
+    let progress = Progress::new(!args.quiet && !output.is_terminal());
+    let stop = tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => End::Interrupted,
+        end = pull(&mut pages, args.take, output, &progress) => end,
+    };
+    // Ctrl-C must not hang on a reader that has stopped reading.
+    let stop = match tokio::time::timeout(LAST_FLUSH, output.flush()).await {
+        Ok(Err(Stop::Failed(error))) => End::Output(error),
+        _ => stop,
+    };
+    let took = progress.end();
+    conclude(&pages, stop, took, args.quiet, account_file.as_mut())
+}
+
+/// How pulling ended.
+enum End {
+    /// The source came to its end.
+    Source,
+    /// All that was asked for is there.
+    Taken,
+    /// Nobody reads any more.
+    Closed,
+    Interrupted,
+    Upstream(Error),
+    Output(std::io::Error),
+}
+
+impl From<Stop> for End {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Closed => End::Closed,
+            Stop::Failed(error) => End::Output(error),
+        }
+    }
+}
+
+/// Takes items and writes them, and says why it stopped.
+async fn pull(
+    pages: &mut Pages<RawItem>,
+    take: Option<u64>,
+    output: &mut Output,
+    progress: &Progress,
+) -> End {
+    let mut taken = 0;
+    while take.is_none_or(|take| taken < take) {
+        let item = match pages.next().now_or_never() {
+            Some(item) => item,
+            None => match wait(pages, output, progress).await {
+                Ok(item) => item,
+                Err(stop) => return stop.into(),
+            },
+        };
+        let item = match item {
+            Some(Ok(item)) => item,
+            Some(Err(error)) => return End::Upstream(error),
+            None => return End::Source,
+        };
+        if let Err(stop) = output.line(item.as_bytes()).await {
+            return stop.into();
+        }
+        taken += 1;
+        if progress.is_shown() && taken % ITEMS_PER_UPDATE == 0 {
+            progress.update(&pages.account(), None);
+        }
+    }
+    End::Taken
+}
+
+/// Waits for the next item, or until nobody reads any more.
+async fn wait(
+    pages: &mut Pages<RawItem>,
+    output: &mut Output,
+    progress: &Progress,
+) -> Result<Option<Result<RawItem, Error>>, Stop> {
+    output.pause().await?;
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            biased;
+            item = pages.next() => return Ok(item),
+            () = output.closed() => return Err(Stop::Closed),
+            _ = tick.tick(), if progress.is_shown() => {
+                progress.update(&pages.account(), pages.waiting());
+            }
+        }
+    }
+}
+
+/// Says how it ended, in words, in the account and as an exit code.
+fn conclude(
+    pages: &Pages<RawItem>,
+    end: End,
+    took: Duration,
+    quiet: bool,
+    account_file: Option<&mut Box<dyn Write>>,
+) -> Exit {
+    let account = pages.account();
+    let (exit, error) = match end {
+        End::Source | End::Taken | End::Closed => match account.doubts.is_empty() {
+            true => (Exit::Complete, None),
+            false => (Exit::NotProved, None),
+        },
+        End::Interrupted => (Exit::Interrupted, None),
+        End::Upstream(ref error) => (Exit::of_error(error), Some(error.to_string())),
+        End::Output(ref error) => (
+            Exit::Failed,
+            Some(format!("cannot write the items: {error}")),
+        ),
+    };
+    let why = match end {
+        End::Taken => "no more was asked for".to_owned(),
+        End::Closed => "nobody reads any more".to_owned(),
+        End::Interrupted => "interrupted".to_owned(),
+        End::Source | End::Upstream(_) | End::Output(_) => account.ended.to_string(),
+    };
+    if let Some(message) = &error {
+        report::problem(&format!("error: {message}"));
+    }
+    for doubt in &account.doubts {
+        report::problem(&format!("doubt: {doubt}"));
+    }
+    if let Some(hint) = hint(&end, &account.doubts) {
+        report::hint(hint);
+    }
+    if !quiet {
+        report::problem(&report::closing(&account, &why, took));
+    }
+    let Some(file) = account_file else {
+        return exit;
+    };
+    let mut json = serde_json::json!(account);
+    json["error"] = serde_json::json!(error);
+    match writeln!(file, "{json}").and_then(|()| file.flush()) {
+        Ok(()) => exit,
+        Err(error) => {
+            report::problem(&format!("error: cannot write the account: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
+/// The next step, where it is known.
+fn hint(end: &End, doubts: &[Doubt]) -> Option<&'static str> {
+    match (end, doubts.first()) {
+        (End::Upstream(error), _) if error.is_too_large() => {
+            Some("`--max-item SIZE` raises the limit; `--items POINTER` says where the items are")
+        }
+        (End::Upstream(error), _) if error.to_string().contains("array") => {
+            Some("`--items POINTER` says where the items are")
+        }
+        (End::Upstream(error), _) if matches!(error.status(), Some(401 | 403)) => {
+            Some("`-H 'Authorization: Bearer …'` or `-u user:password` say who you are")
+        }
+        (_, Some(Doubt::MorePages { .. })) => Some(
+            "`--paginate KIND` says how to get to the next page, `--paginate single` that one is all \
+             you want; `unspool pages --help` has the kinds",
+        ),
+        (_, Some(Doubt::OtherItems { .. })) => Some("`--items POINTER` says which is meant"),
+        _ => None,
+    }
+}
+
+fn request(args: &Args) -> Result<Pages<RawItem>, Error> {
+    let mut request = unspool::pages(&args.url)
+        .paginate(args.paginate.parse::<Paginate>()?)
+        .retries(args.retries)
+        .timeout(args.timeout)
+        .max_item(args.max_item);
+    if let Some(pointer) = &args.items {
+        request = request.items_at(pointer.clone());
+    }
+    for (name, value) in &args.headers {
+        request = request.header(name.clone(), value.clone());
+    }
+    if let Some((user, password)) = &args.user {
+        request = request.basic_auth(user, password);
+    }
+    Ok(request.raw())
+}
+
+/// Opens the file for the account, before anything is sent.
+fn account_file(path: &std::path::Path) -> Result<Box<dyn Write>, String> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(std::io::stderr()));
+    }
+    match File::create(path) {
+        Ok(file) => Ok(Box::new(file)),
+        Err(error) => Err(format!(
+            "cannot write the account to `{}`: {error}",
+            path.display()
+        )),
+    }
+}
+
+fn paginate(text: &str) -> Result<String, String> {
+    match text.parse::<Paginate>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The kinds of pagination, from the library's own table.
+fn after_long_help() -> String {
+    let kinds: Vec<String> = Paginate::kinds()
+        .map(|(syntax, about)| format!("  {syntax}\n          {about}"))
+        .collect();
+    format!(
+        "Kinds of pagination:\n{}\n\n{}",
+        kinds.join("\n"),
+        crate::exit::HELP
+    )
+}

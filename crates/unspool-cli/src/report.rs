@@ -1,0 +1,111 @@
+//! What people read: the progress line, the closing sentence, errors.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use unspool::pages::{Account, Ended};
+
+/// Says on standard error that something is wrong.
+pub(crate) fn problem(message: &str) {
+    eprintln!("unspool: {message}");
+}
+
+/// Says on standard error what to do about it.
+pub(crate) fn hint(message: &str) {
+    eprintln!("  hint: {message}");
+}
+
+/// A line on the terminal that shows how far a walk is.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    begin: Instant,
+}
+
+impl Progress {
+    /// A line if `is_wanted` and standard error is a terminal.
+    pub(crate) fn new(is_wanted: bool) -> Self {
+        let bar = (is_wanted && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Progress {
+            bar,
+            begin: Instant::now(),
+        }
+    }
+
+    pub(crate) fn is_shown(&self) -> bool {
+        self.bar.is_some()
+    }
+
+    pub(crate) fn update(&self, account: &Account, waiting: Option<String>) {
+        let Some(bar) = &self.bar else { return };
+        let seconds = self.begin.elapsed().as_secs_f64();
+        let rate = account.items as f64 / seconds.max(0.001);
+        let mut text = HumanCount(account.items).to_string();
+        // Writing to a string does not fail.
+        if let Some(total) = account.stated_total {
+            let _ = write!(text, " of {}", HumanCount(total));
+        }
+        let _ = write!(
+            text,
+            " items, {} pages, {}, {}/s",
+            HumanCount(account.pages),
+            HumanBytes(account.bytes),
+            HumanCount(rate as u64)
+        );
+        if let Some(waiting) = waiting {
+            let _ = write!(text, "; {waiting}");
+        }
+        bar.set_message(text);
+    }
+
+    /// Takes the line away; the time that it was there.
+    pub(crate) fn end(&self) -> Duration {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        self.begin.elapsed()
+    }
+}
+
+/// The closing sentence of a walk.
+pub(crate) fn closing(account: &Account, why: &str, took: Duration) -> String {
+    let verdict = match (&account.ended, account.doubts.is_empty()) {
+        (Ended::Failed, _) => "failed",
+        (_, false) => "not proved complete",
+        (Ended::Stopped | Ended::Asked, true) => "stopped as asked",
+        (_, true) => "complete",
+    };
+    let mut text = format!(
+        "{verdict}: {} from {} in {}",
+        count(account.items, "item"),
+        count(account.pages, "page"),
+        count(account.requests, "request"),
+    );
+    // Writing to a string does not fail.
+    if account.retries > 0 {
+        let _ = write!(text, " ({} repeated)", HumanCount(account.retries));
+    }
+    let _ = write!(
+        text,
+        ", {}, {:.1} s; {why}",
+        HumanBytes(account.bytes),
+        took.as_secs_f64()
+    );
+    if account.stated_total == Some(account.items) && account.ended != Ended::Stopped {
+        text.push_str(", and the upstream's own count agrees");
+    }
+    text
+}
+
+fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", HumanCount(number))
+}

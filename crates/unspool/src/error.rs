@@ -1,0 +1,181 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+/// What a source ends with when it cannot go on.
+///
+/// The message says what was expected and what came, for which request and, in a
+/// body, at which item or byte. It never holds a credential.
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+struct Inner {
+    kind: Kind,
+    message: String,
+    request: Option<String>,
+    retry_after: Option<Duration>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The caller asked for something that cannot be.
+    Request,
+    /// No connection, or one that broke before an answer came.
+    Connection,
+    /// The upstream was silent for longer than it may be.
+    Timeout,
+    /// An answer with a status that is not success.
+    Status(u16),
+    /// A body that is not what was asked for.
+    Content,
+    /// A body that stopped before its end.
+    Truncated,
+    /// The walk came back to where it had been.
+    Looped,
+    /// An item, or what surrounds the items, above the limit.
+    TooLarge,
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Error {
+            inner: Box::new(Inner {
+                kind,
+                message: message.into(),
+                request: None,
+                retry_after: None,
+                source: None,
+            }),
+        }
+    }
+
+    pub(crate) fn request(message: impl Into<String>) -> Self {
+        Error::new(Kind::Request, message)
+    }
+
+    pub(crate) fn content(message: impl Into<String>) -> Self {
+        Error::new(Kind::Content, message)
+    }
+
+    pub(crate) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        self.inner.source = Some(source.into());
+        self
+    }
+
+    /// Names the request, once, where it is known.
+    pub(crate) fn at_request(mut self, request: impl fmt::Display) -> Self {
+        self.inner
+            .request
+            .get_or_insert_with(|| request.to_string());
+        self
+    }
+
+    /// Adds what is known around the failure.
+    pub(crate) fn with_note(mut self, note: impl fmt::Display) -> Self {
+        self.inner.message = format!("{} ({note})", self.inner.message);
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.inner.retry_after = wait;
+        self
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.inner.retry_after
+    }
+
+    /// The message without the request that it belongs to.
+    pub(crate) fn message(&self) -> &str {
+        &self.inner.message
+    }
+
+    /// Whether the request was wrong before anything was sent.
+    #[must_use]
+    pub fn is_request(&self) -> bool {
+        self.inner.kind == Kind::Request
+    }
+
+    /// Whether a body stopped before its end.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.inner.kind == Kind::Truncated
+    }
+
+    /// Whether the upstream led back to a page that was already read.
+    #[must_use]
+    pub fn is_looped(&self) -> bool {
+        self.inner.kind == Kind::Looped
+    }
+
+    /// Whether the upstream was silent for too long.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.inner.kind == Kind::Timeout
+    }
+
+    /// Whether an item was above the size limit.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.inner.kind == Kind::TooLarge
+    }
+
+    /// Whether the same request may succeed later.
+    ///
+    /// True for a failed connection, silence, a body that was cut short and the
+    /// statuses 408, 429 and 5xx; those have been retried by then.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self.inner.kind {
+            Kind::Connection | Kind::Timeout | Kind::Truncated => true,
+            Kind::Status(status) => status == 408 || status == 429 || status >= 500,
+            Kind::Request | Kind::Content | Kind::Looped | Kind::TooLarge => false,
+        }
+    }
+
+    /// The status of the answer, where that was the failure.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self.inner.kind {
+            Kind::Status(status) => Some(status),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(request) = &self.inner.request {
+            write!(f, "{request}: ")?;
+        }
+        if self.is_truncated() {
+            f.write_str("truncated: ")?;
+        }
+        f.write_str(&self.inner.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.inner.kind)
+            .field("request", &self.inner.request)
+            .field("message", &self.inner.message)
+            .field("source", &self.inner.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.inner
+            .source
+            .as_ref()
+            .map(|source| source.as_ref() as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,91 @@
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+/// What a walk has done so far, for whoever watches it from outside.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    requests: AtomicU64,
+    retries: AtomicU64,
+    pages: AtomicU64,
+    items: AtomicU64,
+    bytes: AtomicU64,
+    /// One more than the total, or zero where none was stated.
+    stated_total: AtomicU64,
+    waiting: Mutex<Option<String>>,
+}
+
+/// One reading of a [`Meter`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reading {
+    pub(crate) requests: u64,
+    pub(crate) retries: u64,
+    pub(crate) pages: u64,
+    pub(crate) items: u64,
+    pub(crate) bytes: u64,
+    pub(crate) stated_total: Option<u64>,
+    pub(crate) waiting: Option<String>,
+}
+
+impl Meter {
+    pub(crate) fn request(&self) {
+        add(&self.requests, 1);
+    }
+
+    pub(crate) fn retry(&self) {
+        add(&self.retries, 1);
+    }
+
+    pub(crate) fn page(&self) {
+        add(&self.pages, 1);
+    }
+
+    pub(crate) fn item(&self) {
+        add(&self.items, 1);
+    }
+
+    pub(crate) fn bytes(&self, count: usize) {
+        add(&self.bytes, count as u64);
+    }
+
+    pub(crate) fn stated_total(&self, total: Option<u64>) {
+        self.stated_total
+            .store(total.map_or(0, |total| total.saturating_add(1)), Relaxed);
+    }
+
+    /// Says what is waited for, until the guard is dropped.
+    pub(crate) fn waiting(&self, reason: String) -> Waiting<'_> {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        Waiting(self)
+    }
+
+    pub(crate) fn read(&self) -> Reading {
+        Reading {
+            requests: self.requests.load(Relaxed),
+            retries: self.retries.load(Relaxed),
+            pages: self.pages.load(Relaxed),
+            items: self.items.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+            stated_total: self.stated_total.load(Relaxed).checked_sub(1),
+            waiting: (self.waiting.lock().unwrap_or_else(PoisonError::into_inner)).clone(),
+        }
+    }
+}
+
+/// While it lives, the meter shows what is waited for.
+pub(crate) struct Waiting<'m>(&'m Meter);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        *self
+            .0
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// A walk writes its meter from one place at a time, so that an addition needs no
+/// locked instruction; others only read.
+fn add(counter: &AtomicU64, count: u64) {
+    counter.store(counter.load(Relaxed) + count, Relaxed);
+}

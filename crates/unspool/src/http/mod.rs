@@ -1,0 +1,359 @@
+//! The one HTTP client: origins and their credentials, redirects, waits, retries.
+
+mod link;
+mod meter;
+mod retry;
+mod shown;
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{
+    ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    USER_AGENT,
+};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, Request, Response, StatusCode};
+use tokio::time::timeout;
+use url::{Origin, Url};
+
+pub(crate) use link::link_target;
+pub(crate) use meter::{Meter, Reading};
+pub(crate) use retry::{Attempts, Retry};
+pub(crate) use shown::shown;
+
+use crate::error::{Error, Kind};
+
+/// How many redirects one request may follow.
+const MAX_REDIRECTS: usize = 10;
+
+/// How much of the body of a failed request goes into its error.
+const EXCERPT: usize = 200;
+
+/// The user's headers that say nothing about who the user is, and may therefore
+/// go to any origin.
+const HARMLESS: [HeaderName; 3] = [ACCEPT, ACCEPT_LANGUAGE, USER_AGENT];
+
+/// A client for one walk over one API.
+pub(crate) struct Http {
+    client: Client,
+    /// Where the headers may go.
+    home: Origin,
+    headers: HeaderMap,
+    timeout: Duration,
+    retry: Retry,
+    meter: Arc<Meter>,
+}
+
+/// What the caller wants of the client.
+#[derive(Clone)]
+pub(crate) struct Options {
+    pub(crate) headers: HeaderMap,
+    pub(crate) timeout: Duration,
+    pub(crate) retry: Retry,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            headers: HeaderMap::new(),
+            timeout: Duration::from_secs(30),
+            retry: Retry::default(),
+        }
+    }
+}
+
+impl Http {
+    /// A client that gives the caller's headers to the origin of `url` only. User
+    /// and password move from the URL into a header.
+    pub(crate) fn new(url: &mut Url, options: &Options, meter: Arc<Meter>) -> Result<Self, Error> {
+        check_scheme(url)?;
+        let mut headers = options.headers.clone();
+        if !url.username().is_empty() || url.password().is_some() {
+            let credentials = basic_auth(
+                &percent_decoded(url.username()),
+                &percent_decoded(url.password().unwrap_or_default()),
+            );
+            headers.entry(AUTHORIZATION).or_insert(credentials);
+            // Cannot fail: an HTTP URL has a host.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+        }
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .build()
+            .map_err(|error| Error::request("cannot set up the HTTP client").with_source(error))?;
+        Ok(Http {
+            client,
+            home: url.origin(),
+            headers,
+            timeout: options.timeout,
+            retry: options.retry.clone(),
+            meter,
+        })
+    }
+
+    /// The tries that one request is allowed.
+    pub(crate) fn attempts(&self) -> Attempts<'_> {
+        Attempts::new(&self.retry, &self.meter)
+    }
+
+    /// Asks for `url`, follows redirects, and gives the answer if it is a success.
+    pub(crate) async fn get(&self, url: &Url) -> Result<Answer, Error> {
+        let mut url = url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self
+                .send(&url)
+                .await
+                .map_err(|error| error.at_request(shown(&url)))?;
+            match redirect(&url, &response)? {
+                Some(target) => url = target,
+                None if response.status().is_success() => {
+                    return Ok(Answer {
+                        url,
+                        headers: response.headers().clone(),
+                        body: Body {
+                            response,
+                            timeout: self.timeout,
+                            meter: Arc::clone(&self.meter),
+                        },
+                    });
+                }
+                None => {
+                    let error = self.refusal(response).await;
+                    return Err(error.at_request(shown(&url)));
+                }
+            }
+        }
+        Err(Error::content(format!("more than {MAX_REDIRECTS} redirects")).at_request(shown(&url)))
+    }
+
+    async fn send(&self, url: &Url) -> Result<Response, Error> {
+        check_scheme(url)?;
+        let mut request = Request::new(Method::GET, url.clone());
+        *request.headers_mut() = self.headers_for(url);
+        self.meter.request();
+        match timeout(self.timeout, self.client.execute(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(no_answer(error)),
+            Err(_) => Err(silence(self.timeout, "no answer")),
+        }
+    }
+
+    /// The caller's headers as far as `url` may see them.
+    fn headers_for(&self, url: &Url) -> HeaderMap {
+        let mut headers = if url.origin() == self.home {
+            self.headers.clone()
+        } else {
+            let harmless = self
+                .headers
+                .iter()
+                .filter(|(name, _)| HARMLESS.contains(name));
+            harmless
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect()
+        };
+        headers
+            .entry(ACCEPT)
+            .or_insert(HeaderValue::from_static("application/json"));
+        headers
+            .entry(USER_AGENT)
+            .or_insert(HeaderValue::from_static(concat!(
+                "unspool/",
+                env!("CARGO_PKG_VERSION")
+            )));
+        headers
+    }
+
+    /// The error for an answer that is not a success, with the begin of its body.
+    async fn refusal(&self, mut response: Response) -> Error {
+        let status = response.status();
+        let wait = retry::retry_after(response.headers());
+        let body = match timeout(self.timeout, response.chunk()).await {
+            Ok(Ok(Some(chunk))) => excerpt(&chunk),
+            _ => String::new(),
+        };
+        let body = match body.as_str() {
+            "" => String::new(),
+            body => format!(": {}", self.without_secrets(body)),
+        };
+        Error::new(
+            Kind::Status(status.as_u16()),
+            format!("answered {status}{body}"),
+        )
+        .with_retry_after(wait)
+    }
+
+    /// A server may echo what it was sent.
+    fn without_secrets(&self, text: &str) -> String {
+        let secrets = (self.headers.iter())
+            .filter(|(name, _)| !HARMLESS.contains(name))
+            .filter_map(|(_, value)| value.to_str().ok())
+            .flat_map(|value| {
+                [
+                    value,
+                    value.split_once(' ').map_or(value, |(_, token)| token),
+                ]
+            })
+            .filter(|secret| secret.len() >= 4);
+        secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
+    }
+}
+
+/// An answer with status 2xx whose body has not been read.
+pub(crate) struct Answer {
+    /// Where it came from, redirects included: what its links are relative to.
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+}
+
+/// A body that arrives in chunks, decompressed.
+pub(crate) struct Body {
+    response: Response,
+    timeout: Duration,
+    meter: Arc<Meter>,
+}
+
+impl Body {
+    /// The next chunk, or none at the proven end of the body.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        match timeout(self.timeout, self.response.chunk()).await {
+            Ok(Ok(chunk)) => {
+                self.meter.bytes(chunk.as_ref().map_or(0, Bytes::len));
+                Ok(chunk)
+            }
+            Ok(Err(error)) => Err(cut(error)),
+            Err(_) => Err(silence(self.timeout, "nothing more of the body")),
+        }
+    }
+}
+
+/// The value of an `Authorization` header (RFC 7617).
+pub(crate) fn basic_auth(user: &str, password: &str) -> HeaderValue {
+    use base64::Engine as _;
+    let credentials =
+        base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    // Base64 is made of visible ASCII, so that this is always a header value.
+    let mut value = HeaderValue::from_str(&format!("Basic {credentials}"))
+        .unwrap_or(HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
+}
+
+fn percent_decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+fn check_scheme(url: &Url) -> Result<(), Error> {
+    match url.scheme() {
+        "http" | "https" => Ok(()),
+        scheme => Err(Error::request(format!(
+            "expected an `http:` or `https:` address, found the scheme `{scheme}:`"
+        ))),
+    }
+}
+
+/// The target of a redirect (RFC 9110, section 15.4).
+fn redirect(url: &Url, response: &Response) -> Result<Option<Url>, Error> {
+    let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    let Some(location) = response.headers().get(LOCATION).filter(|_| is_redirect) else {
+        return Ok(None);
+    };
+    let target = location
+        .to_str()
+        .ok()
+        .and_then(|location| url.join(location).ok());
+    let target = target.ok_or_else(|| {
+        Error::content("redirects to something that is not an address").at_request(shown(url))
+    })?;
+    check_scheme(&target).map_err(|error| {
+        Error::content(format!(
+            "redirects to {}: {}",
+            shown(&target),
+            error.message()
+        ))
+        .at_request(shown(url))
+    })?;
+    Ok(Some(target))
+}
+
+fn silence(limit: Duration, what: &str) -> Error {
+    Error::new(Kind::Timeout, format!("{what} within {limit:?}"))
+}
+
+/// The error for a request that was not answered.
+fn no_answer(error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    let message = if error.is_builder() {
+        return Error::request(format!("cannot send this request: {}", root_cause(&error)));
+    } else if error.is_connect() {
+        "cannot connect"
+    } else {
+        "the connection broke before an answer came"
+    };
+    Error::new(
+        Kind::Connection,
+        format!("{message}: {}", root_cause(&error)),
+    )
+    .with_source(error)
+}
+
+/// The error for a body that could not be read to its end.
+fn cut(error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    let is_corrupt = error.is_decode() && !is_early_end(&error);
+    let (kind, message) = if is_corrupt {
+        (Kind::Content, "the body cannot be decompressed")
+    } else {
+        (Kind::Truncated, "the body stopped before its end")
+    };
+    Error::new(kind, format!("{message}: {}", root_cause(&error))).with_source(error)
+}
+
+/// Whether a decompressor or the connection ran out of bytes.
+fn is_early_end(error: &reqwest::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput, Other};
+    causes(error).any(|cause| match cause.downcast_ref::<std::io::Error>() {
+        Some(cause) => !matches!(cause.kind(), InvalidData | InvalidInput | Other),
+        None => false,
+    })
+}
+
+fn causes<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+fn root_cause(error: &reqwest::Error) -> String {
+    causes(error)
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+/// The begin of a body, on one line.
+fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(4 * EXCERPT)]).into_owned();
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let visible: String = words.chars().filter(|char| !char.is_control()).collect();
+    match visible.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", &visible[..end]),
+        None => visible,
+    }
+}
+
+/// Whether a status says that there is no such page.
+pub(crate) fn is_not_found(error: &Error) -> bool {
+    error.status() == Some(StatusCode::NOT_FOUND.as_u16())
+}

@@ -1,0 +1,171 @@
+//! When a request is tried again, and how long to wait before.
+
+use std::time::{Duration, SystemTime};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+use super::Meter;
+use crate::error::Error;
+
+/// The longest wait, whatever a server asks for.
+const MAX_WAIT: Duration = Duration::from_secs(300);
+
+/// How often and how patiently a failed request is repeated.
+#[derive(Clone, Debug)]
+pub(crate) struct Retry {
+    pub(crate) retries: usize,
+    pub(crate) first_wait: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Retry {
+            retries: 5,
+            first_wait: Duration::from_millis(250),
+        }
+    }
+}
+
+/// The tries of one request: exponential waits with jitter, or what the server
+/// asked for if that is longer.
+pub(crate) struct Attempts<'h> {
+    waits: ExponentialBackoff,
+    meter: &'h Meter,
+    made: usize,
+    allowed: usize,
+}
+
+impl<'h> Attempts<'h> {
+    pub(super) fn new(retry: &Retry, meter: &'h Meter) -> Self {
+        let waits = ExponentialBuilder::default()
+            .with_min_delay(retry.first_wait)
+            .with_max_delay(Duration::from_secs(30))
+            .with_max_times(retry.retries)
+            .with_jitter()
+            .build();
+        Attempts {
+            waits,
+            meter,
+            made: 0,
+            allowed: retry.retries,
+        }
+    }
+
+    /// Waits for the next try, or gives the error back if there is none.
+    pub(crate) async fn after(&mut self, error: Error) -> Result<(), Error> {
+        if !error.is_retryable() {
+            return Err(error);
+        }
+        let Some(backoff) = self.waits.next() else {
+            return Err(error);
+        };
+        self.made += 1;
+        let asked = error.retry_after().unwrap_or_default();
+        let wait = backoff.max(asked).min(MAX_WAIT);
+        let _waiting = self.meter.waiting(format!(
+            "waiting {:.1} s to try again ({} of {}): {}",
+            wait.as_secs_f64(),
+            self.made,
+            self.allowed,
+            error.message()
+        ));
+        tokio::time::sleep(wait).await;
+        self.meter.retry();
+        Ok(())
+    }
+}
+
+/// The wait that a `Retry-After` field asks for, in seconds or until a date (RFC
+/// 9110, section 10.2.3).
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    // A date in the past asks for no wait.
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    fn check(value: &str) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, value.parse().unwrap());
+        retry_after(&headers)
+    }
+
+    #[test]
+    fn both_forms_of_retry_after_are_read() {
+        assert_eq!(check("120"), Some(Duration::from_secs(120)));
+        assert_eq!(check("Fri, 31 Dec 1999 23:59:59 GMT"), Some(Duration::ZERO));
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(90));
+        let wait = check(&date).unwrap();
+        assert!(
+            wait > Duration::from_secs(80) && wait <= Duration::from_secs(90),
+            "{wait:?}"
+        );
+        assert_eq!(check("soon"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_is_what_the_server_asked_for_but_clamped() {
+        let (retry, meter) = (Retry::default(), Meter::default());
+        for (asked, expected) in [(7, 7), (86_400, 300)] {
+            let begin = tokio::time::Instant::now();
+            let error = Error::new(Kind::Status(429), "answered 429")
+                .with_retry_after(Some(Duration::from_secs(asked)));
+            Attempts::new(&retry, &meter).after(error).await.unwrap();
+            assert_eq!(begin.elapsed().as_secs(), expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_grow_and_end() {
+        let retry = Retry {
+            retries: 3,
+            ..Retry::default()
+        };
+        let meter = Meter::default();
+        let mut attempts = Attempts::new(&retry, &meter);
+        for exponent in 0..3 {
+            let begin = tokio::time::Instant::now();
+            attempts
+                .after(Error::new(Kind::Connection, "no"))
+                .await
+                .unwrap();
+            let least = Duration::from_millis(250 << exponent);
+            let waited = begin.elapsed();
+            assert!(
+                waited >= least && waited <= 2 * least + Duration::from_millis(2),
+                "{waited:?}"
+            );
+        }
+        attempts
+            .after(Error::new(Kind::Connection, "no"))
+            .await
+            .unwrap_err();
+        assert_eq!(meter.read().retries, 3);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_get_better_is_not_retried() {
+        let (retry, meter) = (Retry::default(), Meter::default());
+        for kind in [
+            Kind::Status(404),
+            Kind::Status(401),
+            Kind::Content,
+            Kind::Looped,
+        ] {
+            Attempts::new(&retry, &meter)
+                .after(Error::new(kind, "no"))
+                .await
+                .unwrap_err();
+        }
+        assert_eq!(meter.read().retries, 0);
+    }
+}

@@ -1,0 +1,14 @@
+//! Items out of a body as its bytes arrive.
+
+mod elements;
+mod outline;
+mod place;
+mod pointer;
+mod scan;
+mod splitter;
+
+pub use pointer::Pointer;
+
+pub(crate) use elements::Check;
+pub(crate) use place::Place;
+pub(crate) use splitter::{End, Envelope, Splitter};

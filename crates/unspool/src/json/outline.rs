@@ -1,0 +1,515 @@
+//! Follows a JSON document around its array of items.
+//!
+//! All that is not in that array, the *envelope*, is kept, without white space
+//! and with `[]` where the array stands.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use memchr::memchr2;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::Pointer;
+use super::place::{Place, is_usual};
+use super::scan::{MAX_DEPTH, is_space};
+use crate::error::{Error, Kind};
+
+/// The part of a document that has come so far, without the items.
+pub(crate) struct Outline {
+    place: Place,
+    max_bytes: usize,
+    state: State,
+    open: Vec<Frame>,
+    text: Vec<u8>,
+    found: Option<Pointer>,
+    rival: Option<Pointer>,
+}
+
+/// Where [`Outline::feed`] stopped.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Stop {
+    /// At the end of the bytes.
+    More,
+    /// Behind the bracket that opens the array of items.
+    Items,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Value,
+    ValueOrClose,
+    Key,
+    KeyOrClose,
+    Colon,
+    CommaOrClose,
+    /// In a string: a key or a value, behind a backslash or not.
+    Text {
+        is_key: bool,
+        escaped: bool,
+    },
+    /// In a number or a literal, which begins there in the text.
+    Scalar {
+        begin: usize,
+    },
+    Ended,
+}
+
+/// A container that is still open.
+#[derive(Clone, Copy)]
+enum Frame {
+    /// The current key is this part of the text, quotes included.
+    Object {
+        key: (usize, usize),
+    },
+    Array {
+        index: usize,
+    },
+}
+
+impl Outline {
+    pub(crate) fn new(place: Place, max_bytes: usize) -> Self {
+        Outline {
+            place,
+            max_bytes,
+            state: State::Value,
+            open: Vec::new(),
+            text: Vec::new(),
+            found: None,
+            rival: None,
+        }
+    }
+
+    /// Reads `bytes` from `at`, which stands at `offset` in the document, up to
+    /// their end or to the items.
+    pub(crate) fn feed(
+        &mut self,
+        bytes: &[u8],
+        at: &mut usize,
+        offset: u64,
+    ) -> Result<Stop, Error> {
+        while let Some(&byte) = bytes.get(*at) {
+            if self.text.len() > self.max_bytes {
+                return Err(self.too_large());
+            }
+            let position = offset + *at as u64;
+            match self.state {
+                State::Text { is_key, escaped } => {
+                    *at += self.text_from(&bytes[*at..], is_key, escaped);
+                }
+                State::Scalar { begin } => {
+                    if is_scalar(byte) {
+                        self.text.push(byte);
+                        *at += 1;
+                    } else {
+                        self.end_scalar(begin, position)?;
+                    }
+                }
+                _ if is_space(byte) || self.is_byte_order_mark(byte, position) => *at += 1,
+                State::Value | State::ValueOrClose if byte == b'[' && self.is_at_place() => {
+                    if self.found.is_none() {
+                        self.found = Some(self.pointer());
+                        *at += 1;
+                        return Ok(Stop::Items);
+                    }
+                    let rival = self.pointer();
+                    self.rival.get_or_insert(rival);
+                    self.begin_value(byte, position)?;
+                    *at += 1;
+                }
+                _ => {
+                    self.token(byte, position)?;
+                    *at += 1;
+                }
+            }
+        }
+        Ok(Stop::More)
+    }
+
+    /// The array of items has been read: goes on behind it.
+    pub(crate) fn close_items(&mut self) {
+        self.text.extend_from_slice(b"[]");
+        self.end_value();
+    }
+
+    /// No more bytes come. Whether the document is whole.
+    pub(crate) fn end(&mut self, position: u64) -> Result<bool, Error> {
+        if let (State::Scalar { begin }, true) = (self.state, self.open.is_empty()) {
+            self.end_scalar(begin, position)?;
+        }
+        Ok(self.state == State::Ended)
+    }
+
+    /// The envelope as JSON text; whole once [`end`](Outline::end) says so.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Where the items were.
+    pub(crate) fn found(&self) -> Option<&Pointer> {
+        self.found.as_ref()
+    }
+
+    /// Another array that could have been meant.
+    pub(crate) fn rival(&self) -> Option<&Pointer> {
+        self.rival.as_ref()
+    }
+
+    /// The only array of a whole document in which no array went by a usual name:
+    /// one level down, or else two.
+    pub(crate) fn only_array(&self, document: &Value) -> Result<(Pointer, Bytes), Error> {
+        let pointer = match &self.place {
+            Place::At(pointer) => return Err(missing(pointer, document)),
+            Place::Auto => only_array(document)?,
+        };
+        let mut text = self.text.as_slice();
+        for step in pointer.steps() {
+            let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(text)
+                .map_err(|error| Error::content(format!("not JSON: {error}")).with_source(error))?;
+            text = fields
+                .get(step.as_str())
+                .map_or("", |field| field.get())
+                .as_bytes();
+        }
+        Ok((pointer, Bytes::copy_from_slice(text)))
+    }
+
+    /// Reads one byte of structure, or the first byte of a string or a scalar.
+    fn token(&mut self, byte: u8, position: u64) -> Result<(), Error> {
+        use State::{Colon, CommaOrClose, Ended, Key, KeyOrClose, Value, ValueOrClose};
+        match (self.state, byte) {
+            (
+                Value | ValueOrClose,
+                b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n',
+            ) => {
+                self.begin_value(byte, position)?;
+            }
+            (Key | KeyOrClose, b'"') => {
+                let begin = self.text.len();
+                if let Some(Frame::Object { key }) = self.open.last_mut() {
+                    *key = (begin, begin);
+                }
+                self.text.push(byte);
+                self.state = State::Text {
+                    is_key: true,
+                    escaped: false,
+                };
+            }
+            (Colon, b':') => {
+                self.text.push(byte);
+                self.state = Value;
+            }
+            (CommaOrClose, b',') => {
+                self.text.push(byte);
+                match self.open.last_mut() {
+                    Some(Frame::Array { index }) => {
+                        *index += 1;
+                        self.state = Value;
+                    }
+                    _ => self.state = Key,
+                }
+            }
+            (KeyOrClose | CommaOrClose, b'}')
+                if matches!(self.open.last(), Some(Frame::Object { .. })) =>
+            {
+                self.close(byte);
+            }
+            (ValueOrClose | CommaOrClose, b']')
+                if matches!(self.open.last(), Some(Frame::Array { .. })) =>
+            {
+                self.close(byte);
+            }
+            (state, _) => {
+                let expected = match state {
+                    Value => "a value",
+                    ValueOrClose => "a value or `]`",
+                    Key => "a key in quotes",
+                    KeyOrClose => "a key in quotes or `}`",
+                    Colon => "`:`",
+                    CommaOrClose => "`,` or the end of the object or array",
+                    Ended | State::Text { .. } | State::Scalar { .. } => "nothing more",
+                };
+                return Err(Error::content(format!(
+                    "not JSON: expected {expected} at byte {position}, found {}",
+                    display_byte(byte)
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_value(&mut self, byte: u8, position: u64) -> Result<(), Error> {
+        if byte != b'n' && self.found.is_none() && self.is_at_pointer() {
+            return Err(Error::content(format!(
+                "expected an array at {}, found {} at byte {position}",
+                self.pointer().described(),
+                kind_of(byte)
+            )));
+        }
+        let begin = self.text.len();
+        self.text.push(byte);
+        self.state = match byte {
+            b'{' => {
+                self.open.push(Frame::Object { key: (0, 0) });
+                State::KeyOrClose
+            }
+            b'[' => {
+                self.open.push(Frame::Array { index: 0 });
+                State::ValueOrClose
+            }
+            b'"' => State::Text {
+                is_key: false,
+                escaped: false,
+            },
+            _ => State::Scalar { begin },
+        };
+        if self.open.len() > MAX_DEPTH as usize {
+            return Err(Error::content(format!(
+                "the document nests more than {MAX_DEPTH} deep at byte {position}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Copies a string up to its end or that of `bytes`; how many bytes it took.
+    fn text_from(&mut self, bytes: &[u8], is_key: bool, escaped: bool) -> usize {
+        let (taken, next) = if escaped {
+            (
+                1,
+                Some(State::Text {
+                    is_key,
+                    escaped: false,
+                }),
+            )
+        } else {
+            match memchr2(b'"', b'\\', bytes) {
+                None => (bytes.len(), None),
+                Some(end) if bytes[end] == b'\\' => (
+                    end + 1,
+                    Some(State::Text {
+                        is_key,
+                        escaped: true,
+                    }),
+                ),
+                Some(end) => (end + 1, None),
+            }
+        };
+        // A chunk of a string may be larger than what is left of the limit.
+        let kept = taken.min((self.max_bytes + 1).saturating_sub(self.text.len()));
+        self.text.extend_from_slice(&bytes[..kept]);
+        match next {
+            Some(state) => self.state = state,
+            None if bytes[taken - 1] == b'"' && !escaped => self.end_text(is_key),
+            None => {}
+        }
+        taken
+    }
+
+    fn end_text(&mut self, is_key: bool) {
+        let end = self.text.len();
+        match self.open.last_mut() {
+            Some(Frame::Object { key }) if is_key => {
+                key.1 = end;
+                self.state = State::Colon;
+            }
+            _ => self.end_value(),
+        }
+    }
+
+    /// `null` at the pointer is an array without elements: that is how some
+    /// languages write an empty list.
+    fn end_scalar(&mut self, begin: usize, position: u64) -> Result<(), Error> {
+        let scalar = &self.text[begin..];
+        if serde_json::from_slice::<serde::de::IgnoredAny>(scalar).is_err() {
+            return Err(Error::content(format!(
+                "not JSON: expected a value before byte {position}, found `{}`",
+                String::from_utf8_lossy(&scalar[..scalar.len().min(40)])
+            )));
+        }
+        if scalar == b"null" && self.found.is_none() && self.is_at_pointer() {
+            self.found = Some(self.pointer());
+        }
+        self.end_value();
+        Ok(())
+    }
+
+    fn close(&mut self, byte: u8) {
+        self.open.pop();
+        self.text.push(byte);
+        self.end_value();
+    }
+
+    fn end_value(&mut self) {
+        self.state = if self.open.is_empty() {
+            State::Ended
+        } else {
+            State::CommaOrClose
+        };
+    }
+
+    /// Whether an array that opens here is one of items.
+    fn is_at_place(&self) -> bool {
+        match &self.place {
+            Place::At(_) => self.is_at_pointer(),
+            Place::Auto => self.is_at_usual_name(),
+        }
+    }
+
+    fn is_at_pointer(&self) -> bool {
+        match &self.place {
+            Place::At(pointer) => {
+                pointer.steps().len() == self.open.len()
+                    && (self.open.iter().zip(pointer.steps()))
+                        .all(|(frame, step)| self.step(*frame) == step.as_str())
+            }
+            Place::Auto => false,
+        }
+    }
+
+    fn is_at_usual_name(&self) -> bool {
+        let keys: Option<Vec<Cow<'_, str>>> = self
+            .open
+            .iter()
+            .map(|frame| match frame {
+                Frame::Object { .. } => Some(self.step(*frame)),
+                Frame::Array { .. } => None,
+            })
+            .collect();
+        keys.is_some_and(|keys| is_usual(&keys.iter().map(AsRef::as_ref).collect::<Vec<_>>()))
+    }
+
+    fn pointer(&self) -> Pointer {
+        let steps = self.open.iter().map(|frame| self.step(*frame).into_owned());
+        Pointer::from_steps(steps.collect())
+    }
+
+    /// The key or index that leads into an open container.
+    fn step(&self, frame: Frame) -> Cow<'_, str> {
+        match frame {
+            Frame::Array { index } => Cow::Owned(index.to_string()),
+            Frame::Object { key: (begin, end) } => {
+                let quoted = self.text.get(begin..end).unwrap_or_default();
+                match serde_json::from_slice::<&str>(quoted) {
+                    Ok(key) => Cow::Borrowed(key),
+                    Err(_) => Cow::Owned(serde_json::from_slice(quoted).unwrap_or_default()),
+                }
+            }
+        }
+    }
+
+    /// RFC 8259, section 8.1: a reader may ignore a byte order mark.
+    fn is_byte_order_mark(&self, byte: u8, position: u64) -> bool {
+        self.text.is_empty()
+            && self.open.is_empty()
+            && self.state == State::Value
+            && b"\xEF\xBB\xBF".get(position as usize) == Some(&byte)
+    }
+
+    fn too_large(&self) -> Error {
+        Error::new(
+            Kind::TooLarge,
+            format!(
+                "what surrounds the items is over {} bytes; if the items are elsewhere, say where with a JSON pointer",
+                self.max_bytes
+            ),
+        )
+    }
+}
+
+fn only_array(document: &Value) -> Result<Pointer, Error> {
+    let Value::Object(fields) = document else {
+        return Err(Error::content(format!(
+            "expected an array of items, found {}",
+            kind_of_value(document)
+        )));
+    };
+    let direct = arrays_in(fields, &[]);
+    let arrays = if direct.is_empty() {
+        let objects = fields
+            .iter()
+            .filter_map(|(key, value)| Some((key, value.as_object()?)));
+        objects
+            .flat_map(|(key, fields)| arrays_in(fields, &[key.clone()]))
+            .collect()
+    } else {
+        direct
+    };
+    match arrays.as_slice() {
+        [array] => Ok(array.clone()),
+        [] => Err(Error::content(format!(
+            "expected an array of items, found an object without an array{}",
+            keys_of(fields)
+        ))),
+        [first, second, ..] => Err(Error::content(format!(
+            "found {} arrays that could hold the items, such as `{first}` and `{second}`: say which with a JSON pointer",
+            arrays.len()
+        ))),
+    }
+}
+
+fn arrays_in(fields: &Map<String, Value>, above: &[String]) -> Vec<Pointer> {
+    fields
+        .iter()
+        .filter(|(_, value)| value.is_array())
+        .map(|(key, _)| Pointer::from_steps([above, &[key.clone()]].concat()))
+        .collect()
+}
+
+fn missing(pointer: &Pointer, document: &Value) -> Error {
+    let found = match document {
+        Value::Object(fields) => format!("an object without it{}", keys_of(fields)),
+        other => kind_of_value(other).to_owned(),
+    };
+    Error::content(format!(
+        "expected an array at {}, found {found}",
+        pointer.described()
+    ))
+}
+
+/// The first keys of an object, for a message.
+fn keys_of(fields: &Map<String, Value>) -> String {
+    let keys: Vec<String> = fields
+        .keys()
+        .take(8)
+        .map(|key| format!("`{key}`"))
+        .collect();
+    match keys.len() {
+        0 => String::new(),
+        _ => format!(", with the keys {}", keys.join(", ")),
+    }
+}
+
+fn kind_of_value(value: &Value) -> &'static str {
+    match value {
+        Value::Object(_) => "an object",
+        Value::Array(_) => "an array",
+        Value::String(_) => "a string",
+        Value::Bool(_) => "a boolean",
+        Value::Null => "`null`",
+        Value::Number(_) => "a number",
+    }
+}
+
+/// What begins with this byte, in words.
+fn kind_of(byte: u8) -> &'static str {
+    match byte {
+        b'{' => "an object",
+        b'[' => "an array",
+        b'"' => "a string",
+        b't' | b'f' => "a boolean",
+        b'n' => "`null`",
+        _ => "a number",
+    }
+}
+
+pub(crate) fn display_byte(byte: u8) -> String {
+    match byte {
+        b' '..=b'~' => format!("`{}`", char::from(byte)),
+        _ => format!("byte 0x{byte:02X}"),
+    }
+}
+
+fn is_scalar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')
+}

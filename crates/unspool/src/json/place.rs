@@ -1,0 +1,84 @@
+//! Which array of a page holds its items.
+
+use super::Pointer;
+
+/// Where the items of a page are.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Place {
+    /// Find them: the document itself, else an array under the usual names,
+    /// else the only array that there is.
+    #[default]
+    Auto,
+    /// The array at this pointer, or `null` there.
+    At(Pointer),
+}
+
+/// The names that APIs give to the array of items.
+const ARRAYS: &[&str] = &[
+    "data",
+    "items",
+    "results",
+    "entries",
+    "records",
+    "rows",
+    "values",
+    "value",
+    "objects",
+    "elements",
+    "list",
+    "content",
+    "docs",
+    "documents",
+    "entities",
+    "hits",
+    "nodes",
+    "features",
+    "members",
+    "resources",
+];
+
+/// The names that APIs give to the object around that array.
+const WRAPPERS: &[&str] = &[
+    "data",
+    "response",
+    "result",
+    "results",
+    "hits",
+    "payload",
+    "body",
+    "content",
+    "page",
+    "d",
+    "query",
+    "_embedded",
+];
+
+/// Whether an array under these keys, from the root down, goes by a usual name.
+pub(crate) fn is_usual(keys: &[&str]) -> bool {
+    match keys {
+        [] => true,
+        // HAL names the array after what it holds.
+        ["_embedded", _] => true,
+        [wrappers @ .., array] => {
+            wrappers.len() <= 2
+                && wrappers.iter().all(|name| WRAPPERS.contains(name))
+                && ARRAYS.contains(array)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_names_are_found_at_the_depths_where_apis_put_them() {
+        assert!(is_usual(&[]));
+        assert!(is_usual(&["results"]));
+        assert!(is_usual(&["hits", "hits"]));
+        assert!(is_usual(&["_embedded", "orders"]));
+        assert!(!is_usual(&["errors"]));
+        assert!(!is_usual(&["meta", "items"]));
+        assert!(!is_usual(&["data", "data", "data", "data"]));
+    }
+}

@@ -1,0 +1,141 @@
+//! Items out of a JSON document while it is still arriving.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::Pointer;
+use super::elements::{Check, Elements, Found};
+use super::outline::{Outline, Stop};
+use super::place::Place;
+use crate::error::{Error, Kind};
+
+/// Splits one document: [`push`](Splitter::push) each chunk and take the items
+/// that have come; then say that there is no more with [`end`](Splitter::end).
+///
+/// The items come as slices of the chunks. Memory is bounded by one chunk, one
+/// item and the text around the items.
+pub(crate) struct Splitter {
+    outline: Outline,
+    elements: Elements,
+    at_items: bool,
+    chunk: Bytes,
+    at: usize,
+    /// Where the chunk begins in the document.
+    offset: u64,
+}
+
+/// What surrounded the items of a page.
+#[derive(Debug, Default)]
+pub(crate) struct Envelope {
+    /// The document with an empty array in the place of the items.
+    pub(crate) document: Value,
+    /// Where the items were.
+    pub(crate) items_at: Pointer,
+    /// Another array that could have been meant.
+    pub(crate) rival: Option<Pointer>,
+}
+
+/// How the end of the body leaves the document.
+pub(crate) enum End {
+    /// It is whole, and so are its items.
+    Whole(Envelope),
+    /// It is whole, but its items were not known before it ended: here they are,
+    /// as a document of their own.
+    Late(Envelope, Bytes),
+}
+
+impl Splitter {
+    pub(crate) fn new(place: Place, check: Check, max_bytes: usize) -> Self {
+        Splitter {
+            outline: Outline::new(place, max_bytes),
+            elements: Elements::new(check, max_bytes),
+            at_items: false,
+            chunk: Bytes::new(),
+            at: 0,
+            offset: 0,
+        }
+    }
+
+    /// Gives the next bytes of the document; those before must have been read.
+    pub(crate) fn push(&mut self, chunk: Bytes) {
+        debug_assert_eq!(self.at, self.chunk.len(), "the last chunk was not read");
+        self.offset += self.chunk.len() as u64;
+        self.chunk = chunk;
+        self.at = 0;
+    }
+
+    /// The next item, or none where more bytes are needed.
+    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            if self.at_items {
+                match (self.elements).next(&self.chunk, &mut self.at, self.offset)? {
+                    Found::Element(element) => return Ok(Some(element)),
+                    Found::More => return Ok(None),
+                    Found::Close => {
+                        self.at_items = false;
+                        self.outline.close_items();
+                    }
+                }
+            }
+            match (self.outline).feed(&self.chunk, &mut self.at, self.offset)? {
+                Stop::More => return Ok(None),
+                Stop::Items => self.at_items = true,
+            }
+        }
+    }
+
+    /// How many items have come out.
+    pub(crate) fn count(&self) -> u64 {
+        self.elements.count()
+    }
+
+    /// The error for the item that came last: it does not parse as it should.
+    pub(crate) fn unfit(&self, item: &[u8], error: serde_json::Error) -> Error {
+        self.elements.unfit(item, error)
+    }
+
+    /// There is no more: proves that the document is whole.
+    pub(crate) fn end(&mut self) -> Result<End, Error> {
+        let position = self.offset + self.chunk.len() as u64;
+        if self.at_items || !self.outline.end(position)? {
+            return Err(self.truncated(position));
+        }
+        let text = self.outline.text();
+        let document: Value = serde_json::from_slice(text)
+            .map_err(|error| Error::content(format!("not JSON: {error}")).with_source(error))?;
+        let rival = self.outline.rival().cloned().filter(|rival| {
+            let array = rival.find(&document).and_then(Value::as_array);
+            array.is_some_and(|array| !array.is_empty())
+        });
+        if let Some(items_at) = self.outline.found().cloned() {
+            return Ok(End::Whole(Envelope {
+                document,
+                items_at,
+                rival,
+            }));
+        }
+        let (items_at, items) = self.outline.only_array(&document)?;
+        let envelope = Envelope {
+            document,
+            items_at,
+            rival,
+        };
+        Ok(End::Late(envelope, items))
+    }
+
+    fn truncated(&self, position: u64) -> Error {
+        let place = match (position, self.at_items, self.elements.is_inside()) {
+            (0, ..) => "the body is empty".to_owned(),
+            (_, true, true) => format!(
+                "the body ends at byte {position}, inside of item {}",
+                self.count() + 1
+            ),
+            (_, true, false) => format!(
+                "the body ends at byte {position}, after {} items and before the end of their array",
+                self.count()
+            ),
+            _ => format!("the body ends at byte {position}, before the end of its JSON"),
+        };
+        Error::new(Kind::Truncated, place)
+    }
+}

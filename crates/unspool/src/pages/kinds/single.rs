@@ -1,0 +1,37 @@
+use super::{Entry, Kind, Next, PageEnd, Paginate};
+use crate::error::Error;
+use crate::pages::account::Ended;
+
+pub(super) const ENTRY: Entry = Entry {
+    name: "single",
+    syntax: "",
+    about: "one page, whatever it says of others",
+    parse: |_| Ok(Box::new(Single::new())),
+    detect: |_| None,
+};
+
+/// One page, whatever it says of others.
+#[derive(Clone, Debug, Default)]
+pub struct Single {
+    _private: (),
+}
+
+impl Single {
+    /// One page.
+    #[must_use]
+    pub fn new() -> Self {
+        Single::default()
+    }
+}
+
+impl From<Single> for Paginate {
+    fn from(single: Single) -> Self {
+        Paginate::new(single)
+    }
+}
+
+impl Kind for Single {
+    fn after(&mut self, _: &PageEnd) -> Result<Next, Error> {
+        Ok(Next::End(Ended::Asked))
+    }
+}

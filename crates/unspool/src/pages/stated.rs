@@ -1,0 +1,208 @@
+//! What an upstream says of its own size.
+
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+/// Header fields with the number of items.
+const ITEMS_HEADERS: &[&str] = &[
+    "x-total-count",
+    "x-total",
+    "x-wp-total",
+    "x-pagination-total-count",
+];
+
+/// Header fields with the number of pages.
+const PAGES_HEADERS: &[&str] = &[
+    "x-total-pages",
+    "x-wp-totalpages",
+    "x-pagination-page-count",
+];
+
+/// Keys with the number of all items.
+const ITEMS_KEYS: &[&str] = &[
+    "total",
+    "total_count",
+    "totalCount",
+    "total_items",
+    "totalItems",
+    "total_results",
+    "totalResults",
+    "total_records",
+    "totalRecords",
+    "totalElements",
+    "total_entries",
+    "@odata.count",
+];
+
+/// A key with the number of all items in some APIs, of this page's in others.
+const COUNT_KEY: &str = "count";
+
+/// Keys with the number of all pages.
+const PAGES_KEYS: &[&str] = &[
+    "total_pages",
+    "totalPages",
+    "totalpages",
+    "page_count",
+    "pageCount",
+    "last_page",
+    "lastPage",
+    "num_pages",
+    "pages",
+];
+
+/// Objects around those keys.
+const AROUND: &[&str] = &[
+    "",
+    "/meta",
+    "/pagination",
+    "/meta/pagination",
+    "/page",
+    "/paging",
+    "/page_info",
+    "/info",
+    "/hits",
+];
+
+/// What one page states.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Stated {
+    pub(crate) items: Option<u64>,
+    pub(crate) pages: Option<u64>,
+    /// A `count` that may be of all items or of this page's.
+    count: Option<u64>,
+}
+
+impl Stated {
+    pub(crate) fn read(headers: &HeaderMap, envelope: &Value) -> Self {
+        let in_headers = |names: &[&str]| {
+            let field = names.iter().find_map(|name| headers.get(*name))?;
+            field.to_str().ok()?.trim().parse().ok()
+        };
+        let in_envelope = |names: &[&str]| {
+            (AROUND
+                .iter()
+                .filter_map(|pointer| envelope.pointer(pointer)))
+            .flat_map(|object| names.iter().filter_map(|name| object.get(*name)))
+            .find_map(number)
+        };
+        Stated {
+            items: in_headers(ITEMS_HEADERS).or_else(|| in_envelope(ITEMS_KEYS)),
+            pages: in_headers(PAGES_HEADERS).or_else(|| in_envelope(PAGES_KEYS)),
+            count: in_envelope(&[COUNT_KEY]),
+        }
+    }
+}
+
+/// A number as such, in a string, or with the word that it is exact.
+fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.parse().ok(),
+        Value::Object(fields)
+            if fields
+                .get("relation")
+                .is_none_or(|relation| relation == "eq") =>
+        {
+            fields.get("value")?.as_u64()
+        }
+        _ => None,
+    }
+}
+
+/// The number of all items as the pages state it, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Total {
+    certain: Option<u64>,
+    count: Option<u64>,
+    /// Whether a `count` was that of its page, or changed.
+    is_refuted: bool,
+    pages: u64,
+    had_page_count: bool,
+}
+
+impl Total {
+    /// Takes in what a page with that many items states.
+    pub(crate) fn note(&mut self, stated: &Stated, items: u64) {
+        self.pages += 1;
+        self.certain = stated.items.or(self.certain);
+        if let Some(count) = stated.count {
+            self.is_refuted |= self.count.is_some_and(|earlier| earlier != count);
+            self.had_page_count |= count == items;
+            self.count = Some(count);
+        }
+    }
+
+    /// The total, if one is stated beyond doubt about what it counts.
+    pub(crate) fn items(&self) -> Option<u64> {
+        let is_of_page = self.is_refuted || self.pages > 1 && self.had_page_count;
+        self.certain.or(self.count.filter(|_| !is_of_page))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn stated(envelope: Value) -> Stated {
+        Stated::read(&HeaderMap::new(), &envelope)
+    }
+
+    #[track_caller]
+    fn check(pages: &[(Value, u64)], expected: Option<u64>) {
+        let mut total = Total::default();
+        for (envelope, items) in pages {
+            total.note(&stated(envelope.clone()), *items);
+        }
+        assert_eq!(total.items(), expected);
+    }
+
+    #[test]
+    fn totals_are_found_where_apis_put_them() {
+        assert_eq!(stated(json!({"total": 7})).items, Some(7));
+        assert_eq!(
+            stated(json!({"meta": {"pagination": {"total": "7", "total_pages": 2}}})).items,
+            Some(7)
+        );
+        assert_eq!(
+            stated(json!({"page": {"totalElements": 7, "totalPages": 2}})).pages,
+            Some(2)
+        );
+        assert_eq!(stated(json!({"total": "many"})), Stated::default());
+        let mut headers = HeaderMap::new();
+        headers.insert("x-total-count", "7".parse().unwrap());
+        assert_eq!(Stated::read(&headers, &json!([])).items, Some(7));
+    }
+
+    #[test]
+    fn a_total_that_is_only_a_lower_bound_is_none() {
+        assert_eq!(
+            stated(json!({"hits": {"total": {"value": 10_000, "relation": "gte"}}})).items,
+            None
+        );
+        assert_eq!(
+            stated(json!({"hits": {"total": {"value": 12, "relation": "eq"}}})).items,
+            Some(12)
+        );
+    }
+
+    #[test]
+    fn a_count_of_all_items_is_the_total() {
+        check(
+            &[
+                (json!({"count": 5}), 2),
+                (json!({"count": 5}), 2),
+                (json!({"count": 5}), 1),
+            ],
+            Some(5),
+        );
+        check(&[(json!({"count": 2}), 2)], Some(2));
+        check(&[(json!({"count": 9}), 2)], Some(9));
+    }
+
+    #[test]
+    fn a_count_of_each_page_is_no_total() {
+        check(&[(json!({"count": 2}), 2), (json!({"count": 2}), 2)], None);
+        check(&[(json!({"count": 2}), 2), (json!({"count": 1}), 1)], None);
+    }
+}
