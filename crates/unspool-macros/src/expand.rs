@@ -46,7 +46,8 @@ fn wrap(input: Input, form: Form) -> TokenStream {
         all.combine(error);
         all
     }) {
-        return error.to_compile_error();
+        let errors = error.to_compile_error();
+        return quote_spanned!(Span::mixed_site()=> { #errors });
     }
 
     let crate_path = body.crate_path;

@@ -71,9 +71,10 @@ def fill(rows):
 def serve(port):
     datasette = Datasette()
     datasette.add_database(Database(datasette, memory_name="shop"))
+    # As `datasette serve` does, but on a socket whose port is known beforehand.
     listener = socket.create_server(("127.0.0.1", port))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    # As `datasette serve` runs it, but on a socket whose port is known beforehand.
     config = uvicorn.Config(datasette.app(), log_level="error", timeout_graceful_shutdown=1)
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -1,4 +1,10 @@
 //! What the macros promise, topic by topic.
 #![forbid(unsafe_code)]
 
+mod compile_fail;
+mod for_await;
+mod generator;
+mod in_macros;
+mod poll;
 mod stream;
+mod try_stream;

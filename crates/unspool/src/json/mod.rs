@@ -6,6 +6,8 @@ mod place;
 mod pointer;
 mod scan;
 mod splitter;
+#[cfg(test)]
+mod tests;
 
 pub use pointer::Pointer;
 

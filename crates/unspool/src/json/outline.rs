@@ -21,11 +21,16 @@ pub(crate) struct Outline {
     place: Place,
     max_bytes: usize,
     state: State,
+    /// How many bytes of a byte order mark have come.
+    marks: usize,
     open: Vec<Frame>,
     text: Vec<u8>,
     found: Option<Pointer>,
     rival: Option<Pointer>,
 }
+
+/// The byte order mark in UTF-8.
+const MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// Where [`Outline::feed`] stopped.
 #[derive(Debug, PartialEq)]
@@ -74,6 +79,7 @@ impl Outline {
             place,
             max_bytes,
             state: State::Value,
+            marks: 0,
             open: Vec::new(),
             text: Vec::new(),
             found: None,
@@ -94,6 +100,10 @@ impl Outline {
                 return Err(self.too_large());
             }
             let position = offset + *at as u64;
+            if position < MARK.len() as u64 && self.is_mark(byte, position)? {
+                *at += 1;
+                continue;
+            }
             match self.state {
                 State::Text { is_key, escaped } => {
                     *at += self.text_from(&bytes[*at..], is_key, escaped);
@@ -106,7 +116,7 @@ impl Outline {
                         self.end_scalar(begin, position)?;
                     }
                 }
-                _ if is_space(byte) || self.is_byte_order_mark(byte, position) => *at += 1,
+                _ if is_space(byte) => *at += 1,
                 State::Value | State::ValueOrClose if byte == b'[' && self.is_at_place() => {
                     if self.found.is_none() {
                         self.found = Some(self.pointer());
@@ -398,12 +408,17 @@ impl Outline {
         }
     }
 
-    /// RFC 8259, section 8.1: a reader may ignore a byte order mark.
-    fn is_byte_order_mark(&self, byte: u8, position: u64) -> bool {
-        self.text.is_empty()
-            && self.open.is_empty()
-            && self.state == State::Value
-            && b"\xEF\xBB\xBF".get(position as usize) == Some(&byte)
+    /// Whether this is part of a byte order mark, which a reader may pass over
+    /// (RFC 8259, section 8.1).
+    fn is_mark(&mut self, byte: u8, position: u64) -> Result<bool, Error> {
+        if position == self.marks as u64 && MARK.get(self.marks) == Some(&byte) {
+            self.marks += 1;
+            return Ok(true);
+        }
+        match self.marks {
+            0 => Ok(false),
+            _ => Err(Error::content("not JSON: expected a whole byte order mark")),
+        }
     }
 
     fn too_large(&self) -> Error {
@@ -430,7 +445,7 @@ fn only_array(document: &Value) -> Result<Pointer, Error> {
             .iter()
             .filter_map(|(key, value)| Some((key, value.as_object()?)));
         objects
-            .flat_map(|(key, fields)| arrays_in(fields, &[key.clone()]))
+            .flat_map(|(key, fields)| arrays_in(fields, std::slice::from_ref(key)))
             .collect()
     } else {
         direct
@@ -452,7 +467,7 @@ fn arrays_in(fields: &Map<String, Value>, above: &[String]) -> Vec<Pointer> {
     fields
         .iter()
         .filter(|(_, value)| value.is_array())
-        .map(|(key, _)| Pointer::from_steps([above, &[key.clone()]].concat()))
+        .map(|(key, _)| Pointer::from_steps([above, std::slice::from_ref(key)].concat()))
         .collect()
 }
 

@@ -40,7 +40,7 @@ where
         let mut url = url?;
         let http = Http::new(&mut url, &http, Arc::clone(&meter))?;
         let mut trail = Trail::new(&meter);
-        let mut next = Next::Page(kind.first(url));
+        let mut next = Next::Page(kind.begin(url));
         while let Next::Page(url) = next {
             trail.visit(&url)?;
             let mut page = match open(&http, &url, &place, check, max_item).await {

@@ -47,7 +47,7 @@ pub(crate) struct Entry {
 /// The walk's side of a kind.
 pub(crate) trait Kind: fmt::Debug + Send {
     /// The first request, made of the caller's URL.
-    fn first(&mut self, url: Url) -> Url {
+    fn begin(&mut self, url: Url) -> Url {
         url
     }
 

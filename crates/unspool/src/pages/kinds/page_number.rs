@@ -87,7 +87,7 @@ impl From<PageNumber> for Paginate {
 }
 
 impl Kind for PageNumber {
-    fn first(&mut self, url: Url) -> Url {
+    fn begin(&mut self, url: Url) -> Url {
         let in_url = url
             .query_pairs()
             .find(|(name, _)| *name == self.parameter)
@@ -164,9 +164,8 @@ mod tests {
 
     const URL: &str = "http://api.test/v1?q=a%20b&page=1";
 
-    fn started(kind: PageNumber) -> PageNumber {
-        let mut kind = kind;
-        kind.first(URL.parse().unwrap());
+    fn started(mut kind: PageNumber) -> PageNumber {
+        kind.begin(URL.parse().unwrap());
         kind
     }
 
@@ -178,17 +177,29 @@ mod tests {
         )
     }
 
+    #[track_caller]
+    fn check_first(mut kind: PageNumber, url: &str, expected: &str) {
+        assert_eq!(kind.begin(url.parse().unwrap()).as_str(), expected);
+    }
+
     #[test]
     fn the_parameter_is_set_and_the_others_stay_as_written() {
-        let mut kind = PageNumber::new("p");
-        let url = "http://api.test/?a=%7E+b&p=7&c".parse().unwrap();
-        assert_eq!(kind.first(url).as_str(), "http://api.test/?a=%7E+b&p=7&c");
-        let url = PageNumber::new("p").first(0).first;
-        assert_eq!(url, Some(0));
-        let mut kind = PageNumber::new("p").first(0);
-        assert_eq!(
-            Kind::first(&mut kind, "http://api.test/".parse().unwrap()).as_str(),
-            "http://api.test/?p=0"
+        let url = "http://api.test/?a=%7E+b&p=7&c";
+        check_first(PageNumber::new("p"), url, url);
+        check_first(
+            PageNumber::new("p").first(2),
+            url,
+            "http://api.test/?a=%7E+b&p=2&c",
+        );
+        check_first(
+            PageNumber::new("p"),
+            "http://api.test/",
+            "http://api.test/?p=1",
+        );
+        check_first(
+            PageNumber::new("p").first(0),
+            "http://api.test/?",
+            "http://api.test/?p=0",
         );
     }
 

@@ -1,0 +1,4 @@
+#[test]
+fn misuse_does_not_compile_and_says_why() {
+    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
+}

@@ -1,0 +1,185 @@
+//! What happens between polls: moves, drops, panics, wakers, reuse of a place.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_core::Stream;
+use unspool_core::stream;
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn poll<S: Stream>(stream: Pin<&mut S>) -> Poll<Option<S::Item>> {
+    stream.poll_next(&mut Context::from_waker(Waker::noop()))
+}
+
+fn nap() -> impl Future<Output = ()> {
+    let mut slept = false;
+    std::future::poll_fn(move |cx| {
+        if std::mem::replace(&mut slept, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+}
+
+#[test]
+fn the_body_gets_the_callers_waker_and_a_yield_wakes_nobody() {
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut cx = Context::from_waker(&waker);
+    let mut stream = pin!(stream! {
+        yield 1;
+        nap().await;
+        yield 2;
+    });
+    assert_eq!(stream.as_mut().poll_next(&mut cx), Poll::Ready(Some(1)));
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+    assert_eq!(stream.as_mut().poll_next(&mut cx), Poll::Pending);
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+    assert_eq!(stream.as_mut().poll_next(&mut cx), Poll::Ready(Some(2)));
+    assert_eq!(stream.as_mut().poll_next(&mut cx), Poll::Ready(None));
+}
+
+#[test]
+fn an_unstarted_stream_may_move() {
+    let stream = stream! {
+        let text = String::from("here");
+        yield text.len();
+        yield text.len() + 1;
+    };
+    let [moved] = [stream];
+    let mut boxed = Box::pin(moved);
+    assert_eq!(poll(boxed.as_mut()), Poll::Ready(Some(4)));
+    let mut moved_again = boxed;
+    assert_eq!(poll(moved_again.as_mut()), Poll::Ready(Some(5)));
+}
+
+#[test]
+fn a_new_stream_in_the_place_of_another_gets_its_own_items() {
+    fn numbers(from: u32) -> impl Stream<Item = Box<u32>> {
+        stream! {
+            for number in from.. {
+                yield Box::new(number);
+            }
+        }
+    }
+    let mut place = pin!(numbers(1));
+    assert_eq!(poll(place.as_mut()), Poll::Ready(Some(Box::new(1))));
+    place.set(numbers(10));
+    assert_eq!(poll(place.as_mut()), Poll::Ready(Some(Box::new(10))));
+    assert_eq!(poll(place.as_mut()), Poll::Ready(Some(Box::new(11))));
+}
+
+#[test]
+fn streams_polled_in_turns_do_not_mix() {
+    fn numbers<T: Clone>(item: T) -> impl Stream<Item = T> {
+        stream! {
+            loop {
+                nap().await;
+                yield item.clone();
+            }
+        }
+    }
+    let mut words = pin!(numbers(String::from("word")));
+    let mut bytes = pin!(numbers([7u8; 256]));
+    for _ in 0..3 {
+        assert_eq!(poll(words.as_mut()), Poll::Pending);
+        assert_eq!(poll(bytes.as_mut()), Poll::Pending);
+        assert_eq!(poll(words.as_mut()), Poll::Ready(Some("word".to_owned())));
+        assert_eq!(poll(bytes.as_mut()), Poll::Ready(Some([7; 256])));
+    }
+}
+
+#[test]
+fn dropping_half_way_drops_what_the_body_owns_and_a_taken_item_lives_on() {
+    let shared = Arc::new(());
+    let item = {
+        let owned = Arc::clone(&shared);
+        let mut stream = Box::pin(stream! {
+            let kept = owned;
+            yield Arc::clone(&kept);
+            yield kept;
+        });
+        let Poll::Ready(Some(item)) = poll(stream.as_mut()) else {
+            panic!("no item");
+        };
+        assert_eq!(Arc::strong_count(&shared), 3);
+        item
+    };
+    assert_eq!(Arc::strong_count(&item), 2);
+}
+
+#[test]
+fn a_stream_that_is_never_polled_drops_its_captures() {
+    let shared = Arc::new(());
+    drop({
+        let owned = Arc::clone(&shared);
+        stream! { yield owned; }
+    });
+    assert_eq!(Arc::strong_count(&shared), 1);
+}
+
+#[test]
+fn a_panic_in_the_body_loses_no_memory_and_does_not_resume() {
+    let shared = Arc::new(());
+    let owned = Arc::clone(&shared);
+    let mut stream = Box::pin(stream! {
+        let kept = owned;
+        yield 1;
+        if Arc::strong_count(&kept) > 0 {
+            panic!("on purpose");
+        }
+        yield 2;
+    });
+    assert_eq!(poll(stream.as_mut()), Poll::Ready(Some(1)));
+    for _ in 0..2 {
+        assert!(catch_unwind(AssertUnwindSafe(|| poll(stream.as_mut()))).is_err());
+    }
+    drop(stream);
+    assert_eq!(Arc::strong_count(&shared), 1);
+}
+
+#[test]
+fn a_forgotten_stream_does_no_harm() {
+    let mut stream = Box::pin(stream! {
+        let text = String::from("leaked");
+        yield text.len();
+        yield text.len();
+    });
+    assert_eq!(poll(stream.as_mut()), Poll::Ready(Some(6)));
+    std::mem::forget(stream);
+}
+
+#[test]
+fn a_generator_is_four_words_larger_than_its_body_at_most() {
+    let numbers = [1u64; 8];
+    let body = async move {
+        for number in numbers {
+            nap().await;
+            std::hint::black_box(number);
+        }
+    };
+    let stream = stream! {
+        for number in numbers {
+            nap().await;
+            yield number;
+        }
+    };
+    let body_size = size_of_val(&body);
+    let size = size_of_val(&stream);
+    assert!(
+        size <= body_size + 4 * size_of::<usize>(),
+        "{size} against {body_size}"
+    );
+}

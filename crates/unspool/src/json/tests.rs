@@ -1,0 +1,233 @@
+//! The splitter over whole documents, however they are cut into chunks.
+
+use bytes::Bytes;
+
+use super::{Check, End, Place, Pointer, Splitter};
+use crate::error::Error;
+
+const LIMIT: usize = 1 << 20;
+
+/// The items of a document that comes in these chunks, and its envelope.
+fn split(chunks: &[&[u8]], place: &Place, check: Check) -> Result<(Vec<String>, String), Error> {
+    let mut splitter = Splitter::new(place.clone(), check, LIMIT);
+    let mut items = Vec::new();
+    for chunk in chunks {
+        splitter.push(Bytes::copy_from_slice(chunk));
+        while let Some(item) = splitter.next()? {
+            items.push(String::from_utf8_lossy(&item).into_owned());
+        }
+    }
+    match splitter.end()? {
+        End::Whole(envelope) => Ok((items, envelope.document.to_string())),
+        End::Late(envelope, late) => {
+            let (items, _) = split(&[&late], &Place::At(Pointer::default()), check)?;
+            Ok((items, envelope.document.to_string()))
+        }
+    }
+}
+
+/// The result, which must be the same for every way to cut the document in two,
+/// for single bytes, and whether or not the splitter checks the items.
+#[track_caller]
+fn split_all_ways(document: &[u8], place: &Place) -> Result<(Vec<String>, String), String> {
+    let describe = |result: Result<_, Error>| result.map_err(|error| error.to_string());
+    let whole = describe(split(&[document], place, Check::Valid));
+    for cut in 0..=document.len() {
+        let (front, back) = document.split_at(cut);
+        let halves = describe(split(&[front, back], place, Check::Valid));
+        assert_eq!(
+            halves,
+            whole,
+            "{} cut at {cut}",
+            String::from_utf8_lossy(document)
+        );
+    }
+    let bytes: Vec<&[u8]> = document.chunks(1).collect();
+    assert_eq!(describe(split(&bytes, place, Check::Valid)), whole);
+    if whole.is_ok() {
+        assert_eq!(describe(split(&[document], place, Check::Nothing)), whole);
+    }
+    whole
+}
+
+#[track_caller]
+fn check(document: &str, items: &[&str], envelope: &str) {
+    let (found, around) = split_all_ways(document.as_bytes(), &Place::Auto).unwrap();
+    assert_eq!(found, items);
+    assert_eq!(around, envelope);
+}
+
+#[track_caller]
+fn check_at(document: &str, pointer: &str, items: &[&str]) {
+    let place = Place::At(pointer.parse().unwrap());
+    assert_eq!(
+        split_all_ways(document.as_bytes(), &place).unwrap().0,
+        items
+    );
+}
+
+#[track_caller]
+fn check_error(document: &[u8], part: &str) {
+    let error = split_all_ways(document, &Place::Auto).unwrap_err();
+    assert!(error.contains(part), "{error}");
+}
+
+#[test]
+fn the_elements_of_a_bare_array_are_the_items() {
+    check("[]", &[], "[]");
+    check(
+        " [ 1 , \"a\" ,[2],{\"b\":3}, null,true\n]\t\n",
+        &["1", "\"a\"", "[2]", "{\"b\":3}", "null", "true"],
+        "[]",
+    );
+}
+
+#[test]
+fn what_surrounds_the_items_is_kept_without_them() {
+    check(
+        r#"{"next": "/a\"b", "n": {"total": -1.5}, "items": [{"x": "]"}, {}], "ok": true}"#,
+        &[r#"{"x": "]"}"#, "{}"],
+        r#"{"items":[],"n":{"total":-1.5},"next":"/a\"b","ok":true}"#,
+    );
+}
+
+#[test]
+fn the_first_usual_name_is_taken_and_other_arrays_are_passed_over() {
+    check(
+        r#"{"errors": [0], "data": [1], "links": [2]}"#,
+        &["1"],
+        r#"{"data":[],"errors":[0],"links":[2]}"#,
+    );
+    check(
+        r#"{"data": {"errors": [0], "items": [1]}}"#,
+        &["1"],
+        r#"{"data":{"errors":[0],"items":[]}}"#,
+    );
+}
+
+#[test]
+fn an_unusual_name_is_taken_if_there_is_no_other_array() {
+    check(
+        r#"{"n": 1, "cats": [{"a": [1]}, 2]}"#,
+        &[r#"{"a":[1]}"#, "2"],
+        r#"{"cats":[{"a":[1]},2],"n":1}"#,
+    );
+    check(
+        r#"{"pets": {"c\u0061ts": [1, 2]}}"#,
+        &["1", "2"],
+        r#"{"pets":{"cats":[1,2]}}"#,
+    );
+}
+
+#[test]
+fn a_pointer_goes_through_objects_and_arrays() {
+    check_at(r#"[{"page": 1}, [1, 2]]"#, "/1", &["1", "2"]);
+    check_at(r#"{"data": [0], "a": [[], {"b": [1]}]}"#, "/a/1/b", &["1"]);
+    check_at(r#"{"a": null, "b": 1}"#, "/a", &[]);
+    check_at(r#"{"": [1]}"#, "/", &["1"]);
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    check("\u{FEFF}[1]", &["1"], "[]");
+    check_error(b"\xEF\xBB[1]", "not JSON");
+}
+
+#[test]
+fn a_document_that_stops_is_truncated_wherever_it_stops() {
+    let document = r#"{"a": ["x\u00e9", 1], "items": [{"b": "]"}, 2, "\\"], "c": null}"#;
+    for end in 0..document.len() {
+        let error = split(&[&document.as_bytes()[..end]], &Place::Auto, Check::Valid).unwrap_err();
+        assert!(error.is_truncated(), "{error} at {end}");
+    }
+    split(&[document.as_bytes()], &Place::Auto, Check::Valid).unwrap();
+}
+
+#[test]
+fn a_root_number_ends_with_the_document() {
+    check_error(b"12", "found a number");
+    check_error(b"-", "expected a value before byte 1, found `-`");
+}
+
+/// Documents that are wrong in one way each, in the manner of the well-known
+/// parsing suites: all are refused, for every way to cut them.
+#[test]
+fn what_is_not_json_is_refused() {
+    for document in [
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "[1,,2]",
+        "[\"a\" \"b\"]",
+        "[]]",
+        "[1]]",
+        "[1],",
+        "[}",
+        "{]",
+        "[1}",
+        "{\"items\":[1]]",
+        "[\"\t\"]",
+        "[\"\\x\"]",
+        "[\"\\u12G4\"]",
+        "['a']",
+        "[01]",
+        "[1.]",
+        "[.5]",
+        "[+1]",
+        "[1e]",
+        "[0x1]",
+        "[-]",
+        "[NaN]",
+        "[Infinity]",
+        "[tru]",
+        "[nul]",
+        "[True]",
+        "[{\"a\":1,}]",
+        "[{a:1}]",
+        "[{\"a\"}]",
+        "[{\"a\":}]",
+        "[{:1}]",
+        "[{1:1}]",
+        "[{\"a\":1 \"b\":2}]",
+        "[[1}]",
+        "[{\"a\":[1}]]",
+        "{\"a\":1,}",
+        "{,}",
+        "{\"a\" 1}",
+        "{\"a\"::1}",
+        "{a:[1]}",
+        "{1:[1]}",
+        "{\"items\":[1],,\"b\":2}",
+        "{\"items\":[1] \"b\":2}",
+        "{\"b\":01,\"items\":[1]}",
+        "{\"b\":tru,\"items\":[]}",
+        "*",
+        "[*]",
+        "[1]x",
+        "{} {}",
+        "\u{a0}[]",
+        "[\u{a0}]",
+        "[1]\0",
+        "\\",
+        "]",
+        "}",
+        ",",
+        ":",
+    ] {
+        let serde = serde_json::from_str::<serde_json::Value>(document);
+        assert!(serde.is_err(), "{document} is JSON");
+        let ours = split_all_ways(document.as_bytes(), &Place::Auto);
+        assert!(ours.is_err(), "{document} gives {ours:?}");
+    }
+}
+
+#[test]
+fn the_smallest_chunks_of_a_long_item_do_not_take_quadratic_time() {
+    let item = format!("[\"{}\"]", "x\\\"".repeat(100_000));
+    let document = format!("[{item}]");
+    let chunks: Vec<&[u8]> = document.as_bytes().chunks(1).collect();
+    assert_eq!(
+        split(&chunks, &Place::Auto, Check::Valid).unwrap().0,
+        [item]
+    );
+}

@@ -1,0 +1,251 @@
+//! What ends a walk, and what is only a doubt.
+
+use unspool::pages::{Doubt, Ended, LinkHeader, NextUrl, PageNumber, Single};
+
+use crate::server::{Reply, Server, linked_page, numbers};
+use crate::{complete, drain};
+
+#[tokio::test]
+async fn a_link_header_is_followed_to_the_page_without_one() {
+    let server = Server::linked_pages(3, 2);
+    for request in [
+        unspool::pages(server.url("/a")),
+        unspool::pages(server.url("/a")).paginate(LinkHeader::new()),
+    ] {
+        let (items, account) = complete(request.raw()).await;
+        assert_eq!(items, ["0", "1", "2", "3", "4", "5"]);
+        assert_eq!(account.ended, Ended::NoNext);
+        assert_eq!((account.pages, account.requests, account.items), (3, 3, 6));
+    }
+    assert_eq!(server.targets()[..3], ["/a", "/a?page=2", "/a?page=3"]);
+}
+
+/// Pages with the next URL in the body, and a count of all items.
+fn counted(pages: u64, count: u64) -> Server {
+    Server::start(move |request| {
+        let page = request.page();
+        let next = match page < pages {
+            true => format!("\"?page={}\"", page + 1),
+            false => "null".to_owned(),
+        };
+        let items = numbers((page - 1) * 2..page * 2);
+        Reply::json(format!(
+            r#"{{"count": {count}, "next": {next}, "results": {items}}}"#
+        ))
+    })
+}
+
+#[tokio::test]
+async fn a_next_url_in_the_body_is_followed_until_it_is_null() {
+    let server = counted(3, 6);
+    for request in [
+        unspool::pages(server.url("/a/b")),
+        unspool::pages(server.url("/a/b")).paginate(NextUrl::at("/next".parse().unwrap())),
+        unspool::pages(server.url("/a/b")).paginate(NextUrl::new()),
+    ] {
+        let (items, account) = complete(request.raw()).await;
+        assert_eq!(items.len(), 6);
+        assert_eq!(account.ended, Ended::NoNext);
+        assert_eq!(account.stated_total, Some(6));
+    }
+}
+
+#[tokio::test]
+async fn a_stated_total_that_differs_from_what_came_is_a_doubt() {
+    let server = counted(3, 7);
+    let (items, account) = drain(unspool::pages(server.url("/")).raw()).await;
+    let account = account.unwrap();
+    assert_eq!(items.len(), 6);
+    assert!(!account.complete);
+    assert_eq!(
+        account.doubts,
+        [Doubt::CountsDiffer {
+            stated: 7,
+            received: 6
+        }]
+    );
+}
+
+#[tokio::test]
+async fn an_empty_page_does_not_end_the_walk() {
+    let server = Server::start(|request| match request.page() {
+        2 => Reply::status(200)
+            .header("link", "<?page=3>; rel=next")
+            .body("[]"),
+        _ => linked_page(request, 4, 2),
+    });
+    let (items, account) = complete(unspool::pages(server.url("/")).raw()).await;
+    assert_eq!(items, ["0", "1", "4", "5", "6", "7"]);
+    assert_eq!(account.pages, 4);
+}
+
+#[tokio::test]
+async fn null_in_the_place_of_the_items_is_an_empty_page() {
+    let server = Server::start(|request| match request.page() {
+        1 => Reply::json(r#"{"items": [1], "next": "?page=2"}"#),
+        2 => Reply::json(r#"{"items": null, "next": "?page=3"}"#),
+        _ => Reply::json(r#"{"items": [3], "next": ""}"#),
+    });
+    let (items, _) = complete(unspool::pages(server.url("/")).raw()).await;
+    assert_eq!(items, ["1", "3"]);
+}
+
+#[tokio::test]
+async fn page_numbers_go_to_the_last_page_that_was_given() {
+    let server = Server::start(|request| match request.page() {
+        2 => Reply::json("[]"),
+        page => Reply::json(numbers([page])),
+    });
+    let numbered = PageNumber::new("page").last(5);
+    let (items, account) = complete(
+        unspool::pages(server.url("/?per=1"))
+            .paginate(numbered)
+            .raw(),
+    )
+    .await;
+    assert_eq!(items, ["1", "3", "4", "5"]);
+    assert_eq!(account.ended, Ended::Asked);
+    assert_eq!(server.targets()[0], "/?per=1&page=1");
+    assert_eq!(server.targets().len(), 5);
+}
+
+#[tokio::test]
+async fn page_numbers_without_a_last_page_end_behind_empty_pages() {
+    let server = Server::start(|request| match request.page() {
+        page @ (1 | 3) => Reply::json(numbers([page])),
+        _ => Reply::json("[]"),
+    });
+    let (items, account) = complete(
+        unspool::pages(server.url("/"))
+            .paginate(PageNumber::new("page"))
+            .raw(),
+    )
+    .await;
+    assert_eq!(items, ["1", "3"]);
+    assert_eq!(account.ended, Ended::EmptyPages);
+    assert_eq!(account.requests, 5);
+}
+
+#[tokio::test]
+async fn page_numbers_end_where_there_is_no_such_page_but_not_at_the_first() {
+    let server = Server::start(|request| match request.page() {
+        page @ 1..=2 => Reply::json(numbers([page])),
+        _ => Reply::status(404).body("{}"),
+    });
+    let numbered = || PageNumber::new("page");
+    let (items, account) =
+        complete(unspool::pages(server.url("/")).paginate(numbered()).raw()).await;
+    assert_eq!(items, ["1", "2"]);
+    assert_eq!(account.ended, Ended::NoSuchPage { page: 3 });
+    let (_, account) = drain(
+        unspool::pages(server.url("/?page=3"))
+            .paginate(numbered())
+            .raw(),
+    )
+    .await;
+    assert_eq!(account.unwrap_err().status(), Some(404));
+}
+
+#[tokio::test]
+async fn a_stated_number_of_pages_saves_the_request_behind_the_last() {
+    let server = Server::start(|request| {
+        Reply::status(200)
+            .header("x-total-pages", 2)
+            .body(numbers([request.page()]))
+    });
+    let numbered = PageNumber::new("page");
+    let (items, account) = complete(unspool::pages(server.url("/")).paginate(numbered).raw()).await;
+    assert_eq!(items, ["1", "2"]);
+    assert_eq!(
+        (account.ended, account.requests),
+        (Ended::LastPage { page: 2 }, 2)
+    );
+}
+
+#[tokio::test]
+async fn a_page_that_looks_like_one_of_many_is_a_doubt() {
+    for (target, body) in [
+        ("/", r#"{"data": [1], "has_more": true}"#),
+        ("/", r#"{"data": [1], "next_cursor": "abc"}"#),
+        ("/?page=1", "[1]"),
+    ] {
+        let server = Server::start(move |_| Reply::json(body));
+        let (_, account) = drain(unspool::pages(server.url(target)).raw()).await;
+        let account = account.unwrap();
+        assert!(!account.complete, "{body}");
+        assert!(
+            matches!(account.doubts[..], [Doubt::MorePages { .. }]),
+            "{:?}",
+            account.doubts
+        );
+        let (_, account) = complete(
+            unspool::pages(server.url(target))
+                .paginate(Single::new())
+                .raw(),
+        )
+        .await;
+        assert_eq!(account.ended, Ended::Asked);
+    }
+}
+
+#[tokio::test]
+async fn a_second_array_that_could_be_the_items_is_a_doubt() {
+    let server = Server::start(|_| Reply::json(r#"{"data": [], "items": [1, 2]}"#));
+    let (items, account) = drain(unspool::pages(server.url("/")).raw()).await;
+    assert!(items.is_empty());
+    let expected = Doubt::OtherItems {
+        taken: "/data".to_owned(),
+        other: "/items".to_owned(),
+    };
+    assert_eq!(account.unwrap().doubts, [expected]);
+}
+
+#[tokio::test]
+async fn a_next_link_to_a_page_that_was_read_is_an_error_that_names_both() {
+    let server = Server::start(|request| {
+        let next = if request.page() == 3 {
+            2
+        } else {
+            request.page() + 1
+        };
+        Reply::status(200)
+            .header("link", format!("<?page={next}>; rel=next"))
+            .body(numbers([request.page()]))
+    });
+    let (items, account) = drain(unspool::pages(server.url("/")).raw()).await;
+    let error = account.unwrap_err();
+    assert_eq!(items, ["1", "2", "3"]);
+    assert!(error.is_looped());
+    let text = error.to_string();
+    assert!(
+        text.contains("page=2") && text.contains("page 4") && text.contains("page 2"),
+        "{text}"
+    );
+    assert_eq!(server.targets().len(), 3);
+}
+
+#[tokio::test]
+async fn a_link_of_a_page_to_itself_is_an_error() {
+    let server = Server::start(|request| {
+        Reply::json(format!(r#"{{"items": [1], "next": "{}"}}"#, request.target))
+    });
+    let (items, account) = drain(unspool::pages(server.url("/self?x=1")).raw()).await;
+    assert_eq!(items, ["1"]);
+    assert!(account.unwrap_err().is_looped());
+    assert_eq!(server.targets().len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_the_page_number_is_an_error() {
+    let server = Server::start(|_| Reply::json("[1,2]"));
+    let numbered = PageNumber::new("page");
+    let (items, account) = drain(unspool::pages(server.url("/")).paginate(numbered).raw()).await;
+    assert_eq!(items.len(), 4);
+    let error = account.unwrap_err();
+    assert!(error.is_looped());
+    assert!(
+        error.to_string().contains("same items as page 1"),
+        "{error}"
+    );
+    assert_eq!(server.targets().len(), 2);
+}

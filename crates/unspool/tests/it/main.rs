@@ -1,0 +1,40 @@
+//! The library against real connections on loopback, topic by topic.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::allow_attributes,
+    reason = "a helper of a test may fail it"
+)]
+
+mod bad_input;
+mod contract;
+mod credentials;
+mod ends;
+mod macros;
+mod retries;
+mod server;
+mod streaming;
+
+use futures_util::StreamExt;
+use unspool::Error;
+use unspool::pages::{Account, Pages, RawItem};
+
+/// All items up to the end or an error, and the account.
+async fn drain(mut pages: Pages<RawItem>) -> (Vec<String>, Result<Account, Error>) {
+    let mut items = Vec::new();
+    while let Some(item) = pages.next().await {
+        match item {
+            Ok(item) => items.push(item.as_str().to_owned()),
+            Err(error) => return (items, Err(error)),
+        }
+    }
+    (items, Ok(pages.account()))
+}
+
+/// The items of a walk that must be complete.
+async fn complete(pages: Pages<RawItem>) -> (Vec<String>, Account) {
+    let (items, account) = drain(pages).await;
+    let account = account.unwrap();
+    assert!(account.complete, "{account:?}");
+    (items, account)
+}

@@ -1,0 +1,263 @@
+//! A small HTTP/1.1 server on loopback that does what a test tells it to, faults
+//! included, and remembers what it was asked.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// What came with one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// Path and query, as sent.
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Request {
+    pub(crate) fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
+        let (_, query) = self.target.split_once('?')?;
+        query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    /// The `page` parameter, or 1.
+    pub(crate) fn page(&self) -> u64 {
+        self.query("page").map_or(1, |page| page.parse().unwrap())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self
+            .headers
+            .iter()
+            .find(|(found, _)| found.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// What the server does with a request.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    head: String,
+    steps: Vec<Step>,
+    is_drop: bool,
+}
+
+#[derive(Debug)]
+enum Step {
+    Send(Vec<u8>),
+    /// Goes on when the gate opens, or the test ends.
+    Gate(Receiver<()>),
+    /// Sends zeros until the client is gone, and says how many it took.
+    Endless(Sender<u64>),
+    Close,
+}
+
+impl Reply {
+    /// Status 200 with a JSON body.
+    pub(crate) fn json(body: impl ToString) -> Self {
+        Reply::status(200)
+            .header("content-type", "application/json")
+            .body(body.to_string())
+    }
+
+    pub(crate) fn status(status: u16) -> Self {
+        Reply {
+            head: format!("HTTP/1.1 {status} Reason\r\n"),
+            steps: Vec::new(),
+            is_drop: false,
+        }
+    }
+
+    /// Closes the connection without a word.
+    pub(crate) fn drop_connection() -> Self {
+        Reply {
+            is_drop: true,
+            ..Reply::status(200)
+        }
+    }
+
+    /// Never answers.
+    pub(crate) fn silence() -> Self {
+        let (sender, gate) = channel();
+        // The gate opens when nobody can open it any more: never.
+        std::mem::forget(sender);
+        Reply {
+            head: String::new(),
+            steps: vec![Step::Gate(gate)],
+            is_drop: false,
+        }
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: impl ToString) -> Self {
+        self.head
+            .push_str(&format!("{name}: {}\r\n", value.to_string()));
+        self
+    }
+
+    /// A body with its length.
+    pub(crate) fn body(self, body: impl Into<Vec<u8>>) -> Self {
+        let body = body.into();
+        self.header("content-length", body.len()).send(body)
+    }
+
+    /// The begin of a body that states another length, and then a closed connection.
+    pub(crate) fn cut(self, body: impl Into<Vec<u8>>, stated: usize) -> Self {
+        let mut reply = self.header("content-length", stated).send(body);
+        reply.steps.push(Step::Close);
+        reply
+    }
+
+    /// A body that ends with its connection, without a stated length.
+    pub(crate) fn until_close(self, body: impl Into<Vec<u8>>) -> Self {
+        let mut reply = self.header("connection", "close").send(body);
+        reply.steps.push(Step::Close);
+        reply
+    }
+
+    /// More bytes, as they are.
+    pub(crate) fn send(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.steps.push(Step::Send(bytes.into()));
+        self
+    }
+
+    /// Waits until the sender sends.
+    pub(crate) fn gate(mut self) -> (Self, Sender<()>) {
+        let (sender, gate) = channel();
+        self.steps.push(Step::Gate(gate));
+        (self, sender)
+    }
+
+    /// Zeros without end; the receiver gets their number once the client is gone.
+    pub(crate) fn endless(mut self) -> (Self, Receiver<u64>) {
+        let (sender, count) = channel();
+        self.steps.push(Step::Endless(sender));
+        (self, count)
+    }
+}
+
+/// A server that runs until the process ends.
+pub(crate) struct Server {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Server {
+    pub(crate) fn start(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (log, handler) = (Arc::clone(&requests), Arc::new(handler));
+        thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let (log, handler) = (Arc::clone(&log), Arc::clone(&handler));
+                thread::spawn(move || serve(connection, &*handler, &log));
+            }
+        });
+        Server { address, requests }
+    }
+
+    /// Pages of numbers: `page` counts from 1, each has `size` items, and all but
+    /// the last have a `Link`.
+    pub(crate) fn linked_pages(pages: u64, size: u64) -> Self {
+        Server::start(move |request| linked_page(request, pages, size))
+    }
+
+    pub(crate) fn url(&self, target: &str) -> String {
+        format!("http://{}{target}", self.address)
+    }
+
+    /// Path and query of all requests so far.
+    pub(crate) fn targets(&self) -> Vec<String> {
+        self.requests()
+            .into_iter()
+            .map(|request| request.target)
+            .collect()
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+/// One of [`Server::linked_pages`].
+pub(crate) fn linked_page(request: &Request, pages: u64, size: u64) -> Reply {
+    let page = request.page();
+    let reply = match page < pages {
+        true => Reply::status(200).header(
+            "link",
+            format!("<{}?page={}>; rel=\"next\"", request.path(), page + 1),
+        ),
+        false => Reply::status(200),
+    };
+    reply.body(numbers((page - 1) * size..page * size))
+}
+
+/// An array of numbers as JSON.
+pub(crate) fn numbers(range: impl IntoIterator<Item = u64>) -> String {
+    let numbers: Vec<String> = range.into_iter().map(|number| number.to_string()).collect();
+    format!("[{}]", numbers.join(","))
+}
+
+fn serve(
+    connection: TcpStream,
+    handler: &(dyn Fn(&Request) -> Reply + Send + Sync),
+    log: &Mutex<Vec<Request>>,
+) {
+    connection.set_nodelay(true).unwrap();
+    let mut reader = BufReader::new(connection.try_clone().unwrap());
+    while let Some(request) = read_request(&mut reader) {
+        log.lock().unwrap().push(request.clone());
+        if answer(&connection, handler(&request)).is_none() {
+            let _ = connection.shutdown(Shutdown::Both);
+            return;
+        }
+    }
+}
+
+fn read_request(reader: &mut impl BufRead) -> Option<Request> {
+    let mut lines = reader.by_ref().lines().map_while(Result::ok);
+    let target = lines.next()?.split(' ').nth(1)?.to_owned();
+    let headers = lines
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| {
+            line.split_once(": ")
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        })
+        .collect();
+    Some(Request { target, headers })
+}
+
+/// Plays a reply; none if the connection is to be closed.
+fn answer(mut connection: &TcpStream, reply: Reply) -> Option<()> {
+    if reply.is_drop {
+        return None;
+    }
+    if !reply.head.is_empty() {
+        connection.write_all(reply.head.as_bytes()).ok()?;
+        connection.write_all(b"\r\n").ok()?;
+    }
+    for step in reply.steps {
+        match step {
+            Step::Send(bytes) => connection.write_all(&bytes).ok()?,
+            Step::Gate(gate) => gate.recv().ok()?,
+            Step::Endless(count) => {
+                let mut sent = 0;
+                while let Ok(written) = connection.write(&[b'0'; 4096]) {
+                    sent += written as u64;
+                }
+                // The test may not wait for the number.
+                let _ = count.send(sent);
+                return None;
+            }
+            Step::Close => return None,
+        }
+    }
+    Some(())
+}
