@@ -1,6 +1,7 @@
 //! The command-line tool of unspool: items of asynchronous sources as lines.
 #![forbid(unsafe_code)]
 
+mod demo;
 mod exit;
 mod flags;
 mod output;
@@ -27,6 +28,8 @@ struct Cli {
 enum Command {
     /// Items of a paginated HTTP API.
     Pages(Box<pages::Args>),
+    /// The other commands at work, against servers that this one starts on loopback.
+    Demo,
 }
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let exit = runtime.block_on(async {
         match cli.command {
             Command::Pages(args) => pages::run(*args, &mut Output::stdout()).await,
+            Command::Demo => demo::run().await,
         }
     });
     // Whatever still runs, a write to a full pipe perhaps, ends with the process.

@@ -202,10 +202,11 @@ fn conclude(
         ),
     };
     let why = match end {
-        End::Taken => "no more was asked for".to_owned(),
-        End::Closed => "nobody reads any more".to_owned(),
-        End::Interrupted => "interrupted".to_owned(),
-        End::Source | End::Upstream(_) | End::Output(_) => account.ended.to_string(),
+        End::Taken => Some("no more was asked for".to_owned()),
+        End::Closed => Some("nobody reads any more".to_owned()),
+        End::Interrupted => Some("interrupted".to_owned()),
+        End::Source => Some(account.ended.to_string()),
+        End::Upstream(_) | End::Output(_) => None,
     };
     if let Some(message) = &error {
         report::problem(&format!("error: {message}"));
@@ -217,7 +218,7 @@ fn conclude(
         report::hint(hint);
     }
     if !quiet {
-        report::problem(&report::closing(&account, &why, took));
+        report::problem(&report::closing(&account, why.as_deref(), took));
     }
     let Some(file) = account_file else {
         return exit;

@@ -76,7 +76,7 @@ impl Progress {
 }
 
 /// The closing sentence of a walk.
-pub(crate) fn closing(account: &Account, why: &str, took: Duration) -> String {
+pub(crate) fn closing(account: &Account, why: Option<&str>, took: Duration) -> String {
     let verdict = match (&account.ended, account.doubts.is_empty()) {
         (Ended::Failed, _) => "failed",
         (_, false) => "not proved complete",
@@ -95,10 +95,13 @@ pub(crate) fn closing(account: &Account, why: &str, took: Duration) -> String {
     }
     let _ = write!(
         text,
-        ", {}, {:.1} s; {why}",
+        ", {}, {:.1} s",
         HumanBytes(account.bytes),
         took.as_secs_f64()
     );
+    if let Some(why) = why {
+        let _ = write!(text, "; {why}");
+    }
     if account.stated_total == Some(account.items) && account.ended != Ended::Stopped {
         text.push_str(", and the upstream's own count agrees");
     }

@@ -1,0 +1,140 @@
+//! The API that the demo pulls: pages with `Link` headers, compressed, with faults.
+
+use std::convert::Infallible;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LINK, RETRY_AFTER};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+
+pub(super) const ITEMS: usize = 5_000;
+pub(super) const PAGES: usize = 50;
+const PER_PAGE: usize = ITEMS / PAGES;
+
+/// The pages at which the API has its moods, once each.
+const SLOW_DOWN_AT: usize = 17;
+const DROP_AT: usize = 33;
+
+type Reply = Response<BoxBody<Bytes, io::Error>>;
+
+/// A server on loopback, for as long as the runtime lives.
+pub(super) struct Api {
+    address: SocketAddr,
+}
+
+#[derive(Default)]
+struct Moods {
+    slowed_down: AtomicBool,
+    dropped: AtomicBool,
+}
+
+impl Api {
+    pub(super) async fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(async move {
+            let moods = Arc::new(Moods::default());
+            while let Ok((connection, _)) = listener.accept().await {
+                tokio::spawn(serve(connection, Arc::clone(&moods)));
+            }
+        });
+        Ok(Api { address })
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+async fn serve(connection: TcpStream, moods: Arc<Moods>) {
+    let service = service_fn(|request| {
+        let reply = reply(&request, &moods);
+        async move { reply }
+    });
+    // An error is a connection that was dropped, by the client or on purpose.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(connection), service)
+        .await;
+}
+
+/// The answer to a request; an error drops the connection.
+fn reply(request: &Request<Incoming>, moods: &Moods) -> io::Result<Reply> {
+    let number = |query: &str| query.strip_prefix("page=")?.parse().ok();
+    let page = request.uri().query().and_then(number).unwrap_or(1);
+    match request.uri().path() {
+        "/posts" if page == SLOW_DOWN_AT && !moods.slowed_down.swap(true, Relaxed) => {
+            let reply = Response::builder()
+                .status(StatusCode::TOO_MANY_REQUESTS)
+                .header(RETRY_AFTER, 1);
+            finish(reply, Bytes::from_static(b"slow down"))
+        }
+        "/posts" if page == DROP_AT && !moods.dropped.swap(true, Relaxed) => {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+        "/posts" if (1..=PAGES).contains(&page) => posts(page),
+        "/cut" => cut(),
+        _ => finish(
+            Response::builder().status(StatusCode::NOT_FOUND),
+            Bytes::from_static(b"try /posts"),
+        ),
+    }
+}
+
+fn posts(page: usize) -> io::Result<Reply> {
+    let items: Vec<_> = ((page - 1) * PER_PAGE + 1..=page * PER_PAGE).map(post).collect();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(json!(items).to_string().as_bytes())?;
+    let mut reply = Response::builder()
+        .header(CONTENT_TYPE, "application/json")
+        .header(CONTENT_ENCODING, "gzip")
+        .header("x-total-count", ITEMS);
+    if page < PAGES {
+        reply = reply.header(LINK, format!("</posts?page={}>; rel=\"next\"", page + 1));
+    }
+    finish(reply, gzip.finish()?.into())
+}
+
+fn post(id: usize) -> serde_json::Value {
+    const AUTHORS: [&str; 4] = ["Ada", "Barbara", "Grace", "Radia"];
+    const THINGS: [&str; 5] = ["loops", "engines", "spanning trees", "compilers", "abstractions"];
+    json!({
+        "id": id,
+        "author": AUTHORS[id % AUTHORS.len()],
+        "title": format!("On {}, part {}", THINGS[id % THINGS.len()], id / THINGS.len() + 1),
+        "words": 200 + id * 37 % 1000,
+    })
+}
+
+/// A body that states a length and stops before it.
+fn cut() -> io::Result<Reply> {
+    let begin = format!("[{},{},{{\"id\": 3, \"aut", post(1), post(2));
+    let frames = unspool::stream! {
+        yield Ok(Frame::data(Bytes::from(begin)));
+        // While the body has nothing to send, what there is goes out.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        yield Err(io::ErrorKind::ConnectionReset.into());
+    };
+    Response::builder()
+        .header(CONTENT_TYPE, "application/json")
+        .header(CONTENT_LENGTH, 10_000)
+        .body(BoxBody::new(StreamBody::new(frames)))
+        .map_err(io::Error::other)
+}
+
+fn finish(reply: hyper::http::response::Builder, body: Bytes) -> io::Result<Reply> {
+    let body = Full::new(body).map_err(|never: Infallible| match never {});
+    reply.body(body.boxed()).map_err(io::Error::other)
+}

@@ -1,0 +1,92 @@
+//! `unspool demo`: what the other commands do, against servers on loopback.
+
+mod api;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::pages;
+use crate::report;
+use api::{Api, ITEMS, PAGES};
+
+/// Starts the servers, runs the commands that it prints, and checks what came.
+pub(crate) async fn run() -> Exit {
+    let folder = std::env::temp_dir().join(format!("unspool-demo-{}", std::process::id()));
+    let shown = show(&folder.join("posts.ndjson")).await;
+    // The folder is there only if the demo came that far.
+    let _ = std::fs::remove_dir_all(&folder);
+    match shown {
+        Ok(()) => Exit::Complete,
+        Err(error) => {
+            report::problem(&format!("error: the demo did not go as it should: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
+async fn show(file: &PathBuf) -> io::Result<()> {
+    let api = Api::start().await?;
+    let posts = api.url("/posts");
+    say(&format!(
+        "A small API now listens on {}: {ITEMS} posts on {PAGES} pages, compressed. Like real ones it\n\
+         has its moods: once it answers 429 with `Retry-After`, once it drops the connection.",
+        api.url("/")
+    ));
+
+    say("\nThe first items, without asking for more than they need:");
+    expect(&command(&[&posts, "--take", "3"], Output::stdout()).await, Exit::Complete)?;
+
+    say("\nAll of them, into a file:");
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let output = Output::to_file(File::create(file)?);
+    say(&format!("\n$ unspool pages {posts} > posts.ndjson"));
+    expect(&run_pages(&[&posts], output).await, Exit::Complete)?;
+    let lines = BufReader::new(File::open(file)?).lines().count();
+    say(&format!("\n$ wc -l posts.ndjson\n{lines} posts.ndjson"));
+    if lines != ITEMS {
+        return Err(io::Error::other(format!("expected {ITEMS} lines")));
+    }
+
+    say("\nAn answer that is cut off half-way is never taken for a short one:");
+    let exit = command(&[&api.url("/cut"), "--quiet"], Output::stdout()).await;
+    say(&format!("\n$ echo $?\n{}", exit as u8));
+    expect(&exit, Exit::NotProved)?;
+
+    say("\nNow yours: `unspool pages URL`; `unspool pages --help` has the rest.");
+    Ok(())
+}
+
+/// Prints a command and runs it, through the code that `unspool` itself runs.
+async fn command(args: &[&str], output: Output) -> Exit {
+    say(&format!("\n$ unspool pages {}", args.join(" ")));
+    run_pages(args, output).await
+}
+
+async fn run_pages(args: &[&str], mut output: Output) -> Exit {
+    match pages::Args::try_parse_from([&["pages"], args].concat()) {
+        Ok(args) => pages::run(args, &mut output).await,
+        Err(error) => {
+            report::problem(&error.to_string());
+            Exit::WrongRequest
+        }
+    }
+}
+
+fn expect(exit: &Exit, expected: Exit) -> io::Result<()> {
+    match *exit == expected {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("expected exit code {}", expected as u8))),
+    }
+}
+
+/// Words are for people: they go where the items do not.
+fn say(text: &str) {
+    eprintln!("{text}");
+}
