@@ -94,7 +94,9 @@ fn reply(request: &Request<Incoming>, moods: &Moods) -> io::Result<Reply> {
 }
 
 fn posts(page: usize) -> io::Result<Reply> {
-    let items: Vec<_> = ((page - 1) * PER_PAGE + 1..=page * PER_PAGE).map(post).collect();
+    let items: Vec<_> = ((page - 1) * PER_PAGE + 1..=page * PER_PAGE)
+        .map(post)
+        .collect();
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(json!(items).to_string().as_bytes())?;
     let mut reply = Response::builder()
@@ -109,7 +111,13 @@ fn posts(page: usize) -> io::Result<Reply> {
 
 fn post(id: usize) -> serde_json::Value {
     const AUTHORS: [&str; 4] = ["Ada", "Barbara", "Grace", "Radia"];
-    const THINGS: [&str; 5] = ["loops", "engines", "spanning trees", "compilers", "abstractions"];
+    const THINGS: [&str; 5] = [
+        "loops",
+        "engines",
+        "spanning trees",
+        "compilers",
+        "abstractions",
+    ];
     json!({
         "id": id,
         "author": AUTHORS[id % AUTHORS.len()],

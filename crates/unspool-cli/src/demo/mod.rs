@@ -39,7 +39,10 @@ async fn show(file: &PathBuf) -> io::Result<()> {
     ));
 
     say("\nThe first items, without asking for more than they need:");
-    expect(&command(&[&posts, "--take", "3"], Output::stdout()).await, Exit::Complete)?;
+    expect(
+        &command(&[&posts, "--take", "3"], Output::stdout()).await,
+        Exit::Complete,
+    )?;
 
     say("\nAll of them, into a file:");
     if let Some(folder) = file.parent() {
@@ -82,7 +85,10 @@ async fn run_pages(args: &[&str], mut output: Output) -> Exit {
 fn expect(exit: &Exit, expected: Exit) -> io::Result<()> {
     match *exit == expected {
         true => Ok(()),
-        false => Err(io::Error::other(format!("expected exit code {}", expected as u8))),
+        false => Err(io::Error::other(format!(
+            "expected exit code {}",
+            expected as u8
+        ))),
     }
 }
 

@@ -32,6 +32,7 @@ const ITEMS_KEYS: &[&str] = &[
     "totalElements",
     "total_entries",
     "@odata.count",
+    "filtered_table_rows_count",
 ];
 
 /// A key with the number of all items in some APIs, of this page's in others.

@@ -48,6 +48,7 @@ const MORE_KEYS: &[&str] = &[
     "hasNextPage",
     "more",
     "is_truncated",
+    "truncated",
     "isTruncated",
     "IsTruncated",
     "incomplete",

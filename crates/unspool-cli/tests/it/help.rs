@@ -1,0 +1,27 @@
+use crate::run;
+
+#[test]
+fn help_lists_the_commands_the_kinds_and_the_codes() {
+    let (code, lines, _) = run(&["--help"]);
+    let help = lines.join("\n");
+    assert_eq!(code, 0);
+    for word in ["pages", "demo", "Exit codes:", "130"] {
+        assert!(help.contains(word), "{word} in {help}");
+    }
+    let (_, lines, _) = run(&["pages", "--help"]);
+    let help = lines.join("\n");
+    for (syntax, about) in unspool::pages::Paginate::kinds() {
+        assert!(
+            help.contains(&format!("  {syntax}\n")),
+            "{syntax} in {help}"
+        );
+        assert!(help.contains(&about[..20]), "{about} in {help}");
+    }
+}
+
+#[test]
+fn no_command_is_a_wrong_request() {
+    let (code, lines, words) = run(&[]);
+    assert_eq!((code, lines.len()), (2, 0));
+    assert!(words.contains("Usage: unspool <COMMAND>"), "{words}");
+}

@@ -1,0 +1,49 @@
+//! The binary as its users run it.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::allow_attributes,
+    reason = "a helper of a test may fail it"
+)]
+
+mod demo;
+mod help;
+mod interrupts;
+mod pages;
+mod real_servers;
+// The faults that a server can have are the same as in the library's tests.
+#[path = "../../../unspool/tests/it/server.rs"]
+#[allow(dead_code, reason = "these tests need only a part of it")]
+mod server;
+mod terminal;
+
+use std::process::{Command, Output, Stdio};
+
+/// The binary, with nothing of the environment that would change what it does.
+fn unspool(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unspool"));
+    command.args(args).stdin(Stdio::null());
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs to the end: exit code, lines on standard output, text on standard error.
+fn run(args: &[&str]) -> (i32, Vec<String>, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = unspool(args).output().unwrap();
+    let lines = String::from_utf8(stdout)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    (
+        status.code().unwrap(),
+        lines,
+        String::from_utf8(stderr).unwrap(),
+    )
+}
