@@ -11,8 +11,8 @@ use tokio::io::Interest;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 
-/// How much is collected before it is written.
-const BUFFER: usize = 64 << 10;
+/// How much is collected before it is handed to the writer; there are two of them.
+const BUFFER: usize = 256 << 10;
 
 /// How long a pipe's reader has, after the first lines, to say that it has enough.
 const GRACE: Duration = Duration::from_millis(20);

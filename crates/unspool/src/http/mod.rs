@@ -6,7 +6,7 @@ mod retry;
 mod shown;
 
 use std::error::Error as StdError;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use reqwest::header::{
     USER_AGENT,
 };
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Request, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 use url::{Origin, Url};
 
@@ -38,7 +38,11 @@ const HARMLESS: [HeaderName; 3] = [ACCEPT, ACCEPT_LANGUAGE, USER_AGENT];
 
 /// A client for one walk over one API.
 pub(crate) struct Http {
-    client: Client,
+    /// For `http:`.
+    plain: Client,
+    /// For `https:`. To read the system's certificates takes longer than many a
+    /// whole walk: it is made when it is needed.
+    secure: OnceLock<Client>,
     /// Where the headers may go.
     home: Origin,
     headers: HeaderMap,
@@ -81,12 +85,9 @@ impl Http {
             let _ = url.set_username("");
             let _ = url.set_password(None);
         }
-        let client = Client::builder()
-            .redirect(Policy::none())
-            .build()
-            .map_err(|error| Error::request("cannot set up the HTTP client").with_source(error))?;
         Ok(Http {
-            client,
+            plain: client(Client::builder().tls_certs_only([]))?,
+            secure: OnceLock::new(),
             home: url.origin(),
             headers,
             timeout: options.timeout,
@@ -135,10 +136,24 @@ impl Http {
         let mut request = Request::new(Method::GET, url.clone());
         *request.headers_mut() = self.headers_for(url);
         self.meter.request();
-        match timeout(self.timeout, self.client.execute(request)).await {
+        let client = self.client_for(url)?;
+        match timeout(self.timeout, client.execute(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(no_answer(error)),
             Err(_) => Err(silence(self.timeout, "no answer")),
+        }
+    }
+
+    fn client_for(&self, url: &Url) -> Result<&Client, Error> {
+        if url.scheme() == "http" {
+            return Ok(&self.plain);
+        }
+        match self.secure.get() {
+            Some(client) => Ok(client),
+            None => {
+                let made = client(Client::builder())?;
+                Ok(self.secure.get_or_init(|| made))
+            }
         }
     }
 
@@ -229,6 +244,15 @@ impl Body {
             Err(_) => Err(silence(self.timeout, "nothing more of the body")),
         }
     }
+}
+
+/// A client that follows no redirects by itself: those are ours, for the sake of
+/// the credentials.
+fn client(builder: ClientBuilder) -> Result<Client, Error> {
+    builder
+        .redirect(Policy::none())
+        .build()
+        .map_err(|error| Error::request("cannot set up the HTTP client").with_source(error))
 }
 
 /// The value of an `Authorization` header (RFC 7617).
