@@ -16,6 +16,7 @@ mod real_servers;
 #[allow(dead_code, reason = "these tests need only a part of it")]
 mod server;
 mod terminal;
+mod tls;
 
 use std::process::{Command, Output, Stdio};
 

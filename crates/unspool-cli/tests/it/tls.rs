@@ -1,0 +1,98 @@
+//! HTTPS and HTTP/2, with a certificate made for the test.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use http_body_util::Full;
+use hyper::Response;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+
+use crate::unspool;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn https_is_verified_and_speaks_http_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("authority.pem");
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&authority, key.cert.pem()).unwrap();
+
+    let versions = Arc::new(Mutex::new(Vec::new()));
+    let address = serve(&key, Arc::clone(&versions)).await;
+    let url = format!("https://localhost:{}/", address.port());
+    let run = move |authority: Option<std::path::PathBuf>| {
+        let mut command = unspool(&["pages", &url, "--retries", "0"]);
+        if let Some(authority) = authority {
+            command.env("SSL_CERT_FILE", authority);
+        }
+        command.output().unwrap()
+    };
+
+    let result = tokio::task::spawn_blocking({
+        let run = run.clone();
+        move || run(Some(authority))
+    });
+    let result = result.await.unwrap();
+    let words = String::from_utf8(result.stderr).unwrap();
+    assert_eq!(result.status.code(), Some(0), "{words}");
+    assert_eq!(result.stdout, b"1\n2\n");
+    assert_eq!(*versions.lock().unwrap(), [hyper::Version::HTTP_2]);
+
+    let result = tokio::task::spawn_blocking(move || run(None))
+        .await
+        .unwrap();
+    let words = String::from_utf8(result.stderr).unwrap();
+    assert_eq!(result.status.code(), Some(1), "{words}");
+    assert!(
+        words.contains("cannot connect: invalid peer certificate"),
+        "{words}"
+    );
+}
+
+/// A server with that certificate, which notes the version of each request.
+async fn serve(
+    key: &rcgen::CertifiedKey<rcgen::KeyPair>,
+    versions: Arc<Mutex<Vec<hyper::Version>>>,
+) -> SocketAddr {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![key.cert.der().clone()],
+            key.signing_key.serialize_der().try_into().unwrap(),
+        )
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("localhost:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            let (acceptor, versions) = (acceptor.clone(), Arc::clone(&versions));
+            tokio::spawn(async move {
+                // A client that does not trust the certificate goes away here.
+                let Ok(connection) = acceptor.accept(connection).await else {
+                    return;
+                };
+                let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+                    versions.lock().unwrap().push(request.version());
+                    async {
+                        Ok::<_, std::convert::Infallible>(Response::new(Full::new(
+                            bytes::Bytes::from("[1,2]"),
+                        )))
+                    }
+                });
+                let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                let _ = server
+                    .serve_connection(TokioIo::new(connection), service)
+                    .await;
+            });
+        }
+    });
+    address
+}
