@@ -1,4 +1,63 @@
-//! Async generators on stable Rust.
+//! Async generators on stable Rust: streams written as functions that `yield`.
+//!
+//! ```
+//! use futures_core::Stream;
+//! use unspool_core::stream;
+//!
+//! fn countdown(from: u32) -> impl Stream<Item = u32> {
+//!     stream! {
+//!         for number in (1..=from).rev() {
+//!             yield number;
+//!         }
+//!     }
+//! }
+//! # use futures_util::StreamExt;
+//! # let items = futures_util::FutureExt::now_or_never(countdown(3).collect::<Vec<_>>());
+//! # assert_eq!(items, Some(vec![3, 2, 1]));
+//! ```
+//!
+//! - [`stream!`] and [`try_stream!`] take what the macros of async-stream 0.3 take:
+//!   to migrate a program, change the import.
+//! - A generator allocates nothing and needs neither `std` nor a runtime. It is
+//!   `Send` and `Sync` if what its body holds is, and it is fused.
+//! - Nothing runs before the first poll, and nothing beyond the item in demand.
+//! - Dropping a generator drops its body where it stands.
+//!
+//! # In a body
+//!
+//! - `yield item` hands out an item and suspends. It is an expression of type `()`,
+//!   and `yield` alone hands out `()`.
+//! - `return` ends the stream.
+//! - `?` hands out the error as the last item, converted with [`From`]; in a
+//!   [`stream!`] as well, if its items are results.
+//! - `for await pattern in stream { … }` loops over a stream, with labels, `break`
+//!   and `continue`.
+//! - All of this works in the arguments of other macros too, such as the arms of
+//!   `select!`.
+//!
+//! A `yield` must stand directly in the body: in a closure, an async block or a
+//! function inside of it, it does not compile.
+//!
+//! ```compile_fail
+//! # use unspool_core::stream;
+//! let doubled = stream! {
+//!     [1, 2].map(|number| yield 2 * number);
+//! };
+//! ```
+//!
+//! A body that holds something that is not `Send` while it waits makes a generator
+//! that is not `Send`:
+//!
+//! ```compile_fail,E0277
+//! # use unspool_core::stream;
+//! fn assert_send(_: impl Send) {}
+//!
+//! let shared = std::rc::Rc::new(1);
+//! assert_send(stream! {
+//!     yield 1;
+//!     drop(shared);
+//! });
+//! ```
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -7,13 +66,33 @@ mod for_await;
 mod generator;
 #[expect(
     unsafe_code,
-    reason = "the one module that may; its doc has the argument"
+    reason = "the one module that may; its documentation has the argument"
 )]
 mod raw;
 
 pub use generator::AsyncGenerator;
 
 /// Makes a stream of a body that yields.
+///
+/// The items are what the body yields, in its order; the stream ends when the body
+/// does. See the [crate documentation](crate) for what a body may hold.
+///
+/// ```
+/// use unspool_core::stream;
+///
+/// let words = stream! {
+///     yield "hello";
+///     for word in ["dear", "world"] {
+///         yield word;
+///     }
+/// };
+/// # let words = futures_util::FutureExt::now_or_never(futures_util::StreamExt::collect::<Vec<_>>(words));
+/// # assert_eq!(words, Some(vec!["hello", "dear", "world"]));
+/// ```
+///
+/// # Dropping
+///
+/// Drops the body where it stands, and what it holds.
 #[macro_export]
 macro_rules! stream {
     ($($body:tt)*) => {
@@ -21,7 +100,27 @@ macro_rules! stream {
     };
 }
 
-/// Makes a stream of results of a body that yields and may fail.
+/// Makes a stream of results of a body that yields values and may fail with `?`.
+///
+/// What the body yields comes as `Ok`. An error comes as the last item, as `Err`,
+/// and by then the body has been dropped.
+///
+/// ```
+/// use futures_core::Stream;
+/// use std::num::ParseIntError;
+/// use unspool_core::try_stream;
+///
+/// fn numbers(words: &[&str]) -> impl Stream<Item = Result<i32, ParseIntError>> {
+///     try_stream! {
+///         for word in words {
+///             yield word.parse()?;
+///         }
+///     }
+/// }
+/// # let items = futures_util::StreamExt::collect::<Vec<_>>(numbers(&["1", "x", "3"]));
+/// # let items = futures_util::FutureExt::now_or_never(items).unwrap_or_default();
+/// # assert!(matches!(items[..], [Ok(1), Err(_)]));
+/// ```
 #[macro_export]
 macro_rules! try_stream {
     ($($body:tt)*) => {
@@ -29,7 +128,31 @@ macro_rules! try_stream {
     };
 }
 
-/// Makes a generator of a body that yields and returns.
+/// Makes a generator of a body that yields and returns a value.
+///
+/// Its items are a stream as of [`stream!`]; behind the last of them
+/// [`AsyncGenerator::take_return`] has what the body returned. `?` returns, as in
+/// a function.
+///
+/// ```
+/// use std::pin::pin;
+/// use unspool_core::{AsyncGenerator, generator};
+///
+/// # futures_util::FutureExt::now_or_never(async {
+/// use futures_util::StreamExt;
+///
+/// let mut lines = pin!(generator! {
+///     let mut count = 0;
+///     for line in "a\nb".lines() {
+///         yield line;
+///         count += 1;
+///     }
+///     count
+/// });
+/// assert_eq!(lines.by_ref().collect::<Vec<_>>().await, ["a", "b"]);
+/// assert_eq!(lines.take_return(), Some(2));
+/// # }).unwrap();
+/// ```
 #[macro_export]
 macro_rules! generator {
     ($($body:tt)*) => {

@@ -12,3 +12,8 @@ pub use json::Pointer;
 #[doc(inline)]
 pub use pages::pages;
 pub use unspool_core::{AsyncGenerator, generator, stream, try_stream};
+
+/// The examples of the README, which must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -60,7 +60,7 @@ impl RealServer {
         let url = line
             .trim()
             .strip_prefix("listening on ")
-            .expect(&line)
+            .unwrap()
             .to_owned();
         Some(RealServer { process, url })
     }

@@ -10,6 +10,7 @@ mod bad_input;
 mod contract;
 mod credentials;
 mod ends;
+mod examples;
 mod macros;
 mod retries;
 mod server;
