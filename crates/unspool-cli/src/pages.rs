@@ -9,7 +9,7 @@ use clap::Parser;
 use futures_util::{FutureExt, StreamExt};
 use reqwest::header::{HeaderName, HeaderValue};
 use tokio::time::MissedTickBehavior;
-use unspool::pages::{Doubt, Pages, Paginate, RawItem};
+use unspool::pages::{Doubt, Ended, Pages, Paginate, RawItem};
 use unspool::{Error, Pointer};
 
 use crate::exit::Exit;
@@ -201,12 +201,16 @@ fn conclude(
             Some(format!("cannot write the items: {error}")),
         ),
     };
-    let why = match end {
-        End::Taken => Some("no more was asked for".to_owned()),
-        End::Closed => Some("nobody reads any more".to_owned()),
-        End::Interrupted => Some("interrupted".to_owned()),
-        End::Source => Some(account.ended.to_string()),
-        End::Upstream(_) | End::Output(_) => None,
+    let (verdict, why) = match end {
+        End::Interrupted => ("interrupted", None),
+        End::Upstream(_) | End::Output(_) => ("failed", None),
+        _ if !account.doubts.is_empty() => ("not proved complete", Some(account.ended.to_string())),
+        End::Taken => ("stopped as asked", Some("no more was asked for".to_owned())),
+        End::Closed => ("stopped as asked", Some("nobody reads any more".to_owned())),
+        End::Source if account.ended == Ended::Asked => {
+            ("stopped as asked", Some(account.ended.to_string()))
+        }
+        End::Source => ("complete", Some(account.ended.to_string())),
     };
     if let Some(message) = &error {
         report::problem(&format!("error: {message}"));
@@ -218,7 +222,7 @@ fn conclude(
         report::hint(hint);
     }
     if !quiet {
-        report::problem(&report::closing(&account, why.as_deref(), took));
+        report::problem(&report::closing(&account, verdict, why.as_deref(), took));
     }
     let Some(file) = account_file else {
         return exit;

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use unspool::pages::{Account, Ended};
+use unspool::pages::Account;
 
 /// Says on standard error that something is wrong.
 pub(crate) fn problem(message: &str) {
@@ -76,13 +76,12 @@ impl Progress {
 }
 
 /// The closing sentence of a walk.
-pub(crate) fn closing(account: &Account, why: Option<&str>, took: Duration) -> String {
-    let verdict = match (&account.ended, account.doubts.is_empty()) {
-        (Ended::Failed, _) => "failed",
-        (_, false) => "not proved complete",
-        (Ended::Stopped | Ended::Asked, true) => "stopped as asked",
-        (_, true) => "complete",
-    };
+pub(crate) fn closing(
+    account: &Account,
+    verdict: &str,
+    why: Option<&str>,
+    took: Duration,
+) -> String {
     let mut text = format!(
         "{verdict}: {} from {} in {}",
         count(account.items, "item"),
@@ -102,7 +101,7 @@ pub(crate) fn closing(account: &Account, why: Option<&str>, took: Duration) -> S
     if let Some(why) = why {
         let _ = write!(text, "; {why}");
     }
-    if account.stated_total == Some(account.items) && account.ended != Ended::Stopped {
+    if account.stated_total == Some(account.items) {
         text.push_str(", and the upstream's own count agrees");
     }
     text
