@@ -14,8 +14,10 @@ use tokio::sync::mpsc;
 /// How much is collected before it is handed to the writer; there are two of them.
 const BUFFER: usize = 256 << 10;
 
-/// How long a pipe's reader has, after the first lines, to say that it has enough.
+/// How long a pipe's reader has, the first few times that it gets lines, to say
+/// that it has enough.
 const GRACE: Duration = Duration::from_millis(20);
+const GRACES: u32 = 3;
 
 /// Why nothing more can be written.
 #[derive(Debug)]
@@ -38,7 +40,7 @@ pub(crate) struct Output {
     is_terminal: bool,
     /// The pipe, to see when its reader goes away.
     pipe: Option<pipe::Sender>,
-    grace: Option<Duration>,
+    graces: u32,
 }
 
 impl Output {
@@ -63,7 +65,7 @@ impl Output {
         Output {
             is_watched: is_terminal || is_pipe,
             is_terminal,
-            grace: pipe.is_some().then_some(GRACE),
+            graces: if pipe.is_some() { GRACES } else { 0 },
             pipe,
             ..Output::to_writer(move |bytes| (&file).write_all(bytes))
         }
@@ -94,7 +96,7 @@ impl Output {
             is_watched: false,
             is_terminal: false,
             pipe: None,
-            grace: None,
+            graces: 0,
         }
     }
 
@@ -119,9 +121,10 @@ impl Output {
             return Ok(());
         }
         self.flush().await?;
-        if let Some(grace) = self.grace.take() {
+        if self.graces > 0 {
+            self.graces -= 1;
             // The time is up if nobody closed the pipe in it.
-            let _ = tokio::time::timeout(grace, self.closed()).await;
+            let _ = tokio::time::timeout(GRACE, self.closed()).await;
         }
         match self.is_closed() {
             true => Err(Stop::Closed),

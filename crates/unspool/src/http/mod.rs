@@ -32,6 +32,9 @@ const MAX_REDIRECTS: usize = 10;
 /// How much of the body of a failed request goes into its error.
 const EXCERPT: usize = 200;
 
+/// The shortest word that is taken out of excerpts because it may be a secret.
+const SECRET: usize = 4;
+
 /// The user's headers that say nothing about who the user is, and may therefore
 /// go to any origin.
 const HARMLESS: [HeaderName; 3] = [ACCEPT, ACCEPT_LANGUAGE, USER_AGENT];
@@ -203,17 +206,16 @@ impl Http {
 
     /// A server may echo what it was sent.
     fn without_secrets(&self, text: &str) -> String {
-        let secrets = (self.headers.iter())
+        let values = (self.headers.iter())
             .filter(|(name, _)| !HARMLESS.contains(name))
-            .filter_map(|(_, value)| value.to_str().ok())
-            .flat_map(|value| {
-                [
-                    value,
-                    value.split_once(' ').map_or(value, |(_, token)| token),
-                ]
-            })
-            .filter(|secret| secret.len() >= 4);
-        secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
+            .filter_map(|(_, value)| value.to_str().ok());
+        let mut secrets: Vec<String> = Vec::new();
+        for value in values {
+            secrets.extend(value.split(' ').map(str::to_owned));
+            secrets.extend(password_of(value));
+        }
+        (secrets.iter().filter(|secret| secret.len() >= SECRET))
+            .fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
     }
 }
 
@@ -265,6 +267,18 @@ pub(crate) fn basic_auth(user: &str, password: &str) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static(""));
     value.set_sensitive(true);
     value
+}
+
+/// The password in the value of a header that [`basic_auth`] made.
+fn password_of(value: &str) -> Option<String> {
+    use base64::Engine as _;
+    let encoded = value.strip_prefix("Basic ")?;
+    let decoded = base64::engine::general_purpose::STANDARD
+        .decode(encoded)
+        .ok()?;
+    let text = String::from_utf8(decoded).ok()?;
+    text.split_once(':')
+        .map(|(_, password)| password.to_owned())
 }
 
 fn percent_decoded(text: &str) -> String {

@@ -1,6 +1,7 @@
 //! Items out of a body as its bytes arrive.
 
 mod elements;
+mod guess;
 mod outline;
 mod place;
 mod pointer;

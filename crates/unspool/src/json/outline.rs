@@ -4,16 +4,14 @@
 //! and with `[]` where the array stands.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use memchr::memchr2;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::Pointer;
 use super::place::{Place, is_usual};
 use super::scan::{MAX_DEPTH, is_space};
+use super::{Pointer, guess};
 use crate::error::{Error, Kind};
 
 /// The part of a document that has come so far, without the items.
@@ -25,12 +23,18 @@ pub(crate) struct Outline {
     marks: usize,
     open: Vec<Frame>,
     text: Vec<u8>,
+    /// Large arrays that may turn out to be the items, out of the way.
+    aside: Vec<(Pointer, Vec<u8>)>,
+    aside_bytes: usize,
     found: Option<Pointer>,
     rival: Option<Pointer>,
 }
 
 /// The byte order mark in UTF-8.
 const MARK: &[u8] = "\u{FEFF}".as_bytes();
+
+/// From this many bytes on an array does not stay in the envelope.
+const LARGE: usize = 64 << 10;
 
 /// Where [`Outline::feed`] stopped.
 #[derive(Debug, PartialEq)]
@@ -65,12 +69,9 @@ enum State {
 #[derive(Clone, Copy)]
 enum Frame {
     /// The current key is this part of the text, quotes included.
-    Object {
-        key: (usize, usize),
-    },
-    Array {
-        index: usize,
-    },
+    Object { key: (usize, usize) },
+    /// It begins there in the text; this is the index of its current element.
+    Array { begin: usize, index: usize },
 }
 
 impl Outline {
@@ -82,6 +83,8 @@ impl Outline {
             marks: 0,
             open: Vec::new(),
             text: Vec::new(),
+            aside: Vec::new(),
+            aside_bytes: 0,
             found: None,
             rival: None,
         }
@@ -96,7 +99,7 @@ impl Outline {
         offset: u64,
     ) -> Result<Stop, Error> {
         while let Some(&byte) = bytes.get(*at) {
-            if self.text.len() > self.max_bytes {
+            if self.kept() > self.max_bytes {
                 return Err(self.too_large());
             }
             let position = offset + *at as u64;
@@ -166,23 +169,19 @@ impl Outline {
         self.rival.as_ref()
     }
 
-    /// The only array of a whole document in which no array went by a usual name:
-    /// one level down, or else two.
-    pub(crate) fn only_array(&self, document: &Value) -> Result<(Pointer, Bytes), Error> {
+    /// The items of a whole document in which no array went by a usual name: the
+    /// only array one level down, or else two.
+    pub(crate) fn only_array(&mut self, document: &Value) -> Result<(Pointer, Bytes), Error> {
         let pointer = match &self.place {
-            Place::At(pointer) => return Err(missing(pointer, document)),
-            Place::Auto => only_array(document)?,
+            Place::At(pointer) => return Err(guess::missing(pointer, document)),
+            Place::Auto => guess::only_array(document)?,
         };
-        let mut text = self.text.as_slice();
-        for step in pointer.steps() {
-            let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(text)
-                .map_err(|error| Error::content(format!("not JSON: {error}")).with_source(error))?;
-            text = fields
-                .get(step.as_str())
-                .map_or("", |field| field.get())
-                .as_bytes();
+        let aside = self.aside.iter().position(|(place, _)| *place == pointer);
+        if let Some(index) = aside {
+            return Ok((pointer, self.aside.swap_remove(index).1.into()));
         }
-        Ok((pointer, Bytes::copy_from_slice(text)))
+        let text = guess::text_at(&self.text, &pointer)?;
+        Ok((pointer, text))
     }
 
     /// Reads one byte of structure, or the first byte of a string or a scalar.
@@ -213,7 +212,7 @@ impl Outline {
             (CommaOrClose, b',') => {
                 self.text.push(byte);
                 match self.open.last_mut() {
-                    Some(Frame::Array { index }) => {
+                    Some(Frame::Array { index, .. }) => {
                         *index += 1;
                         self.state = Value;
                     }
@@ -265,7 +264,7 @@ impl Outline {
                 State::KeyOrClose
             }
             b'[' => {
-                self.open.push(Frame::Array { index: 0 });
+                self.open.push(Frame::Array { begin, index: 0 });
                 State::ValueOrClose
             }
             b'"' => State::Text {
@@ -306,7 +305,7 @@ impl Outline {
             }
         };
         // A chunk of a string may be larger than what is left of the limit.
-        let kept = taken.min((self.max_bytes + 1).saturating_sub(self.text.len()));
+        let kept = taken.min((self.max_bytes + 1).saturating_sub(self.kept()));
         self.text.extend_from_slice(&bytes[..kept]);
         match next {
             Some(state) => self.state = state,
@@ -345,9 +344,35 @@ impl Outline {
     }
 
     fn close(&mut self, byte: u8) {
-        self.open.pop();
+        let closed = self.open.pop();
         self.text.push(byte);
+        if let Some(Frame::Array { begin, .. }) = closed {
+            self.put_aside(begin);
+        }
         self.end_value();
+    }
+
+    /// Takes an array that has just closed out of the envelope if it is large: it
+    /// may be the items, but it is no link and no total.
+    fn put_aside(&mut self, begin: usize) {
+        let is_nested = self
+            .open
+            .iter()
+            .any(|frame| matches!(frame, Frame::Array { .. }));
+        if is_nested || self.text.len() - begin < LARGE {
+            return;
+        }
+        let array = self.text.split_off(begin);
+        self.text.extend_from_slice(b"[]");
+        if self.found.is_none() {
+            self.aside_bytes += array.len();
+            self.aside.push((self.pointer(), array));
+        }
+    }
+
+    /// How many bytes are kept.
+    fn kept(&self) -> usize {
+        self.text.len() + self.aside_bytes
     }
 
     fn end_value(&mut self) {
@@ -397,7 +422,7 @@ impl Outline {
     /// The key or index that leads into an open container.
     fn step(&self, frame: Frame) -> Cow<'_, str> {
         match frame {
-            Frame::Array { index } => Cow::Owned(index.to_string()),
+            Frame::Array { index, .. } => Cow::Owned(index.to_string()),
             Frame::Object { key: (begin, end) } => {
                 let quoted = self.text.get(begin..end).unwrap_or_default();
                 match serde_json::from_slice::<&str>(quoted) {
@@ -429,80 +454,6 @@ impl Outline {
                 self.max_bytes
             ),
         )
-    }
-}
-
-fn only_array(document: &Value) -> Result<Pointer, Error> {
-    let Value::Object(fields) = document else {
-        return Err(Error::content(format!(
-            "expected an array of items, found {}",
-            kind_of_value(document)
-        )));
-    };
-    let direct = arrays_in(fields, &[]);
-    let arrays = if direct.is_empty() {
-        let objects = fields
-            .iter()
-            .filter_map(|(key, value)| Some((key, value.as_object()?)));
-        objects
-            .flat_map(|(key, fields)| arrays_in(fields, std::slice::from_ref(key)))
-            .collect()
-    } else {
-        direct
-    };
-    match arrays.as_slice() {
-        [array] => Ok(array.clone()),
-        [] => Err(Error::content(format!(
-            "expected an array of items, found an object without an array{}",
-            keys_of(fields)
-        ))),
-        [first, second, ..] => Err(Error::content(format!(
-            "found {} arrays that could hold the items, such as `{first}` and `{second}`: say which with a JSON pointer",
-            arrays.len()
-        ))),
-    }
-}
-
-fn arrays_in(fields: &Map<String, Value>, above: &[String]) -> Vec<Pointer> {
-    fields
-        .iter()
-        .filter(|(_, value)| value.is_array())
-        .map(|(key, _)| Pointer::from_steps([above, std::slice::from_ref(key)].concat()))
-        .collect()
-}
-
-fn missing(pointer: &Pointer, document: &Value) -> Error {
-    let found = match document {
-        Value::Object(fields) => format!("an object without it{}", keys_of(fields)),
-        other => kind_of_value(other).to_owned(),
-    };
-    Error::content(format!(
-        "expected an array at {}, found {found}",
-        pointer.described()
-    ))
-}
-
-/// The first keys of an object, for a message.
-fn keys_of(fields: &Map<String, Value>) -> String {
-    let keys: Vec<String> = fields
-        .keys()
-        .take(8)
-        .map(|key| format!("`{key}`"))
-        .collect();
-    match keys.len() {
-        0 => String::new(),
-        _ => format!(", with the keys {}", keys.join(", ")),
-    }
-}
-
-fn kind_of_value(value: &Value) -> &'static str {
-    match value {
-        Value::Object(_) => "an object",
-        Value::Array(_) => "an array",
-        Value::String(_) => "a string",
-        Value::Bool(_) => "a boolean",
-        Value::Null => "`null`",
-        Value::Number(_) => "a number",
     }
 }
 

@@ -139,6 +139,26 @@ fn an_unusual_name_is_taken_if_there_is_no_other_array() {
 }
 
 #[test]
+fn large_arrays_of_unusual_names_leave_the_envelope() {
+    let cats: Vec<String> = (0..20_000).map(|cat| format!("[{cat}]")).collect();
+    let document = format!(r#"{{"n":1,"pets":{{"cats":[{}]}},"x":2}}"#, cats.join(","));
+    let (items, envelope) = split(&[document.as_bytes()], &Place::Auto, Check::Valid).unwrap();
+    assert_eq!(items, cats);
+    assert_eq!(envelope, r#"{"n":1,"pets":{"cats":[]},"x":2}"#);
+
+    // Behind the items, and in an array, they are not kept at all, and whole.
+    let document = format!(
+        r#"{{"items":[1],"cats":[{0}],"more":[[{0}]]}}"#,
+        cats.join(",")
+    );
+    let (items, envelope) = split(&[document.as_bytes()], &Place::Auto, Check::Valid).unwrap();
+    assert_eq!(
+        (items.as_slice(), envelope.as_str()),
+        (&["1".to_owned()][..], r#"{"cats":[],"items":[],"more":[]}"#)
+    );
+}
+
+#[test]
 fn a_pointer_goes_through_objects_and_arrays() {
     check_at(r#"[{"page": 1}, [1, 2]]"#, "/1", &["1", "2"]);
     check_at(r#"{"data": [0], "a": [[], {"b": [1]}]}"#, "/a/1/b", &["1"]);

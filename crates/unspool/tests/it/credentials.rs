@@ -108,6 +108,22 @@ async fn user_and_password_of_the_url_become_a_header() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_echoed_is_not_shown() {
+    let server = Server::start(|_| Reply::status(403).body("no entry for ada with love+lace"));
+    let (_, account) = drain(
+        unspool::pages(server.url("/"))
+            .basic_auth("ada", "love+lace")
+            .raw(),
+    )
+    .await;
+    let text = account.unwrap_err().to_string();
+    assert!(
+        text.ends_with("answered 403 Forbidden: no entry for ada with …"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn no_error_and_no_account_holds_a_credential() {
     let server = Server::start(|request| {
         let echo = format!(

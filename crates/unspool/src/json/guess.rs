@@ -1,0 +1,101 @@
+//! Which array of a whole document holds the items, where no name tells.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::Pointer;
+use crate::error::Error;
+
+/// The only array one level down, or else two.
+pub(super) fn only_array(document: &Value) -> Result<Pointer, Error> {
+    let Value::Object(fields) = document else {
+        return Err(Error::content(format!(
+            "expected an array of items, found {}",
+            kind_of_value(document)
+        )));
+    };
+    let direct = arrays_in(fields, &[]);
+    let arrays = if direct.is_empty() {
+        let objects = fields
+            .iter()
+            .filter_map(|(key, value)| Some((key, value.as_object()?)));
+        objects
+            .flat_map(|(key, fields)| arrays_in(fields, std::slice::from_ref(key)))
+            .collect()
+    } else {
+        direct
+    };
+    match arrays.as_slice() {
+        [array] => Ok(array.clone()),
+        [] => Err(Error::content(format!(
+            "expected an array of items, found an object without an array{}",
+            keys_of(fields)
+        ))),
+        [first, second, ..] => Err(Error::content(format!(
+            "found {} arrays that could hold the items, such as `{first}` and `{second}`: say which with a JSON pointer",
+            arrays.len()
+        ))),
+    }
+}
+
+fn arrays_in(fields: &Map<String, Value>, above: &[String]) -> Vec<Pointer> {
+    fields
+        .iter()
+        .filter(|(_, value)| value.is_array())
+        .map(|(key, _)| Pointer::from_steps([above, std::slice::from_ref(key)].concat()))
+        .collect()
+}
+
+/// The error for a document without an array at the pointer.
+pub(super) fn missing(pointer: &Pointer, document: &Value) -> Error {
+    let found = match document {
+        Value::Object(fields) => format!("an object without it{}", keys_of(fields)),
+        other => kind_of_value(other).to_owned(),
+    };
+    Error::content(format!(
+        "expected an array at {}, found {found}",
+        pointer.described()
+    ))
+}
+
+/// The first keys of an object, for a message.
+fn keys_of(fields: &Map<String, Value>) -> String {
+    let keys: Vec<String> = fields
+        .keys()
+        .take(8)
+        .map(|key| format!("`{key}`"))
+        .collect();
+    match keys.len() {
+        0 => String::new(),
+        _ => format!(", with the keys {}", keys.join(", ")),
+    }
+}
+
+fn kind_of_value(value: &Value) -> &'static str {
+    match value {
+        Value::Object(_) => "an object",
+        Value::Array(_) => "an array",
+        Value::String(_) => "a string",
+        Value::Bool(_) => "a boolean",
+        Value::Null => "`null`",
+        Value::Number(_) => "a number",
+    }
+}
+
+/// The text of a value below objects.
+pub(super) fn text_at(document: &[u8], pointer: &Pointer) -> Result<Bytes, Error> {
+    let mut text = document;
+    for step in pointer.steps() {
+        let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(text)
+            .map_err(|error| Error::content(format!("not JSON: {error}")).with_source(error))?;
+        text = fields
+            .get(step.as_str())
+            .map_or("", |field| field.get())
+            .as_bytes();
+    }
+    Ok(Bytes::copy_from_slice(text))
+}
