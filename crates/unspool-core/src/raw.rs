@@ -2,9 +2,8 @@
 //!
 //! A [`Generator`] owns the async block that a macro made of a body, and a
 //! [`Slot`] beside it. At the first poll, when the generator is pinned and can no
-//! longer move, the body is built with a [`Yielder`], a pointer to that slot. On
-//! every poll the slot is pointed at a place on the poller's stack; a `yield`
-//! writes its item there, straight into what `poll_next` returns, and suspends.
+//! longer move, the body is built with a [`Yielder`], a pointer to that slot. A
+//! `yield` writes its item there and suspends; `poll_next` takes it out.
 //!
 //! # Why this is sound
 //!
@@ -19,11 +18,10 @@
 //!    to a label of the body, which does not compile in a closure, an async
 //!    block or an item nested in the body. So a `yield` runs only while the body
 //!    itself is being polled, and [`Generator::poll_next`] is all that polls it.
-//! 3. **While the body is polled, the slot points to a live place.**
-//!    `poll_next` sets it right before each poll, to a local that it reads only
-//!    after that poll. A poll that panics leaves the pointer dangling, but
-//!    nothing follows it before the next `poll_next` has replaced it: a
-//!    destructor that runs in between is a function, and by 2 holds no `yield`.
+//! 3. **The slot is empty while the body runs.** A `yield` suspends the body
+//!    right after it has filled the slot, and the poll that it was in takes the
+//!    item out before it returns. So no item is overwritten, and no two accesses
+//!    to the slot overlap.
 //! 4. **Item types agree.** `Generator`, `Slot` and `Yielder` share the parameter `Y`,
 //!    and all three are invariant in it, so that neither another type nor a
 //!    shorter lifetime can be smuggled through.
@@ -33,7 +31,6 @@ use core::fmt;
 use core::future::Future;
 use core::marker::{PhantomData, PhantomPinned};
 use core::pin::Pin;
-use core::ptr;
 use core::task::{Context, Poll};
 
 use futures_core::{FusedStream, Stream};
@@ -61,9 +58,9 @@ enum State<F, B, R> {
     Ended(Option<R>),
 }
 
-/// Where the next item goes, while the body is being polled.
+/// Where an item lies between the `yield` and the end of the poll.
 struct Slot<Y> {
-    place: Cell<*mut Poll<Option<Y>>>,
+    item: Cell<Option<Y>>,
 }
 
 /// What a body yields through; the macros keep it out of the user's reach.
@@ -71,12 +68,8 @@ pub struct Yielder<Y> {
     slot: *const Slot<Y>,
 }
 
-// SAFETY: the pointer is followed only while the generator is polled through a
-// `Pin<&mut _>` (facts 2 and 3), on the thread that polls; items of type `Y` may
-// be made on one thread and, after a move, dropped or handed out on another.
-unsafe impl<Y: Send> Send for Slot<Y> {}
-// SAFETY: nothing in this module follows the pointer of a `&Slot` that it did
-// not reach through a `Pin<&mut Generator>`.
+// SAFETY: nothing in this module reaches the item through a `&Slot` that it did
+// not get through a `Pin<&mut Generator>`.
 unsafe impl<Y> Sync for Slot<Y> {}
 // SAFETY: a yielder moves only within its body, which moves only within its
 // generator, which brings the slot along (facts 1 and 2).
@@ -103,16 +96,23 @@ where
         Generator {
             state: State::Unstarted(make_body),
             slot: Slot {
-                place: Cell::new(ptr::null_mut()),
+                item: Cell::new(None),
             },
             ending: PhantomData,
             _pinned: PhantomPinned,
         }
     }
 
-    /// Builds the body; the caller holds the generator pinned (fact 1).
-    #[inline]
+    /// Builds the body if there was none yet; the caller holds the generator
+    /// pinned (fact 1).
+    ///
+    /// Out of line, so that what every poll runs through stays short.
+    #[cold]
+    #[inline(never)]
     fn start(&mut self) {
+        if !matches!(self.state, State::Unstarted(_)) {
+            return;
+        }
         let slot = &raw const self.slot;
         if let State::Unstarted(make_body) = core::mem::replace(&mut self.state, State::Ended(None))
         {
@@ -134,18 +134,19 @@ where
         // SAFETY: nothing is moved out of the pinned generator but the unstarted
         // closure and the return value, which are never pinned themselves.
         let this = unsafe { self.get_unchecked_mut() };
-        if let State::Unstarted(_) = this.state {
+        if !matches!(this.state, State::Running(_)) {
             this.start();
         }
         let State::Running(body) = &mut this.state else {
             return Poll::Ready(None);
         };
-        let mut place = Poll::Pending;
-        this.slot.place.set(&raw mut place);
         // SAFETY: the body is a part of a pinned generator; it is dropped in
         // place, below or with the generator, and never moved.
         match unsafe { Pin::new_unchecked(body) }.poll(cx) {
-            Poll::Pending => place,
+            Poll::Pending => match this.slot.item.take() {
+                Some(item) => Poll::Ready(Some(item)),
+                None => Poll::Pending,
+            },
             Poll::Ready(output) => {
                 let (last, returned) = E::end(output);
                 this.state = State::Ended(Some(returned));
@@ -221,12 +222,9 @@ impl<Y> Yielder<Y> {
     #[inline(always)]
     pub unsafe fn put(&self, item: Y) -> Suspend {
         // SAFETY: by facts 1 and 2 the slot is there and this thread is inside
-        // `poll_next`, so that by fact 3 it points to a live place, of the right
-        // type by fact 4. The place holds `Pending`, which needs no drop.
-        unsafe {
-            let place = (*self.slot).place.get();
-            place.write(Poll::Ready(Some(item)));
-        }
+        // `poll_next`, which does not touch the slot meanwhile; the type is right
+        // by fact 4. By fact 3 there is nothing in the slot that needs a drop.
+        unsafe { (*self.slot).item.as_ptr().write(Some(item)) };
         Suspend { resumed: false }
     }
 }

@@ -184,7 +184,7 @@ impl Body {
                 stream => {
                     let mut stream = ::core::pin::pin!(stream);
                     #label loop {
-                        let #pattern = match #crate_path::__private::next(&mut stream).await {
+                        let #pattern = match #crate_path::__private::next(stream.as_mut()).await {
                             ::core::option::Option::Some(item) => item,
                             ::core::option::Option::None => break,
                         };
