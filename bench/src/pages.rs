@@ -1,0 +1,193 @@
+//! `bench pages`: what the items of an API cost, against the loops that people
+//! write today.
+//!
+//! Every figure is the median of whole processes, start-up included, with their
+//! output in a file that is checked: each line is JSON, and the ids are complete
+//! and in order. The server runs in this process, on another core.
+
+mod client;
+mod floor;
+mod process;
+mod server;
+
+use std::error::Error;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::Duration;
+
+use client::{Client, Programs, UNSPOOL, measure_all};
+use process::Cost;
+use server::{HUGE_ITEMS, PAGED_ITEMS, Server};
+
+/// Peak memory on the huge page, in bytes.
+const PEAK_TARGET: u64 = 15_000_000;
+
+const HTTPX: &str = "httpx, json.dumps";
+const IJSON: &str = "httpx, ijson, json.dumps";
+
+/// Prints both figures; `floor URL` is the client that gives the floor of them.
+///
+/// # Errors
+/// A client fails or gives a wrong answer, or the server cannot be started.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    match arguments {
+        [] => {
+            let (server, programs) = (Server::start()?, Programs::find()?);
+            compare_paged(&server, &programs)?;
+            compare_huge(&server, &programs)
+        }
+        [command, url] if command == "floor" => floor::run(url),
+        _ => Err("`bench pages` takes no arguments".into()),
+    }
+}
+
+fn compare_paged(server: &Server, programs: &Programs) -> Result<(), Box<dyn Error>> {
+    let bytes = server.paged_bytes();
+    println!(
+        "## {PAGED_ITEMS} items over 1,000 pages, {} MB\n",
+        bytes / 1_000_000
+    );
+    let mut clients = vec![
+        programs.unspool(),
+        programs.python(HTTPX, "httpx_pages.py"),
+        programs.python("aiohttp, json.dumps", "aiohttp_pages.py"),
+        programs.curl_jq().runs(1),
+        programs.floor().prints(bytes),
+    ];
+    measure_all(&mut clients, server, "/items", PAGED_ITEMS)?;
+    print_costs(&clients, HTTPX);
+    print_cpu_target(&clients, HTTPX);
+    Ok(())
+}
+
+fn compare_huge(server: &Server, programs: &Programs) -> Result<(), Box<dyn Error>> {
+    let bytes = server.huge_bytes();
+    println!(
+        "\n## One page of {HUGE_ITEMS} items, {} MB\n",
+        bytes / 1_000_000
+    );
+    let mut clients = vec![
+        programs.unspool(),
+        programs.python(IJSON, "httpx_ijson.py").runs(3),
+        programs.ijson_count().runs(3).prints(HUGE_ITEMS),
+        programs.python(HTTPX, "httpx_pages.py").runs(1),
+        programs.curl_jq().runs(1),
+        programs.floor().prints(bytes),
+    ];
+    measure_all(&mut clients, server, "/huge", HUGE_ITEMS)?;
+    print_costs(&clients, IJSON);
+    print_cpu_target(&clients, IJSON);
+    print_peak_target(&clients);
+    print_first_items(&clients, server)
+}
+
+fn print_costs(clients: &[Client], reference: &str) {
+    println!("| client | runs | CPU s | wall s | peak MB | CPU to `{reference}` | wall |");
+    println!("|---|---|---|---|---|---|---|");
+    let reference = median(clients, reference);
+    for client in clients {
+        match (&client.program, Cost::median(&client.costs)) {
+            (_, Some(Cost { cpu, wall, peak })) => println!(
+                "| {} | {} | {:.3} | {:.2} | {:.1} | {} | {} |",
+                client.name,
+                client.runs,
+                cpu.as_secs_f64(),
+                wall.as_secs_f64(),
+                megabytes(peak),
+                ratio(cpu, reference.map(|reference| reference.cpu)),
+                ratio(wall, reference.map(|reference| reference.wall)),
+            ),
+            (Err(reason), None) => println!("| {} | skipped: {reason} | | | | | |", client.name),
+            (Ok(_), None) => {}
+        }
+    }
+    println!();
+}
+
+/// At most an eighth of the CPU time of what people use today.
+fn print_cpu_target(clients: &[Client], reference: &str) {
+    if let (Some(own), Some(other)) = (median(clients, UNSPOOL), median(clients, reference)) {
+        let text = format!(
+            "CPU at most 1/8 of `{reference}`: {}",
+            ratio(own.cpu, Some(other.cpu))
+        );
+        print_target(&text, own.cpu * 8 <= other.cpu);
+    }
+}
+
+fn print_peak_target(clients: &[Client]) {
+    if let Some(own) = median(clients, UNSPOOL) {
+        let text = format!(
+            "peak below {} MB: {:.1} MB",
+            megabytes(PEAK_TARGET),
+            megabytes(own.peak)
+        );
+        print_target(&text, own.peak < PEAK_TARGET);
+    }
+}
+
+/// How much of the huge page each client needs before its first item is on
+/// its standard output. The server waits for it, write by write, up to 1 %.
+fn print_first_items(clients: &[Client], server: &Server) -> Result<(), Box<dyn Error>> {
+    let body = server.huge_bytes();
+    println!("\n| client | KB of the body sent when its first item came out | % |");
+    println!("|---|---|---|");
+    let mut own = None;
+    for client in clients.iter().filter(|client| client.prints.is_none()) {
+        let Some(mut command) = client.command(&server.url("/gated")) else {
+            continue;
+        };
+        server.gate().reset();
+        // Half-way through, a client may well complain that nobody listens any more.
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let output = child.stdout.take().ok_or("a child without its output")?;
+        let read = BufReader::new(output).read_until(b'\n', &mut Vec::new())?;
+        let sent = server.gate().first_item();
+        child.wait()?;
+        if read == 0 {
+            return Err(format!("{}: no item at all", client.name).into());
+        }
+        println!(
+            "| {} | {} | {:.2} |",
+            client.name,
+            sent / 1000,
+            sent as f64 * 100.0 / body as f64
+        );
+        if client.name == UNSPOOL {
+            own = Some(sent);
+        }
+    }
+    if let Some(own) = own {
+        println!();
+        print_target("first item before 1 % of the body", own * 100 < body);
+    }
+    Ok(())
+}
+
+fn print_target(text: &str, met: bool) {
+    println!("target: {text}: {}", if met { "met" } else { "MISSED" });
+}
+
+fn median(clients: &[Client], name: &str) -> Option<Cost> {
+    let client = clients.iter().find(|client| client.name == name)?;
+    Cost::median(&client.costs)
+}
+
+fn ratio(part: Duration, whole: Option<Duration>) -> String {
+    let Some(whole) = whole else {
+        return String::new();
+    };
+    let ratio = part.as_secs_f64() / whole.as_secs_f64();
+    if ratio < 1.0 {
+        format!("1/{:.1}", 1.0 / ratio)
+    } else {
+        format!("{ratio:.1}x")
+    }
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
