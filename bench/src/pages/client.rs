@@ -101,7 +101,7 @@ impl Programs {
 
     pub(crate) fn ijson_count(&self) -> Client {
         client(
-            "httpx, ijson, count only",
+            super::IJSON_COUNT,
             &self.python,
             &["httpx_ijson.py", URL, "count"],
         )
