@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod compressed;
 mod contract;
 mod credentials;
 mod ends;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use unspool::Pointer;
 use unspool::pages::PageNumber;
 
-use crate::server::{Reply, Server, numbers};
+use crate::server::{Reply, Server};
 use crate::{complete, drain};
 
 #[tokio::test]
@@ -90,26 +90,6 @@ async fn items_are_found_by_pointer_or_by_themselves() {
         let (items, _) = complete(request.raw()).await;
         assert_eq!(items, ["1", "2"], "{body} at {pointer:?}");
     }
-}
-
-#[tokio::test]
-async fn each_compression_is_undone() {
-    use std::io::Write as _;
-
-    let body = numbers(0..10_000);
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(body.as_bytes()).unwrap();
-    let gzip = gzip.finish().unwrap();
-    let server = Server::start(move |request| {
-        assert!(request.header("accept-encoding").unwrap().contains("zstd"));
-        assert!(request.header("accept-encoding").unwrap().contains("br"));
-        Reply::status(200)
-            .header("content-encoding", "gzip")
-            .body(gzip.clone())
-    });
-    let (items, account) = complete(unspool::pages(server.url("/")).raw()).await;
-    assert_eq!(items.len(), 10_000);
-    assert_eq!(account.bytes as usize, body.len());
 }
 
 #[tokio::test]
