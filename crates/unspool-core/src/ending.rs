@@ -9,7 +9,24 @@ pub trait Ending<Y, Output> {
     fn end(output: Output) -> (Option<Y>, Self::Return);
 }
 
-/// The output is the return value: `stream!`, `generator!`.
+/// A body of a stream, which has nothing to return.
+pub trait StreamEnding {}
+
+/// There is nothing behind the last item: `stream!`.
+pub enum Silent {}
+
+impl StreamEnding for Silent {}
+
+impl<Y> Ending<Y, ()> for Silent {
+    type Return = ();
+
+    #[inline(always)]
+    fn end((): ()) -> (Option<Y>, ()) {
+        (None, ())
+    }
+}
+
+/// The output is the return value: `generator!`.
 pub enum Returns {}
 
 impl<Y, R> Ending<Y, R> for Returns {
@@ -23,6 +40,8 @@ impl<Y, R> Ending<Y, R> for Returns {
 
 /// An error is the last item: `try_stream!`.
 pub enum YieldsError {}
+
+impl StreamEnding for YieldsError {}
 
 impl<T, E> Ending<Result<T, E>, Result<(), E>> for YieldsError {
     type Return = ();

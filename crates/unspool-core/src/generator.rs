@@ -1,12 +1,523 @@
+use core::convert::Infallible;
+use core::fmt;
+use core::future::Future;
+use core::ops::DerefMut;
 use core::pin::Pin;
+use core::task::{Context, Poll};
 
-use futures_core::FusedStream;
+use futures_core::{FusedStream, Stream};
 
-/// A stream whose end holds a value.
-pub trait AsyncGenerator: FusedStream {
+use crate::ending::{Ending, Returns, StreamEnding};
+use crate::port::{Mode, Port};
+use crate::raw::{Generator, IntoStream, Yielder};
+
+/// A body that yields items, is sent values, and returns one.
+///
+/// Python's `AsyncGenerator[Yield, Send]`; [`generator!`](crate::generator) makes
+/// one. If its `Send` is [`Default`], which `()` is, [`into_stream`] makes it a
+/// [`Stream`].
+///
+/// A generator that was started does not move: hold it with [`pin!`](core::pin::pin)
+/// or in a `Pin<Box<_>>`, which are generators themselves and have these methods.
+///
+/// [`into_stream`]: AsyncGenerator::into_stream
+///
+/// # Dropping
+///
+/// Drops the body where it stands. No `finally` runs: it may have to wait, and a
+/// drop cannot. [`aclose`](AsyncGenerator::aclose) runs them.
+pub trait AsyncGenerator {
+    /// What comes out.
+    type Yield;
+    /// What a `yield` gives to the body.
+    type Send;
+    /// What can be thrown into the body; [`Infallible`] if nothing.
+    type Throw;
     /// What the body returns when it ends.
     type Return;
 
-    /// Takes the value that the body returned: once, after the last item.
+    /// Where the body stands.
+    fn state(&self) -> GeneratorState;
+
+    /// Runs the body to its next item, its next wait, or its end (none).
+    ///
+    /// `input` is taken if the body stands at a `yield`, or if it is
+    /// [`Resume::Close`]; where the body waits, or has not started, it is left.
+    ///
+    /// # Panics
+    ///
+    /// If the body stands at a `yield` and there is no input.
+    fn poll_resume(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        input: &mut Option<Resume<Self::Send, Self::Throw>>,
+    ) -> Poll<Option<Self::Yield>>;
+
+    /// Takes the value that the body returned: once, behind the last item.
     fn take_return(self: Pin<&mut Self>) -> Option<Self::Return>;
+
+    /// Runs the body to its first item; none if it ends before.
+    ///
+    /// # Errors
+    ///
+    /// If the generator has been started.
+    ///
+    /// # Cancel safety
+    ///
+    /// The body stays where it waits; what is called next goes on from there.
+    fn start(&mut self) -> Resumed<'_, Self, ()>
+    where
+        Self: Unpin + Sized,
+    {
+        let misuse = match self.state() {
+            GeneratorState::Unstarted => None,
+            state => Some((state, ())),
+        };
+        Resumed::new(self, None, misuse)
+    }
+
+    /// The next item; none behind the last one. To the `yield` at which the body
+    /// stands it sends the default.
+    ///
+    /// If a step was cancelled, this goes on with it.
+    ///
+    /// # Cancel safety
+    ///
+    /// The body stays where it waits; to call this again goes on from there.
+    fn anext(&mut self) -> Anext<'_, Self>
+    where
+        Self: Unpin + Sized,
+        Self::Send: Default,
+    {
+        Anext { generator: self }
+    }
+
+    /// The generator as a stream, which sends the default to each `yield`.
+    fn into_stream(self) -> IntoStream<Self>
+    where
+        Self: Sized,
+        Self::Send: Default,
+    {
+        IntoStream::new(self)
+    }
+
+    /// Sends a value to the `yield` at which the body stands, and runs it to its
+    /// next item; none if it ends before.
+    ///
+    /// # Errors
+    ///
+    /// Gives the value back if the body stands at no `yield`: it has not been
+    /// started, it has ended, or it is in the middle of a step that was cancelled.
+    ///
+    /// # Cancel safety
+    ///
+    /// The value has been sent. The body stays where it waits; the next item can
+    /// be had with [`anext`](AsyncGenerator::anext) or
+    /// [`poll_resume`](AsyncGenerator::poll_resume).
+    fn asend(&mut self, value: Self::Send) -> Resumed<'_, Self, Self::Send>
+    where
+        Self: Unpin + Sized,
+    {
+        match self.state() {
+            GeneratorState::Suspended => Resumed::new(self, Some(Resume::Send(value)), None),
+            state => Resumed::new(self, None, Some((state, value))),
+        }
+    }
+
+    /// Throws an error at the `yield` at which the body stands, and runs the body
+    /// to its next item; none if it ends before.
+    ///
+    /// The body may catch it, or let it end the body with `?`.
+    ///
+    /// # Errors
+    ///
+    /// Gives the error back, as [`asend`](AsyncGenerator::asend) does. A generator
+    /// that has not been started never runs its body after that: it has ended.
+    fn athrow(&mut self, error: Self::Throw) -> Resumed<'_, Self, Self::Throw>
+    where
+        Self: Unpin + Sized,
+    {
+        match self.state() {
+            GeneratorState::Suspended => Resumed::new(self, Some(Resume::Throw(error)), None),
+            GeneratorState::Unstarted => Resumed::new(
+                self,
+                Some(Resume::Close),
+                Some((GeneratorState::Unstarted, error)),
+            ),
+            state => Resumed::new(self, None, Some((state, error))),
+        }
+    }
+
+    /// Closes the generator: its `finally` blocks run, innermost first, and wait as
+    /// they need to; then the body is dropped.
+    ///
+    /// It is closed at the `yield` where it stands. If a step was cancelled, a wait
+    /// in a `try` is given up; a body that has nothing to finish is dropped.
+    /// To close a generator that has not been started, or has ended, does nothing.
+    ///
+    /// # Errors
+    ///
+    /// If a `finally` yields: the item is in the error, and the generator stands at
+    /// that `yield`.
+    ///
+    /// # Cancel safety
+    ///
+    /// The `finally` stays where it waits; to call this again goes on with it.
+    fn aclose(&mut self) -> Aclose<'_, Self>
+    where
+        Self: Unpin + Sized,
+    {
+        Aclose {
+            generator: self,
+            input: Some(Resume::Close),
+        }
+    }
+}
+
+/// Where the body of a generator stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GeneratorState {
+    /// Before its begin.
+    Unstarted,
+    /// At a `yield`.
+    Suspended,
+    /// In a wait: a step was cancelled, or is being polled.
+    Running,
+    /// Behind its end.
+    Ended,
+}
+
+/// What a body is resumed with.
+#[derive(Debug)]
+pub enum Resume<S, T> {
+    /// A value for its `yield`.
+    Send(S),
+    /// An error for its `yield`.
+    Throw(T),
+    /// That it is to close.
+    Close,
+}
+
+/// A value that could not be given to a body, since that stood at no `yield`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rejected<V> {
+    /// Where the body stood.
+    pub state: GeneratorState,
+    /// The value.
+    pub value: V,
+}
+
+impl<V> fmt::Display for Rejected<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.state {
+            GeneratorState::Unstarted => "the generator has not been started",
+            GeneratorState::Suspended => "the generator has been started",
+            GeneratorState::Running => "the generator is in the middle of a step",
+            GeneratorState::Ended => "the generator has ended",
+        })
+    }
+}
+
+impl<V: fmt::Debug> core::error::Error for Rejected<V> {}
+
+/// The item of a generator that yielded in a `finally` while it was being closed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct IgnoredClose<Y>(pub Y);
+
+impl<Y> fmt::Display for IgnoredClose<Y> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the generator yielded while it was being closed")
+    }
+}
+
+impl<Y: fmt::Debug> core::error::Error for IgnoredClose<Y> {}
+
+/// A step of a generator. Made by its methods.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Resumed<'g, G: AsyncGenerator, V> {
+    generator: &'g mut G,
+    input: Option<Resume<G::Send, G::Throw>>,
+    misuse: Option<Rejected<V>>,
+}
+
+// What is kept to be given back is never pinned.
+impl<G: AsyncGenerator, V> Unpin for Resumed<'_, G, V> {}
+
+impl<'g, G: AsyncGenerator, V> Resumed<'g, G, V> {
+    #[inline]
+    fn new(
+        generator: &'g mut G,
+        input: Option<Resume<G::Send, G::Throw>>,
+        misuse: Option<(GeneratorState, V)>,
+    ) -> Self {
+        Resumed {
+            generator,
+            input,
+            misuse: misuse.map(|(state, value)| Rejected { state, value }),
+        }
+    }
+}
+
+impl<G: AsyncGenerator + Unpin, V> Future for Resumed<'_, G, V> {
+    type Output = Result<Option<G::Yield>, Rejected<V>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let generator = Pin::new(&mut *this.generator);
+        if let Some(misuse) = this.misuse.take() {
+            if let Some(Resume::Close) = this.input {
+                // An unstarted body has nothing to wait for.
+                let _ = generator.poll_resume(cx, &mut this.input);
+            }
+            return Poll::Ready(Err(misuse));
+        }
+        generator.poll_resume(cx, &mut this.input).map(Ok)
+    }
+}
+
+/// The next item of a generator. Made by [`AsyncGenerator::anext`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Anext<'g, G> {
+    generator: &'g mut G,
+}
+
+impl<G> Future for Anext<'_, G>
+where
+    G: AsyncGenerator<Send: Default> + Unpin,
+{
+    type Output = Option<G::Yield>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<G::Yield>> {
+        let mut input = default_input(&*self.generator);
+        Pin::new(&mut *self.generator).poll_resume(cx, &mut input)
+    }
+}
+
+/// The closing of a generator. Made by [`AsyncGenerator::aclose`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Aclose<'g, G: AsyncGenerator> {
+    generator: &'g mut G,
+    input: Option<Resume<G::Send, G::Throw>>,
+}
+
+impl<G: AsyncGenerator> Unpin for Aclose<'_, G> {}
+
+impl<G: AsyncGenerator + Unpin> Future for Aclose<'_, G> {
+    type Output = Result<(), IgnoredClose<G::Yield>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let generator = Pin::new(&mut *this.generator);
+        generator
+            .poll_resume(cx, &mut this.input)
+            .map(|item| match item {
+                None => Ok(()),
+                Some(item) => Err(IgnoredClose(item)),
+            })
+    }
+}
+
+/// A generator into which nothing goes.
+impl<Y, F, B> AsyncGenerator for Generator<Y, (), F, B, Returns>
+where
+    F: FnOnce(Yielder<Y>) -> B,
+    B: Future,
+{
+    type Yield = Y;
+    type Send = ();
+    type Throw = Infallible;
+    type Return = B::Output;
+
+    fn state(&self) -> GeneratorState {
+        match (self.is_unstarted(), self.is_ended()) {
+            (true, _) => GeneratorState::Unstarted,
+            (_, true) => GeneratorState::Ended,
+            _ => GeneratorState::Suspended,
+        }
+    }
+
+    #[inline]
+    fn poll_resume(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        input: &mut Option<Resume<(), Infallible>>,
+    ) -> Poll<Option<Y>> {
+        if let Some(Resume::Close) = input.take() {
+            self.end();
+            return Poll::Ready(None);
+        }
+        self.poll_body(cx)
+    }
+
+    #[inline]
+    fn take_return(self: Pin<&mut Self>) -> Option<B::Output> {
+        self.take_output()
+    }
+}
+
+impl<Y, M, F, B> AsyncGenerator for Generator<Y, Port<M>, F, B, Returns>
+where
+    M: Mode,
+    F: FnOnce(Yielder<Y, Port<M>>) -> B,
+    B: Future,
+{
+    type Yield = Y;
+    type Send = M::Send;
+    type Throw = M::Throw;
+    type Return = B::Output;
+
+    #[inline]
+    fn state(&self) -> GeneratorState {
+        match (self.is_unstarted(), self.is_ended()) {
+            (true, _) => GeneratorState::Unstarted,
+            (_, true) => GeneratorState::Ended,
+            _ if self.peek().is_at_yield() => GeneratorState::Suspended,
+            _ => GeneratorState::Running,
+        }
+    }
+
+    #[inline]
+    fn poll_resume(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        input: &mut Option<Resume<M::Send, M::Throw>>,
+    ) -> Poll<Option<Y>> {
+        if let Some(Resume::Close) = input {
+            *input = None;
+            if self.is_unstarted() || !self.as_mut().port().close() {
+                self.end();
+                return Poll::Ready(None);
+            }
+        } else if self.as_mut().port().is_at_yield() && !self.is_ended() {
+            let value = match input.take() {
+                Some(Resume::Send(value)) => M::sent(value),
+                Some(Resume::Throw(error)) => M::thrown(error),
+                Some(Resume::Close) | None => no_input(),
+            };
+            self.as_mut().port().resume(value);
+        }
+        match self.as_mut().poll_body(cx) {
+            Poll::Ready(item) => {
+                self.port().set_at_yield();
+                Poll::Ready(item)
+            }
+            Poll::Pending if self.as_mut().port().is_done() => {
+                self.end();
+                Poll::Ready(None)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    #[inline]
+    fn take_return(self: Pin<&mut Self>) -> Option<B::Output> {
+        self.take_output()
+    }
+}
+
+#[cold]
+fn no_input() -> ! {
+    panic!("a body that stands at a `yield` was resumed without a value for it")
+}
+
+/// What `stream!` and `try_stream!` make.
+impl<Y, F, B, E> Stream for Generator<Y, (), F, B, E>
+where
+    F: FnOnce(Yielder<Y>) -> B,
+    B: Future,
+    E: Ending<Y, B::Output> + StreamEnding,
+{
+    type Item = Y;
+
+    #[inline]
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Y>> {
+        self.poll_body(cx)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, self.is_ended().then_some(0))
+    }
+}
+
+impl<Y, F, B, E> FusedStream for Generator<Y, (), F, B, E>
+where
+    F: FnOnce(Yielder<Y>) -> B,
+    B: Future,
+    E: Ending<Y, B::Output> + StreamEnding,
+{
+    #[inline]
+    fn is_terminated(&self) -> bool {
+        self.is_ended()
+    }
+}
+
+impl<G> Stream for IntoStream<G>
+where
+    G: AsyncGenerator<Send: Default>,
+{
+    type Item = G::Yield;
+
+    #[inline]
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<G::Yield>> {
+        let mut input = default_input(self.get());
+        self.generator().poll_resume(cx, &mut input)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, self.is_terminated().then_some(0))
+    }
+}
+
+impl<G> FusedStream for IntoStream<G>
+where
+    G: AsyncGenerator<Send: Default>,
+{
+    #[inline]
+    fn is_terminated(&self) -> bool {
+        self.get().state() == GeneratorState::Ended
+    }
+}
+
+/// The default value for a body that stands at a `yield`.
+#[inline]
+fn default_input<G: AsyncGenerator<Send: Default>>(
+    generator: &G,
+) -> Option<Resume<G::Send, G::Throw>> {
+    match generator.state() {
+        GeneratorState::Suspended => Some(Resume::Send(G::Send::default())),
+        _ => None,
+    }
+}
+
+impl<P> AsyncGenerator for Pin<P>
+where
+    P: DerefMut<Target: AsyncGenerator>,
+{
+    type Yield = <P::Target as AsyncGenerator>::Yield;
+    type Send = <P::Target as AsyncGenerator>::Send;
+    type Throw = <P::Target as AsyncGenerator>::Throw;
+    type Return = <P::Target as AsyncGenerator>::Return;
+
+    #[inline]
+    fn state(&self) -> GeneratorState {
+        (**self).state()
+    }
+
+    #[inline]
+    fn poll_resume(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        input: &mut Option<Resume<Self::Send, Self::Throw>>,
+    ) -> Poll<Option<Self::Yield>> {
+        self.as_deref_mut().poll_resume(cx, input)
+    }
+
+    #[inline]
+    fn take_return(self: Pin<&mut Self>) -> Option<Self::Return> {
+        self.as_deref_mut().take_return()
+    }
 }

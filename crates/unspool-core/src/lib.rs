@@ -64,13 +64,18 @@
 mod ending;
 mod for_await;
 mod generator;
+mod port;
 #[expect(
     unsafe_code,
     reason = "the one module that may; its documentation has the argument"
 )]
 mod raw;
 
-pub use generator::AsyncGenerator;
+pub use generator::{
+    Aclose, Anext, AsyncGenerator, GeneratorState, IgnoredClose, Rejected, Resume, Resumed,
+};
+
+pub use raw::IntoStream;
 
 /// Makes a stream of a body that yields.
 ///
@@ -128,31 +133,50 @@ macro_rules! try_stream {
     };
 }
 
-/// Makes a generator of a body that yields and returns a value.
+/// Makes a generator of a body that yields, is sent values, and returns one.
 ///
-/// Its items are a stream as of [`stream!`]; behind the last of them
-/// [`AsyncGenerator::take_return`] has what the body returned. `?` returns, as in
-/// a function.
+/// On top of what a [`stream!`] can do:
+///
+/// - `return value`, or the value at the end of the body, is the generator's return
+///   value, which [`AsyncGenerator::take_return`] gives. `?` returns, as in a
+///   function.
+/// - `let sent = yield item;` gets what [`asend`](AsyncGenerator::asend) sends.
+/// - `try { … } finally { … }`: the second block runs once however the first one is
+///   left: at its end, by `return` or `?`, or because the generator is
+///   [closed](AsyncGenerator::aclose). It may wait. Blocks nest.
+/// - `#![throws(Error)]` at the begin of the body makes a `yield` give a
+///   `Result<_, Error>`: `Err` is what [`athrow`](AsyncGenerator::athrow) throws.
+///   `match` catches it; `(yield item)?` lets it end the body.
 ///
 /// ```
 /// use std::pin::pin;
 /// use unspool_core::{AsyncGenerator, generator};
 ///
-/// # futures_util::FutureExt::now_or_never(async {
-/// use futures_util::StreamExt;
-///
-/// let mut lines = pin!(generator! {
-///     let mut count = 0;
-///     for line in "a\nb".lines() {
-///         yield line;
-///         count += 1;
+/// fn running_sum() -> impl AsyncGenerator<Yield = i64, Send = i64, Return = i64> {
+///     generator! {
+///         let mut sum = 0;
+///         while sum < 10 {
+///             let number: i64 = yield sum;
+///             sum += number;
+///         }
+///         sum
 ///     }
-///     count
-/// });
-/// assert_eq!(lines.by_ref().collect::<Vec<_>>().await, ["a", "b"]);
-/// assert_eq!(lines.take_return(), Some(2));
-/// # }).unwrap();
+/// }
+///
+/// # futures_util::FutureExt::now_or_never(async {
+/// let mut sums = pin!(running_sum());
+/// assert_eq!(sums.start().await?, Some(0));
+/// assert_eq!(sums.asend(4).await, Ok(Some(4)));
+/// assert_eq!(sums.asend(9).await, Ok(None));
+/// assert_eq!(sums.as_mut().take_return(), Some(13));
+/// # Ok::<(), unspool_core::Rejected<()>>(())
+/// # }).unwrap().unwrap();
 /// ```
+///
+/// # Dropping
+///
+/// Drops the body where it stands; no `finally` runs. See
+/// [`aclose`](AsyncGenerator::aclose).
 #[macro_export]
 macro_rules! generator {
     ($($body:tt)*) => {
@@ -164,6 +188,9 @@ macro_rules! generator {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::for_await::next;
-    pub use crate::raw::{Generator, Yielder, generator, stream, try_stream};
+    pub use crate::port::{Exit, Port, Sends, Throws};
+    pub use crate::raw::{
+        Generator, Yielder, duplex, duplex_throws, generator, stream, try_stream,
+    };
     pub use unspool_macros::{generator_inner, stream_inner, try_stream_inner};
 }

@@ -17,14 +17,17 @@
 //!    written by a user (mixed-site hygiene), and each `yield` carries a `break`
 //!    to a label of the body, which does not compile in a closure, an async
 //!    block or an item nested in the body. So a `yield` runs only while the body
-//!    itself is being polled, and [`Generator::poll_next`] is all that polls it.
+//!    itself is being polled, and [`Generator::poll_body`] is all that polls it.
 //! 3. **The slot is empty while the body runs.** A `yield` suspends the body
 //!    right after it has filled the slot, and the poll that it was in takes the
 //!    item out before it returns. So no item is overwritten, and no two accesses
 //!    to the slot overlap.
-//! 4. **Item types agree.** `Generator`, `Slot` and `Yielder` share the parameter `Y`,
-//!    and all three are invariant in it, so that neither another type nor a
-//!    shorter lifetime can be smuggled through.
+//! 4. **Types agree.** `Generator`, `Slot` and `Yielder` share the parameters `Y`
+//!    and `P`, and all three are invariant in them, so that neither another type
+//!    nor a shorter lifetime can be smuggled through.
+//! 5. **The slot is reached from one thread at a time.** The body reaches it while
+//!    it is polled, which takes a `Pin<&mut Generator>`; everybody else needs such a
+//!    reference, too. A `&Generator` leads to it for reading only.
 
 use core::cell::Cell;
 use core::fmt;
@@ -33,19 +36,19 @@ use core::marker::{PhantomData, PhantomPinned};
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use futures_core::{FusedStream, Stream};
-
-use crate::AsyncGenerator;
-use crate::ending::{Ending, Returns, YieldsError};
+use crate::ending::{Ending, Returns, Silent, YieldsError};
+use crate::port::{Mode, Port, Sends, Throws};
 
 /// A body, the slot that it yields into, and what its end means.
-pub struct Generator<Y, F, B, E>
+///
+/// `P` is the port through which values go into the body; `()` where none do.
+pub struct Generator<Y, P, F, B, E>
 where
     B: Future,
     E: Ending<Y, B::Output>,
 {
     state: State<F, B, E::Return>,
-    slot: Slot<Y>,
+    slot: Slot<Y, P>,
     ending: PhantomData<fn() -> E>,
     // The body holds a pointer to `slot`: a reference to a generator must not
     // claim to be the only way to it, which is what `!Unpin` says today.
@@ -58,29 +61,31 @@ enum State<F, B, R> {
     Ended(Option<R>),
 }
 
-/// Where an item lies between the `yield` and the end of the poll.
-struct Slot<Y> {
+/// Where an item lies between the `yield` and the end of the poll, and what goes
+/// the other way.
+struct Slot<Y, P> {
     item: Cell<Option<Y>>,
+    port: P,
 }
 
 /// What a body yields through; the macros keep it out of the user's reach.
-pub struct Yielder<Y> {
-    slot: *const Slot<Y>,
+pub struct Yielder<Y, P = ()> {
+    slot: *const Slot<Y, P>,
 }
 
-// SAFETY: nothing in this module reaches the item through a `&Slot` that it did
-// not get through a `Pin<&mut Generator>`.
-unsafe impl<Y> Sync for Slot<Y> {}
+// SAFETY: a `&Slot` is of no use to a thread that has no `Pin<&mut Generator>`
+// (fact 5).
+unsafe impl<Y, P> Sync for Slot<Y, P> {}
 // SAFETY: a yielder moves only within its body, which moves only within its
 // generator, which brings the slot along (facts 1 and 2).
-unsafe impl<Y: Send> Send for Yielder<Y> {}
+unsafe impl<Y: Send, P: Send> Send for Yielder<Y, P> {}
 // SAFETY: a `&Yielder` is used only by the body that owns it (fact 2), while that
 // body is polled through a `Pin<&mut _>`.
-unsafe impl<Y> Sync for Yielder<Y> {}
+unsafe impl<Y, P> Sync for Yielder<Y, P> {}
 
-impl<Y, F, B, E> Generator<Y, F, B, E>
+impl<Y, P, F, B, E> Generator<Y, P, F, B, E>
 where
-    F: FnOnce(Yielder<Y>) -> B,
+    F: FnOnce(Yielder<Y, P>) -> B,
     B: Future,
     E: Ending<Y, B::Output>,
 {
@@ -92,11 +97,12 @@ where
     /// and that future must use it only as fact 2 of this module says: every
     /// [`Yielder::put`] directly in its own body, awaited at once.
     #[inline]
-    pub unsafe fn new(make_body: F) -> Self {
+    unsafe fn new(make_body: F, port: P) -> Self {
         Generator {
             state: State::Unstarted(make_body),
             slot: Slot {
                 item: Cell::new(None),
+                port,
             },
             ending: PhantomData,
             _pinned: PhantomPinned,
@@ -119,18 +125,10 @@ where
             self.state = State::Running(make_body(Yielder { slot }));
         }
     }
-}
 
-impl<Y, F, B, E> Stream for Generator<Y, F, B, E>
-where
-    F: FnOnce(Yielder<Y>) -> B,
-    B: Future,
-    E: Ending<Y, B::Output>,
-{
-    type Item = Y;
-
+    /// Runs the body to its next item, its next wait, or its end.
     #[inline]
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Y>> {
+    pub(crate) fn poll_body(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Y>> {
         // SAFETY: nothing is moved out of the pinned generator but the unstarted
         // closure and the return value, which are never pinned themselves.
         let this = unsafe { self.get_unchecked_mut() };
@@ -155,47 +153,55 @@ where
         }
     }
 
-    #[inline]
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let at_most = match self.state {
-            State::Ended(_) => Some(0),
-            State::Unstarted(_) | State::Running(_) => None,
-        };
-        (0, at_most)
+    /// Drops the body where it stands: the generator has ended.
+    pub(crate) fn end(self: Pin<&mut Self>) {
+        // SAFETY: the body is dropped in place.
+        let this = unsafe { self.get_unchecked_mut() };
+        if !matches!(this.state, State::Ended(_)) {
+            this.state = State::Ended(None);
+        }
     }
-}
 
-impl<Y, F, B, E> FusedStream for Generator<Y, F, B, E>
-where
-    F: FnOnce(Yielder<Y>) -> B,
-    B: Future,
-    E: Ending<Y, B::Output>,
-{
+    /// Takes what the body returned.
     #[inline]
-    fn is_terminated(&self) -> bool {
-        matches!(self.state, State::Ended(_))
-    }
-}
-
-impl<Y, F, B, E> AsyncGenerator for Generator<Y, F, B, E>
-where
-    F: FnOnce(Yielder<Y>) -> B,
-    B: Future,
-    E: Ending<Y, B::Output>,
-{
-    type Return = E::Return;
-
-    #[inline]
-    fn take_return(self: Pin<&mut Self>) -> Option<E::Return> {
+    pub(crate) fn take_output(self: Pin<&mut Self>) -> Option<E::Return> {
         // SAFETY: only the return value is moved out, which is never pinned.
         match unsafe { &mut self.get_unchecked_mut().state } {
             State::Ended(returned) => returned.take(),
             State::Unstarted(_) | State::Running(_) => None,
         }
     }
+
+    /// The port, for whoever could also poll the body (fact 5).
+    #[inline]
+    pub(crate) fn port(self: Pin<&mut Self>) -> &P {
+        &self.into_ref().get_ref().slot.port
+    }
 }
 
-impl<Y, F, B, E> fmt::Debug for Generator<Y, F, B, E>
+impl<Y, P, F, B, E> Generator<Y, P, F, B, E>
+where
+    B: Future,
+    E: Ending<Y, B::Output>,
+{
+    /// The port, for reading (fact 5).
+    #[inline]
+    pub(crate) fn peek(&self) -> &P {
+        &self.slot.port
+    }
+
+    #[inline]
+    pub(crate) fn is_unstarted(&self) -> bool {
+        matches!(self.state, State::Unstarted(_))
+    }
+
+    #[inline]
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self.state, State::Ended(_))
+    }
+}
+
+impl<Y, P, F, B, E> fmt::Debug for Generator<Y, P, F, B, E>
 where
     B: Future,
     E: Ending<Y, B::Output>,
@@ -212,7 +218,7 @@ where
     }
 }
 
-impl<Y> Yielder<Y> {
+impl<Y, P> Yielder<Y, P> {
     /// Hands `item` to the poller and gives the future that suspends the body.
     ///
     /// # Safety
@@ -222,10 +228,63 @@ impl<Y> Yielder<Y> {
     #[inline(always)]
     pub unsafe fn put(&self, item: Y) -> Suspend {
         // SAFETY: by facts 1 and 2 the slot is there and this thread is inside
-        // `poll_next`, which does not touch the slot meanwhile; the type is right
+        // `poll_body`, which does not touch the slot meanwhile; the type is right
         // by fact 4. By fact 3 there is nothing in the slot that needs a drop.
         unsafe { (*self.slot).item.as_ptr().write(Some(item)) };
         Suspend { resumed: false }
+    }
+
+    /// What goes into the body.
+    ///
+    /// # Safety
+    ///
+    /// As for [`put`](Yielder::put); the reference must not be kept beyond the
+    /// expression that it is used in.
+    #[inline(always)]
+    pub unsafe fn port(&self) -> &P {
+        // SAFETY: by facts 1 and 2 the slot is there, and by fact 5 no other
+        // thread reaches it meanwhile.
+        unsafe { &(*self.slot).port }
+    }
+}
+
+impl<Y, M: Mode> Yielder<Y, Port<M>> {
+    /// A wait inside of `try`: over when `future` is, or when the body is to close.
+    ///
+    /// # Safety
+    ///
+    /// As for [`put`](Yielder::put).
+    #[inline(always)]
+    pub unsafe fn until_closed<'b, F>(
+        &'b self,
+        future: Pin<&'b mut F>,
+    ) -> UntilClosed<'b, Y, M, F> {
+        UntilClosed {
+            yielder: self,
+            future,
+        }
+    }
+}
+
+/// A wait that ends when its future does, with its value, or when the body is to
+/// close, with none.
+#[must_use = "futures do nothing unless awaited"]
+pub struct UntilClosed<'b, Y, M: Mode, F> {
+    yielder: &'b Yielder<Y, Port<M>>,
+    future: Pin<&'b mut F>,
+}
+
+impl<Y, M: Mode, F: Future> Future for UntilClosed<'_, Y, M, F> {
+    type Output = Option<F::Output>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+        // SAFETY: the body awaits this where it was made, so that it is polled
+        // only while the body is (fact 2).
+        if unsafe { self.yielder.port() }.take_closing() {
+            return Poll::Ready(None);
+        }
+        self.future.as_mut().poll(cx).map(Some)
     }
 }
 
@@ -248,19 +307,44 @@ impl Future for Suspend {
     }
 }
 
+/// A generator as a stream. Made by [`AsyncGenerator::into_stream`].
+#[derive(Debug)]
+#[must_use = "a stream does nothing until it is polled"]
+pub struct IntoStream<G> {
+    generator: G,
+}
+
+impl<G> IntoStream<G> {
+    pub(crate) fn new(generator: G) -> Self {
+        IntoStream { generator }
+    }
+
+    /// The generator: to take its return value, or to close it.
+    pub fn generator(self: Pin<&mut Self>) -> Pin<&mut G> {
+        // SAFETY: the generator is pinned whenever the stream is: it is reached
+        // only here, this struct has no destructor, and it is `Unpin` only if the
+        // generator is.
+        unsafe { self.map_unchecked_mut(|stream| &mut stream.generator) }
+    }
+
+    pub(crate) fn get(&self) -> &G {
+        &self.generator
+    }
+}
+
 /// The constructor behind `stream!`.
 ///
 /// # Safety
 ///
 /// As for [`Generator::new`].
 #[inline]
-pub unsafe fn stream<Y, F, B>(make_body: F) -> Generator<Y, F, B, Returns>
+pub unsafe fn stream<Y, F, B>(make_body: F) -> Generator<Y, (), F, B, Silent>
 where
     F: FnOnce(Yielder<Y>) -> B,
     B: Future<Output = ()>,
 {
     // SAFETY: the caller promises what is asked for here.
-    unsafe { Generator::new(make_body) }
+    unsafe { Generator::new(make_body, ()) }
 }
 
 /// The constructor behind `try_stream!`, and behind a `stream!` that uses `?`.
@@ -269,13 +353,13 @@ where
 ///
 /// As for [`Generator::new`].
 #[inline]
-pub unsafe fn try_stream<T, E, F, B>(make_body: F) -> Generator<Result<T, E>, F, B, YieldsError>
+pub unsafe fn try_stream<T, E, F, B>(make_body: F) -> Generator<Result<T, E>, (), F, B, YieldsError>
 where
     F: FnOnce(Yielder<Result<T, E>>) -> B,
     B: Future<Output = Result<(), E>>,
 {
     // SAFETY: the caller promises what is asked for here.
-    unsafe { Generator::new(make_body) }
+    unsafe { Generator::new(make_body, ()) }
 }
 
 /// The constructor behind `generator!`.
@@ -284,11 +368,43 @@ where
 ///
 /// As for [`Generator::new`].
 #[inline]
-pub unsafe fn generator<Y, F, B>(make_body: F) -> Generator<Y, F, B, Returns>
+pub unsafe fn generator<Y, F, B>(make_body: F) -> Generator<Y, (), F, B, Returns>
 where
     F: FnOnce(Yielder<Y>) -> B,
     B: Future,
 {
     // SAFETY: the caller promises what is asked for here.
-    unsafe { Generator::new(make_body) }
+    unsafe { Generator::new(make_body, ()) }
+}
+
+/// The constructor behind a `generator!` that is sent values.
+///
+/// # Safety
+///
+/// As for [`Generator::new`].
+#[inline]
+pub unsafe fn duplex<Y, S, F, B>(make_body: F) -> Generator<Y, Port<Sends<S>>, F, B, Returns>
+where
+    F: FnOnce(Yielder<Y, Port<Sends<S>>>) -> B,
+    B: Future,
+{
+    // SAFETY: the caller promises what is asked for here.
+    unsafe { Generator::new(make_body, Port::default()) }
+}
+
+/// The constructor behind a `generator!` into which errors can be thrown.
+///
+/// # Safety
+///
+/// As for [`Generator::new`].
+#[inline]
+pub unsafe fn duplex_throws<Y, S, T, F, B>(
+    make_body: F,
+) -> Generator<Y, Port<Throws<S, T>>, F, B, Returns>
+where
+    F: FnOnce(Yielder<Y, Port<Throws<S, T>>>) -> B,
+    B: Future,
+{
+    // SAFETY: the caller promises what is asked for here.
+    unsafe { Generator::new(make_body, Port::default()) }
 }

@@ -4,7 +4,9 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Expr, ExprForLoop, ExprReturn, ExprYield, Item, Lifetime, Macro, parse_quote_spanned};
+use syn::{
+    Expr, ExprForLoop, ExprReturn, ExprYield, Item, Lifetime, Macro, Stmt, parse_quote_spanned,
+};
 
 use crate::parse::{self, Input};
 use crate::tokens;
@@ -28,17 +30,25 @@ pub(crate) fn body(input: TokenStream, form: Form) -> TokenStream {
 fn wrap(input: Input, form: Form) -> TokenStream {
     let Input {
         crate_path,
+        throws,
         mut statements,
     } = input;
     let may_fail = form == Form::TryStream || form == Form::Stream && asks(&mut statements);
+    let needs = Needs::of(&mut statements);
     let mut body = Body {
         crate_path,
         form,
         may_fail,
+        has_port: form == Form::Generator && (throws.is_some() || needs.value || needs.finally),
         yields: false,
+        tries: 0,
+        blocks: Vec::new(),
         nested_in: None,
         errors: Vec::new(),
     };
+    if let (Some(throws), true) = (&throws, form != Form::Generator) {
+        body.refuse(throws.span(), "`throws` belongs to `generator!`".to_owned());
+    }
     for statement in &mut statements {
         body.visit_stmt_mut(statement);
     }
@@ -55,15 +65,26 @@ fn wrap(input: Input, form: Form) -> TokenStream {
     let yielder = yielder(span);
     let label = label(span);
     let make = match form {
+        Form::Generator if throws.is_some() => format_ident!("duplex_throws", span = span),
+        Form::Generator if body.has_port => format_ident!("duplex", span = span),
         Form::Generator => format_ident!("generator", span = span),
         _ if may_fail => format_ident!("try_stream", span = span),
         _ => format_ident!("stream", span = span),
     };
+    let port = body.has_port.then(|| match (&throws, needs.value) {
+        (Some(throws), _) => quote_spanned!(span=>
+            let _: &#crate_path::__private::Yielder<_, #crate_path::__private::Port<#crate_path::__private::Throws<_, #throws>>> = &#yielder;
+        ),
+        (None, false) => quote_spanned!(span=>
+            let _: &#crate_path::__private::Yielder<_, #crate_path::__private::Port<#crate_path::__private::Sends<()>>> = &#yielder;
+        ),
+        (None, true) => TokenStream::new(),
+    });
     let item_is_unit = (!body.yields).then(|| match form {
         Form::TryStream => {
             quote_spanned!(span=> let _: &#crate_path::__private::Yielder<::core::result::Result<(), _>> = &#yielder;)
         }
-        _ => quote_spanned!(span=> let _: &#crate_path::__private::Yielder<()> = &#yielder;),
+        _ => quote_spanned!(span=> let _: &#crate_path::__private::Yielder<(), _> = &#yielder;),
     });
     let block = quote_spanned!(span=> #label: { #(#statements)* });
     let output = if may_fail {
@@ -80,6 +101,7 @@ fn wrap(input: Input, form: Form) -> TokenStream {
         // the yielder that this macro writes is guarded by a `break` to the label.
         unsafe {
             #crate_path::__private::#make(move |#yielder| async move {
+                #port
                 #item_is_unit
                 #output
             })
@@ -110,9 +132,24 @@ pub(crate) struct Body {
     crate_path: TokenStream,
     form: Form,
     may_fail: bool,
+    /// Whether values go into the body, or it has something to do when closed.
+    has_port: bool,
     yields: bool,
+    /// How many `try` blocks there are so far.
+    tries: usize,
+    /// The loops, labelled blocks, `try` and `finally` around what is visited.
+    blocks: Vec<Block>,
     nested_in: Option<&'static str>,
     errors: Vec<syn::Error>,
+}
+
+/// Something that can be left.
+enum Block {
+    Loop(Option<Lifetime>),
+    Labelled(Lifetime),
+    /// Left by a `break` to this label.
+    Try(Lifetime),
+    Finally,
 }
 
 impl Body {
@@ -143,6 +180,16 @@ impl Body {
         };
         let yielder = yielder(span);
         let label = label(span);
+        let value = self.has_port.then(|| {
+            let close = self.exit_closing(span);
+            quote_spanned!(span=>
+                match unsafe { #yielder.port() }.receive() {
+                    ::core::option::Option::Some(value) => value,
+                    ::core::option::Option::None => #close,
+                }
+            )
+        });
+        let end = self.has_port.then(|| quote_spanned!(span=> ;));
         // The item is bound outside of the `unsafe` block, which must not
         // extend to the user's expression; and its temporaries are gone before
         // the body is suspended, so that they need not be `Send`.
@@ -153,8 +200,167 @@ impl Body {
                 break #label (loop {});
             }
             // SAFETY: the `break` above compiles only directly in the body.
-            unsafe { #yielder.put(#wrapped) }.await
+            unsafe { #yielder.put(#wrapped) }.await #end
+            #value
         })
+    }
+
+    /// `try { … } finally { … }`: however the first block is left, the second one
+    /// runs; then what left it goes on.
+    fn expand_try(&mut self, body: &mut Expr, last: &mut Expr, span: Span) -> Expr {
+        let span = hygienic(span);
+        self.tries += 1;
+        let label = Lifetime::new(&format!("'__try_{}", self.tries), span);
+        self.blocks.push(Block::Try(label.clone()));
+        self.visit_expr_mut(body);
+        self.blocks.pop();
+        self.blocks.push(Block::Finally);
+        self.visit_expr_mut(last);
+        self.blocks.pop();
+        let crate_path = self.crate_path.clone();
+        let yielder = yielder(span);
+        let exit = quote_spanned!(span=> #crate_path::__private::Exit);
+        let returned = quote_spanned!(span=> value);
+        let exit_returning = self.exit_returning(&returned, span);
+        let exit_closing = self.exit_closing(span);
+        parse_quote_spanned!(span=> {
+            // SAFETY: here and below the port is used within one expression of
+            // the body that the yielder was made for.
+            unsafe { #yielder.port() }.enter_try();
+            #[allow(unreachable_code, clippy::diverging_sub_expression)]
+            let exit = #label: {
+                let value = #body;
+                #exit::Value(value)
+            };
+            unsafe { #yielder.port() }.enter_finally();
+            let () = #last;
+            #[allow(unreachable_code)]
+            match (unsafe { #yielder.port() }.leave_finally(), exit) {
+                (false, #exit::Value(value)) => value,
+                (false, #exit::Return(value)) => #exit_returning,
+                _ => #exit_closing,
+            }
+        })
+    }
+
+    /// Leaves the body, or the innermost `try` in it, with what the body returns.
+    fn exit_returning(&self, value: &TokenStream, span: Span) -> TokenStream {
+        let crate_path = &self.crate_path;
+        self.exit(
+            &quote_spanned!(span=> #crate_path::__private::Exit::Return(#value)),
+            quote_spanned!(span=> return #value),
+            span,
+        )
+    }
+
+    /// Leaves the innermost `try`, or the body for good, in order to close.
+    fn exit_closing(&self, span: Span) -> TokenStream {
+        let crate_path = &self.crate_path;
+        let yielder = yielder(span);
+        self.exit(
+            &quote_spanned!(span=> #crate_path::__private::Exit::Close),
+            quote_spanned!(span=> {
+                let done = unsafe { #yielder.port() }.done();
+                match done.await {}
+            }),
+            span,
+        )
+    }
+
+    fn exit(&self, of_try: &TokenStream, of_body: TokenStream, span: Span) -> TokenStream {
+        let yielder = yielder(span);
+        let mut left = TokenStream::new();
+        for block in self.blocks.iter().rev() {
+            match block {
+                Block::Finally => {
+                    left.extend(quote_spanned!(span=> unsafe { #yielder.port() }.leave_finally();));
+                }
+                Block::Try(label) => return quote_spanned!(span=> { #left break #label #of_try }),
+                Block::Loop(_) | Block::Labelled(_) => {}
+            }
+        }
+        quote_spanned!(span=> { #left #of_body })
+    }
+
+    /// Whether what is visited stands in a `try` or `finally` of the body.
+    pub(crate) fn is_in_try(&self) -> bool {
+        !self.is_nested()
+            && (self.blocks.iter()).any(|block| matches!(block, Block::Try(_) | Block::Finally))
+    }
+
+    /// Whether a wait here ends when the body is to close.
+    fn is_closable(&self) -> bool {
+        let innermost = (self.blocks.iter().rev())
+            .find(|block| matches!(block, Block::Try(_) | Block::Finally));
+        !self.is_nested() && matches!(innermost, Some(Block::Try(_)))
+    }
+
+    /// A future that is awaited in a `try`.
+    fn expand_await(&self, future: &TokenStream, span: Span) -> TokenStream {
+        let yielder = yielder(span);
+        let close = self.exit_closing(span);
+        quote_spanned!(span=>
+            match ::core::pin::pin!(::core::future::IntoFuture::into_future(#future)) {
+                future => match unsafe { #yielder.until_closed(future) }.await {
+                    ::core::option::Option::Some(value) => value,
+                    ::core::option::Option::None => #close,
+                },
+            }
+        )
+    }
+
+    /// `?` in a `try`.
+    fn expand_ask(&self, result: &Expr, span: Span) -> Expr {
+        let error =
+            quote_spanned!(span=> ::core::result::Result::Err(::core::convert::From::from(error)));
+        let exit = self.exit_returning(&error, span);
+        parse_quote_spanned!(span=>
+            match #result {
+                ::core::result::Result::Ok(value) => value,
+                ::core::result::Result::Err(error) => #exit,
+            }
+        )
+    }
+
+    /// Checks that a `break` or `continue` does not leave a `try` or `finally`.
+    fn check_jump(&mut self, label: Option<&Lifetime>, span: Span) {
+        let mut is_leaving = false;
+        for block in self.blocks.iter().rev() {
+            let is_target = match (block, label) {
+                (Block::Loop(_), None) => true,
+                (Block::Loop(Some(own)) | Block::Labelled(own), Some(label)) => {
+                    own.ident == label.ident
+                }
+                (Block::Try(_) | Block::Finally, _) => {
+                    is_leaving = true;
+                    false
+                }
+                _ => false,
+            };
+            if is_target {
+                break;
+            }
+        }
+        if is_leaving {
+            let message = "a jump out of `try … finally`: leave it by its end, `return` or `?`";
+            self.refuse(span, message.to_owned());
+        }
+    }
+
+    /// An exit in a macro's argument cannot be made to pass the `finally`.
+    pub(crate) fn refuse_exit_in_macro(&mut self, span: Span) {
+        let message = "this may leave a `try … finally` from within a macro's argument, where it cannot be seen: do it outside of the macro";
+        self.refuse(span, message.to_owned());
+    }
+
+    fn refuse(&mut self, span: Span, message: String) {
+        self.errors.push(syn::Error::new(span, message));
+    }
+
+    fn within(&mut self, block: Block, walk: impl FnOnce(&mut Self)) {
+        self.blocks.push(block);
+        walk(self);
+        self.blocks.pop();
     }
 
     /// `for await pattern in stream`: pin the stream, then loop over its items.
@@ -177,6 +383,11 @@ impl Body {
             ..
         } = expression;
         let crate_path = &self.crate_path;
+        let next = quote_spanned!(span=> #crate_path::__private::next(stream.as_mut()));
+        let next = match self.is_closable() {
+            true => self.expand_await(&next, span),
+            false => quote_spanned!(span=> #next.await),
+        };
         // A `match` keeps the temporaries of the head alive for the whole loop,
         // as `for` does.
         parse_quote_spanned!(span=> #(#attrs)* {
@@ -184,7 +395,7 @@ impl Body {
                 stream => {
                     let mut stream = ::core::pin::pin!(stream);
                     #label loop {
-                        let #pattern = match #crate_path::__private::next(stream.as_mut()).await {
+                        let #pattern = match #next {
                             ::core::option::Option::Some(item) => item,
                             ::core::option::Option::None => break,
                         };
@@ -222,7 +433,9 @@ impl Body {
     /// Walks what is nested in the body, where nothing belongs to it.
     pub(crate) fn nested(&mut self, place: &'static str, walk: impl FnOnce(&mut Self)) {
         let outer = self.nested_in.replace(place);
+        let blocks = std::mem::take(&mut self.blocks);
         walk(self);
+        self.blocks = blocks;
         self.nested_in = outer;
     }
 }
@@ -238,7 +451,71 @@ impl VisitMut for Body {
                 visit_mut::visit_expr_return_mut(self, inner);
                 Self::expand_return(inner);
             }
-            Expr::ForLoop(inner) => *expression = self.expand_for_await(inner),
+            Expr::ForLoop(inner) => {
+                let label = inner.label.as_ref().map(|label| label.name.clone());
+                self.blocks.push(Block::Loop(label));
+                *expression = self.expand_for_await(inner);
+                self.blocks.pop();
+            }
+            Expr::While(inner) => {
+                let label = inner.label.as_ref().map(|label| label.name.clone());
+                self.within(Block::Loop(label), |this| {
+                    visit_mut::visit_expr_while_mut(this, inner)
+                });
+            }
+            Expr::Loop(inner) => {
+                let label = inner.label.as_ref().map(|label| label.name.clone());
+                self.within(Block::Loop(label), |this| {
+                    visit_mut::visit_expr_loop_mut(this, inner)
+                });
+            }
+            Expr::Block(inner) if inner.label.is_some() => {
+                if let Some(label) = inner.label.as_ref().map(|label| label.name.clone()) {
+                    self.within(Block::Labelled(label), |this| {
+                        visit_mut::visit_expr_block_mut(this, inner)
+                    });
+                }
+            }
+            Expr::Break(inner) if self.is_in_try() => {
+                self.check_jump(inner.label.as_ref(), inner.break_token.span);
+                visit_mut::visit_expr_break_mut(self, inner);
+            }
+            Expr::Continue(inner) if self.is_in_try() => {
+                self.check_jump(inner.label.as_ref(), inner.continue_token.span);
+            }
+            Expr::Match(inner) => {
+                let span = inner.match_token.span;
+                match parse::try_finally(inner) {
+                    None => visit_mut::visit_expr_match_mut(self, inner),
+                    Some(_) if self.is_nested() || self.form != Form::Generator => {
+                        let message =
+                            "`try … finally` must stand directly in the body of `generator!`";
+                        self.refuse(span, message.to_owned());
+                    }
+                    Some((body, last)) => *expression = self.expand_try(body, last, span),
+                }
+            }
+            Expr::Return(inner) if self.is_in_try() => {
+                let span = hygienic(inner.return_token.span);
+                visit_mut::visit_expr_return_mut(self, inner);
+                let value = match &inner.expr {
+                    Some(value) => value.to_token_stream(),
+                    None => quote_spanned!(span=> ()),
+                };
+                let exit = self.exit_returning(&value, span);
+                *expression = parse_quote_spanned!(span=> #exit);
+            }
+            Expr::Try(inner) if self.is_in_try() => {
+                let span = hygienic(inner.question_token.span);
+                visit_mut::visit_expr_try_mut(self, inner);
+                *expression = self.expand_ask(&inner.expr, span);
+            }
+            Expr::Await(inner) if self.is_closable() => {
+                let span = hygienic(inner.await_token.span);
+                visit_mut::visit_expr_await_mut(self, inner);
+                let wait = self.expand_await(&inner.base.to_token_stream(), span);
+                *expression = parse_quote_spanned!(span=> #wait);
+            }
             Expr::Closure(inner) => {
                 self.nested("a closure", |this| {
                     visit_mut::visit_expr_closure_mut(this, inner);
@@ -268,9 +545,51 @@ impl VisitMut for Body {
         let is_definition = invocation.path.is_ident("macro_rules");
         if !is_own && !is_definition {
             let arguments = std::mem::take(&mut invocation.tokens);
-            invocation.tokens = tokens::rewrite(self, parse::mark_for_await(arguments));
+            invocation.tokens = tokens::rewrite(self, parse::mark(arguments));
         }
     }
+}
+
+/// What a body needs beyond a way out for its items.
+#[derive(Default)]
+struct Needs {
+    /// It uses what a `yield` gives.
+    value: bool,
+    /// It has a `try … finally`.
+    finally: bool,
+}
+
+impl Needs {
+    fn of(statements: &mut [Stmt]) -> Self {
+        let mut needs = Needs::default();
+        for statement in statements {
+            needs.visit_stmt_mut(statement);
+        }
+        needs
+    }
+}
+
+impl VisitMut for Needs {
+    fn visit_stmt_mut(&mut self, statement: &mut Stmt) {
+        match statement {
+            Stmt::Expr(Expr::Yield(inner), Some(_)) => {
+                visit_mut::visit_expr_yield_mut(self, inner);
+            }
+            _ => visit_mut::visit_stmt_mut(self, statement),
+        }
+    }
+
+    fn visit_expr_mut(&mut self, expression: &mut Expr) {
+        match expression {
+            Expr::Yield(_) => self.value = true,
+            Expr::Match(inner) => self.finally |= parse::try_finally(inner).is_some(),
+            Expr::Closure(_) | Expr::Async(_) => return,
+            _ => {}
+        }
+        visit_mut::visit_expr_mut(self, expression);
+    }
+
+    fn visit_item_mut(&mut self, _: &mut Item) {}
 }
 
 /// Whether the body itself uses `?`.

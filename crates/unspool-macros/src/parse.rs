@@ -1,67 +1,127 @@
-//! Reads a body: Rust statements, with `yield` (which syn knows) and `for await`
-//! (which it does not).
+//! Reads a body: Rust statements, with `yield` (which syn knows), and `for await`
+//! and `try … finally` (which it does not).
 //!
-//! `for await PATTERN in …` becomes `for __for_await!{PATTERN} in …` before
-//! syn sees it: a macro in the place of the pattern, which carries the pattern's
-//! tokens through the parser, whatever labels and attributes the loop has.
+//! What syn does not know is marked by a macro in its place before syn sees it:
+//! `for await PATTERN in …` becomes `for __for_await!{PATTERN} in …`, whatever
+//! labels and attributes the loop has, and `try {A} finally {B}` becomes
+//! `match __try_finally!() { _ => {A} _ => {B} }`.
 
-use std::iter::Peekable;
-
-use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
 use syn::parse::Parser;
-use syn::{Pat, Result, Stmt};
+use syn::{Expr, ExprMatch, Pat, Result, Stmt, Type};
 
-/// The path of the exporting crate, and the statements of the body.
+/// The path of the exporting crate, the header, and the statements of the body.
 pub(crate) struct Input {
     pub(crate) crate_path: TokenStream,
+    /// The type in `#![throws(Type)]`.
+    pub(crate) throws: Option<Type>,
     pub(crate) statements: Vec<Stmt>,
 }
 
 pub(crate) fn input(tokens: TokenStream) -> Result<Input> {
-    let mut tokens = tokens.into_iter();
-    let crate_path = match tokens.next() {
-        Some(TokenTree::Group(group)) => group.stream(),
-        _ => {
-            return Err(syn::Error::new(
-                proc_macro2::Span::call_site(),
-                "expected a path in parentheses; use `stream!`, `try_stream!` or `generator!` of `unspool-core`",
-            ));
-        }
+    let mut rest = stack(tokens);
+    let Some(TokenTree::Group(crate_path)) = rest.pop() else {
+        return Err(syn::Error::new(
+            Span::call_site(),
+            "expected a path in parentheses; use `stream!`, `try_stream!` or `generator!` of `unspool-core`",
+        ));
     };
-    let statements = syn::Block::parse_within.parse2(mark_for_await(tokens.collect()))?;
+    let throws = throws(&mut rest)?;
+    let body = rest.into_iter().rev().collect();
     Ok(Input {
-        crate_path,
-        statements,
+        crate_path: crate_path.stream(),
+        throws,
+        statements: syn::Block::parse_within.parse2(mark(body))?,
     })
 }
 
-/// Marks each `for await` outside of macro arguments so that syn can parse it.
-pub(crate) fn mark_for_await(tokens: TokenStream) -> TokenStream {
+/// Takes `#![throws(Type)]` off the front.
+fn throws(rest: &mut Vec<TokenTree>) -> Result<Option<Type>> {
+    let attribute = match rest.as_slice() {
+        [
+            ..,
+            TokenTree::Group(attribute),
+            TokenTree::Punct(bang),
+            TokenTree::Punct(hash),
+        ] if hash.as_char() == '#' && bang.as_char() == '!' => stack(attribute.stream()),
+        _ => return Ok(None),
+    };
+    match attribute.as_slice() {
+        [TokenTree::Group(argument), TokenTree::Ident(name)] if name == "throws" => {
+            rest.truncate(rest.len() - 3);
+            syn::parse2(argument.stream()).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Marks what syn cannot parse, outside of macro arguments.
+pub(crate) fn mark(tokens: TokenStream) -> TokenStream {
     let mut marked = Vec::new();
-    let mut tokens = tokens.into_iter().peekable();
-    while let Some(token) = tokens.next() {
+    let mut rest = stack(tokens);
+    while let Some(token) = rest.pop() {
         match token {
             TokenTree::Group(group) if ends_with_macro_name(&marked) => {
                 marked.push(TokenTree::Group(group));
             }
             TokenTree::Group(group) => {
-                marked.push(regroup(&group, mark_for_await(group.stream())));
+                marked.push(regroup(&group, mark(group.stream())));
             }
-            TokenTree::Ident(word) if word == "for" && next_is_await(&mut tokens) => {
+            TokenTree::Ident(word) if word == "for" && is_word(rest.last(), "await") => {
                 let span = word.span();
                 marked.push(TokenTree::Ident(word));
-                tokens.next();
-                let pattern = take_pattern(&mut tokens);
+                rest.pop();
+                let pattern = take_pattern(&mut rest);
                 marked.extend(quote_spanned!(span=> __for_await! { #pattern }));
             }
+            TokenTree::Ident(word) if word == "try" => match take_finally(&mut rest) {
+                Some((body, last)) => {
+                    let (body, last) = (mark(body), mark(last));
+                    marked.extend(quote_spanned!(word.span()=> match __try_finally!() { _ => #body _ => #last }));
+                }
+                None => marked.push(TokenTree::Ident(word)),
+            },
             token => marked.push(token),
         }
     }
     marked.into_iter().collect()
 }
 
-/// The pattern of a loop that [`mark_for_await`] has marked.
+/// Tokens with the first one on top.
+pub(crate) fn stack(tokens: TokenStream) -> Vec<TokenTree> {
+    let mut stack: Vec<TokenTree> = tokens.into_iter().collect();
+    stack.reverse();
+    stack
+}
+
+/// The blocks of `try { … } finally { … }`, behind its first word.
+fn take_finally(rest: &mut Vec<TokenTree>) -> Option<(TokenStream, TokenStream)> {
+    match rest.as_slice() {
+        [.., last, TokenTree::Ident(word), body]
+            if word == "finally" && is_block(body) && is_block(last) =>
+        {
+            let blocks = (body.clone().into(), last.clone().into());
+            rest.truncate(rest.len() - 3);
+            Some(blocks)
+        }
+        _ => None,
+    }
+}
+
+/// The blocks of a `try … finally` that [`mark`] has marked.
+pub(crate) fn try_finally(expression: &mut ExprMatch) -> Option<(&mut Expr, &mut Expr)> {
+    match &*expression.expr {
+        Expr::Macro(marker) if marker.mac.path.is_ident("__try_finally") => {}
+        _ => return None,
+    }
+    match expression.arms.as_mut_slice() {
+        [body, last] => Some((&mut *body.body, &mut *last.body)),
+        _ => None,
+    }
+}
+
+/// The pattern of a loop that [`mark`] has marked.
 pub(crate) fn awaited_pattern(pattern: &Pat) -> Option<Result<Pat>> {
     match pattern {
         Pat::Macro(marker) if marker.mac.path.is_ident("__for_await") => {
@@ -78,16 +138,13 @@ pub(crate) fn regroup(group: &Group, tokens: TokenStream) -> TokenTree {
     TokenTree::Group(regrouped)
 }
 
-fn next_is_await(tokens: &mut Peekable<impl Iterator<Item = TokenTree>>) -> bool {
-    matches!(tokens.peek(), Some(TokenTree::Ident(word)) if word == "await")
+fn is_word(token: Option<&TokenTree>, expected: &str) -> bool {
+    matches!(token, Some(TokenTree::Ident(word)) if word == expected)
 }
 
 /// The tokens up to the loop's `in`.
-fn take_pattern(tokens: &mut Peekable<impl Iterator<Item = TokenTree>>) -> TokenStream {
-    std::iter::from_fn(|| {
-        tokens.next_if(|token| !matches!(token, TokenTree::Ident(word) if word == "in"))
-    })
-    .collect()
+fn take_pattern(rest: &mut Vec<TokenTree>) -> TokenStream {
+    std::iter::from_fn(|| rest.pop_if(|token| !is_word(Some(token), "in"))).collect()
 }
 
 /// Whether `name!` or `macro_rules! name` stands at the end.

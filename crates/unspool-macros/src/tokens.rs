@@ -8,13 +8,12 @@ use syn::visit_mut::VisitMut;
 use syn::{Expr, ExprForLoop, ExprYield, Result};
 
 use crate::expand::Body;
-use crate::parse::{is_block, regroup};
+use crate::parse::{is_block, regroup, stack};
 
 /// Rewrites `yield`, marked `for await` and plain `return` among `tokens`.
 pub(crate) fn rewrite(body: &mut Body, tokens: TokenStream) -> TokenStream {
     let mut rewritten = TokenStream::new();
-    let mut rest: Vec<TokenTree> = tokens.into_iter().collect();
-    rest.reverse();
+    let mut rest = stack(tokens);
     while let Some(token) = rest.pop() {
         match &token {
             TokenTree::Ident(word) if word == "yield" && !body.is_nested() => {
@@ -29,6 +28,12 @@ pub(crate) fn rewrite(body: &mut Body, tokens: TokenStream) -> TokenStream {
                 if ends_statement(rest.last()) {
                     rewritten.extend(quote_spanned!(span=> ::core::result::Result::Ok(())));
                 }
+            }
+            TokenTree::Ident(word) if is_exit(word) && body.is_in_try() => {
+                body.refuse_exit_in_macro(word.span());
+            }
+            TokenTree::Punct(mark) if mark.as_char() == '?' && body.is_in_try() => {
+                body.refuse_exit_in_macro(mark.span());
             }
             TokenTree::Ident(word) if word == "async" => {
                 rewritten.extend([token]);
@@ -47,6 +52,11 @@ pub(crate) fn rewrite(body: &mut Body, tokens: TokenStream) -> TokenStream {
         }
     }
     rewritten
+}
+
+/// Whether this word may leave a block.
+fn is_exit(word: &Ident) -> bool {
+    word == "return" || word == "break" || word == "continue"
 }
 
 /// Whether this names a macro whose argument is a body of its own.

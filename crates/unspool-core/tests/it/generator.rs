@@ -1,9 +1,12 @@
+use std::convert::Infallible;
 use std::pin::pin;
 
-use futures_util::StreamExt;
 use unspool_core::{AsyncGenerator, generator};
 
-fn countdown(from: u32) -> impl AsyncGenerator<Item = u32, Return = Result<&'static str, String>> {
+fn countdown(
+    from: u32,
+) -> impl AsyncGenerator<Yield = u32, Send = (), Throw = Infallible, Return = Result<&'static str, String>>
+{
     generator! {
         let mut left = from;
         while left > 0 {
@@ -21,19 +24,19 @@ fn countdown(from: u32) -> impl AsyncGenerator<Item = u32, Return = Result<&'sta
 async fn the_return_value_is_there_once_behind_the_last_item() {
     let mut generator = pin!(countdown(2));
     assert_eq!(generator.as_mut().take_return(), None);
-    assert_eq!(generator.next().await, Some(2));
+    assert_eq!(generator.anext().await, Some(2));
     assert_eq!(generator.as_mut().take_return(), None);
-    assert_eq!(generator.next().await, Some(1));
-    assert_eq!(generator.next().await, None);
+    assert_eq!(generator.anext().await, Some(1));
+    assert_eq!(generator.anext().await, None);
     assert_eq!(generator.as_mut().take_return(), Some(Ok("lift-off")));
     assert_eq!(generator.as_mut().take_return(), None);
-    assert_eq!(generator.next().await, None);
+    assert_eq!(generator.anext().await, None);
 }
 
 #[tokio::test]
 async fn a_question_mark_returns() {
     let mut generator = pin!(countdown(0));
-    assert_eq!(generator.next().await, None);
+    assert_eq!(generator.anext().await, None);
     assert_eq!(
         generator.take_return(),
         Some(Err("nothing to count".to_owned()))
@@ -42,8 +45,10 @@ async fn a_question_mark_returns() {
 
 #[tokio::test]
 async fn a_generator_can_be_boxed() {
-    let mut generator: std::pin::Pin<Box<dyn AsyncGenerator<Item = u32, Return = _> + Send>> =
-        Box::pin(countdown(1));
-    assert_eq!(generator.by_ref().collect::<Vec<_>>().await, [1]);
+    let mut generator: std::pin::Pin<
+        Box<dyn AsyncGenerator<Yield = u32, Send = (), Throw = Infallible, Return = _> + Send>,
+    > = Box::pin(countdown(1));
+    assert_eq!(generator.anext().await, Some(1));
+    assert_eq!(generator.anext().await, None);
     assert_eq!(generator.as_mut().take_return(), Some(Ok("lift-off")));
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod compile_fail;
+mod conformance;
 mod for_await;
 mod generator;
 mod in_macros;

@@ -15,6 +15,7 @@ mod seen;
 mod stated;
 mod walk;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use bytes::Bytes;
 use futures_core::{FusedStream, Stream};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use serde::de::{DeserializeOwned, Error as _};
-use unspool_core::AsyncGenerator;
+use unspool_core::{AsyncGenerator, Resume};
 use url::Url;
 
 pub use account::{Account, Doubt, Ended};
@@ -191,6 +192,17 @@ impl fmt::Debug for Request {
     }
 }
 
+type Walk<T> = Pin<
+    Box<
+        dyn AsyncGenerator<
+                Yield = T,
+                Send = (),
+                Throw = Infallible,
+                Return = Result<Account, Error>,
+            > + Send,
+    >,
+>;
+
 /// The items of a paginated API, page after page. Made by [`Request::items`] and
 /// [`Request::raw`].
 ///
@@ -201,7 +213,7 @@ impl fmt::Debug for Request {
 /// Closes the connection of a page that is being read; sends nothing more.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct Pages<T> {
-    walk: Pin<Box<dyn AsyncGenerator<Item = T, Return = Result<Account, Error>> + Send>>,
+    walk: Walk<T>,
     meter: Arc<Meter>,
     /// The account, or that there was an error.
     end: Option<Result<Account, ()>>,
@@ -229,7 +241,11 @@ impl<T> Stream for Pages<T> {
     type Item = Result<T, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(item) = ready!(self.walk.as_mut().poll_next(cx)) {
+        if let Some(item) = ready!(
+            self.walk
+                .as_mut()
+                .poll_resume(cx, &mut Some(Resume::Send(())))
+        ) {
             return Poll::Ready(Some(Ok(item)));
         }
         match self.walk.as_mut().take_return() {

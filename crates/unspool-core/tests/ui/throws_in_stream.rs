@@ -1,0 +1,8 @@
+use unspool_core::stream;
+
+fn main() {
+    let _ = stream! {
+        #![throws(String)]
+        yield 1;
+    };
+}
