@@ -135,7 +135,7 @@ impl Programs {
     fn that_runs(&self, row: &Row) -> Option<&Path> {
         match row.kind {
             Kind::Compiler => self.nightly.as_ref()?.as_deref().ok(),
-            Kind::Ours | Kind::Floor | Kind::Crate | Kind::Block => Some(&self.this),
+            Kind::Ours | Kind::TwoWay | Kind::Floor | Kind::Crate | Kind::Block => Some(&self.this),
         }
     }
 }

@@ -1,6 +1,7 @@
 use core::convert::Infallible;
 use core::fmt;
 use core::future::Future;
+use core::marker::PhantomData;
 use core::ops::DerefMut;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -13,8 +14,10 @@ use crate::raw::{Generator, IntoStream, Yielder};
 
 /// A body that yields items, is sent values, and returns one.
 ///
-/// Python's `AsyncGenerator[Yield, Send]`; [`generator!`](crate::generator) makes
-/// one. If its `Send` is [`Default`], which `()` is, [`into_stream`] makes it a
+/// Python's `AsyncGenerator[Yield, Send]`. `Send` is what a `yield` gives to the body,
+/// and `Throw` what can be thrown into it; by default nothing goes in, so that
+/// `impl AsyncGenerator<Yield = u64>` is a whole type.
+/// [`generator!`](crate::generator) makes one. If its `Send` is [`Default`], which `()` is, [`into_stream`] makes it a
 /// [`Stream`].
 ///
 /// A generator that was started does not move: hold it with [`pin!`](core::pin::pin)
@@ -26,13 +29,9 @@ use crate::raw::{Generator, IntoStream, Yielder};
 ///
 /// Drops the body where it stands. No `finally` runs: it may have to wait, and a
 /// drop cannot. [`aclose`](AsyncGenerator::aclose) runs them.
-pub trait AsyncGenerator {
+pub trait AsyncGenerator<Send = (), Throw = Infallible> {
     /// What comes out.
     type Yield;
-    /// What a `yield` gives to the body.
-    type Send;
-    /// What can be thrown into the body; [`Infallible`] if nothing.
-    type Throw;
     /// What the body returns when it ends.
     type Return;
 
@@ -50,7 +49,7 @@ pub trait AsyncGenerator {
     fn poll_resume(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        input: &mut Option<Resume<Self::Send, Self::Throw>>,
+        input: &mut Option<Resume<Send, Throw>>,
     ) -> Poll<Option<Self::Yield>>;
 
     /// Takes the value that the body returned: once, behind the last item.
@@ -65,7 +64,7 @@ pub trait AsyncGenerator {
     /// # Cancel safety
     ///
     /// The body stays where it waits; what is called next goes on from there.
-    fn start(&mut self) -> Resumed<'_, Self, ()>
+    fn start(&mut self) -> Resumed<'_, Self, Send, Throw, ()>
     where
         Self: Unpin + Sized,
     {
@@ -84,19 +83,22 @@ pub trait AsyncGenerator {
     /// # Cancel safety
     ///
     /// The body stays where it waits; to call this again goes on from there.
-    fn anext(&mut self) -> Anext<'_, Self>
+    fn anext(&mut self) -> Anext<'_, Self, Send, Throw>
     where
         Self: Unpin + Sized,
-        Self::Send: Default,
+        Send: Default,
     {
-        Anext { generator: self }
+        Anext {
+            generator: self,
+            input: PhantomData,
+        }
     }
 
     /// The generator as a stream, which sends the default to each `yield`.
-    fn into_stream(self) -> IntoStream<Self>
+    fn into_stream(self) -> IntoStream<Self, Send, Throw>
     where
         Self: Sized,
-        Self::Send: Default,
+        Send: Default,
     {
         IntoStream::new(self)
     }
@@ -114,7 +116,7 @@ pub trait AsyncGenerator {
     /// The value has been sent. The body stays where it waits; the next item can
     /// be had with [`anext`](AsyncGenerator::anext) or
     /// [`poll_resume`](AsyncGenerator::poll_resume).
-    fn asend(&mut self, value: Self::Send) -> Resumed<'_, Self, Self::Send>
+    fn asend(&mut self, value: Send) -> Resumed<'_, Self, Send, Throw, Send>
     where
         Self: Unpin + Sized,
     {
@@ -133,7 +135,7 @@ pub trait AsyncGenerator {
     ///
     /// Gives the error back, as [`asend`](AsyncGenerator::asend) does. A generator
     /// that has not been started never runs its body after that: it has ended.
-    fn athrow(&mut self, error: Self::Throw) -> Resumed<'_, Self, Self::Throw>
+    fn athrow(&mut self, error: Throw) -> Resumed<'_, Self, Send, Throw, Throw>
     where
         Self: Unpin + Sized,
     {
@@ -163,7 +165,7 @@ pub trait AsyncGenerator {
     /// # Cancel safety
     ///
     /// The `finally` stays where it waits; to call this again goes on with it.
-    fn aclose(&mut self) -> Aclose<'_, Self>
+    fn aclose(&mut self) -> Aclose<'_, Self, Send, Throw>
     where
         Self: Unpin + Sized,
     {
@@ -234,20 +236,20 @@ impl<Y: fmt::Debug> core::error::Error for IgnoredClose<Y> {}
 
 /// A step of a generator. Made by its methods.
 #[must_use = "futures do nothing unless awaited"]
-pub struct Resumed<'g, G: AsyncGenerator, V> {
+pub struct Resumed<'g, G, S, T, V> {
     generator: &'g mut G,
-    input: Option<Resume<G::Send, G::Throw>>,
+    input: Option<Resume<S, T>>,
     misuse: Option<Rejected<V>>,
 }
 
-// What is kept to be given back is never pinned.
-impl<G: AsyncGenerator, V> Unpin for Resumed<'_, G, V> {}
+// What is kept to be given on or back is never pinned.
+impl<G, S, T, V> Unpin for Resumed<'_, G, S, T, V> {}
 
-impl<'g, G: AsyncGenerator, V> Resumed<'g, G, V> {
+impl<'g, G, S, T, V> Resumed<'g, G, S, T, V> {
     #[inline]
     fn new(
         generator: &'g mut G,
-        input: Option<Resume<G::Send, G::Throw>>,
+        input: Option<Resume<S, T>>,
         misuse: Option<(GeneratorState, V)>,
     ) -> Self {
         Resumed {
@@ -258,7 +260,10 @@ impl<'g, G: AsyncGenerator, V> Resumed<'g, G, V> {
     }
 }
 
-impl<G: AsyncGenerator + Unpin, V> Future for Resumed<'_, G, V> {
+impl<G, S, T, V> Future for Resumed<'_, G, S, T, V>
+where
+    G: AsyncGenerator<S, T> + Unpin,
+{
     type Output = Result<Option<G::Yield>, Rejected<V>>;
 
     #[inline]
@@ -278,13 +283,15 @@ impl<G: AsyncGenerator + Unpin, V> Future for Resumed<'_, G, V> {
 
 /// The next item of a generator. Made by [`AsyncGenerator::anext`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct Anext<'g, G> {
+pub struct Anext<'g, G, S, T> {
     generator: &'g mut G,
+    input: PhantomData<fn(S, T)>,
 }
 
-impl<G> Future for Anext<'_, G>
+impl<G, S, T> Future for Anext<'_, G, S, T>
 where
-    G: AsyncGenerator<Send: Default> + Unpin,
+    G: AsyncGenerator<S, T> + Unpin,
+    S: Default,
 {
     type Output = Option<G::Yield>;
 
@@ -297,14 +304,17 @@ where
 
 /// The closing of a generator. Made by [`AsyncGenerator::aclose`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct Aclose<'g, G: AsyncGenerator> {
+pub struct Aclose<'g, G, S, T> {
     generator: &'g mut G,
-    input: Option<Resume<G::Send, G::Throw>>,
+    input: Option<Resume<S, T>>,
 }
 
-impl<G: AsyncGenerator> Unpin for Aclose<'_, G> {}
+impl<G, S, T> Unpin for Aclose<'_, G, S, T> {}
 
-impl<G: AsyncGenerator + Unpin> Future for Aclose<'_, G> {
+impl<G, S, T> Future for Aclose<'_, G, S, T>
+where
+    G: AsyncGenerator<S, T> + Unpin,
+{
     type Output = Result<(), IgnoredClose<G::Yield>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -326,8 +336,6 @@ where
     B: Future,
 {
     type Yield = Y;
-    type Send = ();
-    type Throw = Infallible;
     type Return = B::Output;
 
     fn state(&self) -> GeneratorState {
@@ -357,24 +365,22 @@ where
     }
 }
 
-impl<Y, M, F, B> AsyncGenerator for Generator<Y, Port<M>, F, B, Returns>
+impl<Y, M, F, B> AsyncGenerator<M::Send, M::Throw> for Generator<Y, Port<M>, F, B, Returns>
 where
     M: Mode,
     F: FnOnce(Yielder<Y, Port<M>>) -> B,
     B: Future,
 {
     type Yield = Y;
-    type Send = M::Send;
-    type Throw = M::Throw;
     type Return = B::Output;
 
     #[inline]
     fn state(&self) -> GeneratorState {
-        match (self.is_unstarted(), self.is_ended()) {
-            (true, _) => GeneratorState::Unstarted,
-            (_, true) => GeneratorState::Ended,
-            _ if self.peek().is_at_yield() => GeneratorState::Suspended,
-            _ => GeneratorState::Running,
+        match self.peek().is_at_yield() {
+            true => GeneratorState::Suspended,
+            false if self.is_unstarted() => GeneratorState::Unstarted,
+            false if self.is_ended() => GeneratorState::Ended,
+            false => GeneratorState::Running,
         }
     }
 
@@ -384,30 +390,35 @@ where
         cx: &mut Context<'_>,
         input: &mut Option<Resume<M::Send, M::Throw>>,
     ) -> Poll<Option<Y>> {
-        if let Some(Resume::Close) = input {
+        let port = self.as_mut().port();
+        if port.is_at_yield() {
+            match input.take() {
+                Some(Resume::Send(value)) => port.resume(M::sent(value)),
+                Some(Resume::Throw(error)) => port.resume(M::thrown(error)),
+                Some(Resume::Close) if port.close() => {}
+                Some(Resume::Close) => {
+                    self.end();
+                    return Poll::Ready(None);
+                }
+                None => no_input(),
+            }
+        } else if let Some(Resume::Close) = input {
             *input = None;
-            if self.is_unstarted() || !self.as_mut().port().close() {
+            if !port.close() {
                 self.end();
                 return Poll::Ready(None);
             }
-        } else if self.as_mut().port().is_at_yield() && !self.is_ended() {
-            let value = match input.take() {
-                Some(Resume::Send(value)) => M::sent(value),
-                Some(Resume::Throw(error)) => M::thrown(error),
-                Some(Resume::Close) | None => no_input(),
-            };
-            self.as_mut().port().resume(value);
         }
         match self.as_mut().poll_body(cx) {
-            Poll::Ready(item) => {
+            Poll::Ready(Some(item)) => {
                 self.port().set_at_yield();
-                Poll::Ready(item)
+                Poll::Ready(Some(item))
             }
             Poll::Pending if self.as_mut().port().is_done() => {
                 self.end();
                 Poll::Ready(None)
             }
-            Poll::Pending => Poll::Pending,
+            other => other,
         }
     }
 
@@ -454,9 +465,10 @@ where
     }
 }
 
-impl<G> Stream for IntoStream<G>
+impl<G, S, T> Stream for IntoStream<G, S, T>
 where
-    G: AsyncGenerator<Send: Default>,
+    G: AsyncGenerator<S, T>,
+    S: Default,
 {
     type Item = G::Yield;
 
@@ -472,9 +484,10 @@ where
     }
 }
 
-impl<G> FusedStream for IntoStream<G>
+impl<G, S, T> FusedStream for IntoStream<G, S, T>
 where
-    G: AsyncGenerator<Send: Default>,
+    G: AsyncGenerator<S, T>,
+    S: Default,
 {
     #[inline]
     fn is_terminated(&self) -> bool {
@@ -484,23 +497,23 @@ where
 
 /// The default value for a body that stands at a `yield`.
 #[inline]
-fn default_input<G: AsyncGenerator<Send: Default>>(
-    generator: &G,
-) -> Option<Resume<G::Send, G::Throw>> {
+fn default_input<G, S, T>(generator: &G) -> Option<Resume<S, T>>
+where
+    G: AsyncGenerator<S, T>,
+    S: Default,
+{
     match generator.state() {
-        GeneratorState::Suspended => Some(Resume::Send(G::Send::default())),
+        GeneratorState::Suspended => Some(Resume::Send(S::default())),
         _ => None,
     }
 }
 
-impl<P> AsyncGenerator for Pin<P>
+impl<P, S, T> AsyncGenerator<S, T> for Pin<P>
 where
-    P: DerefMut<Target: AsyncGenerator>,
+    P: DerefMut<Target: AsyncGenerator<S, T>>,
 {
-    type Yield = <P::Target as AsyncGenerator>::Yield;
-    type Send = <P::Target as AsyncGenerator>::Send;
-    type Throw = <P::Target as AsyncGenerator>::Throw;
-    type Return = <P::Target as AsyncGenerator>::Return;
+    type Yield = <P::Target as AsyncGenerator<S, T>>::Yield;
+    type Return = <P::Target as AsyncGenerator<S, T>>::Return;
 
     #[inline]
     fn state(&self) -> GeneratorState {
@@ -511,7 +524,7 @@ where
     fn poll_resume(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        input: &mut Option<Resume<Self::Send, Self::Throw>>,
+        input: &mut Option<Resume<S, T>>,
     ) -> Poll<Option<Self::Yield>> {
         self.as_deref_mut().poll_resume(cx, input)
     }

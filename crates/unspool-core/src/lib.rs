@@ -64,6 +64,7 @@
 mod ending;
 mod for_await;
 mod generator;
+mod iterators;
 mod port;
 #[expect(
     unsafe_code,
@@ -75,6 +76,7 @@ pub use generator::{
     Aclose, Anext, AsyncGenerator, GeneratorState, IgnoredClose, Rejected, Resume, Resumed,
 };
 
+pub use iterators::{AnextExt, AsyncIterator, TryAsyncIterator, aiter, try_aiter};
 pub use raw::IntoStream;
 
 /// Makes a stream of a body that yields.
@@ -152,7 +154,7 @@ macro_rules! try_stream {
 /// use std::pin::pin;
 /// use unspool_core::{AsyncGenerator, generator};
 ///
-/// fn running_sum() -> impl AsyncGenerator<Yield = i64, Send = i64, Return = i64> {
+/// fn running_sum() -> impl AsyncGenerator<i64, Yield = i64, Return = i64> {
 ///     generator! {
 ///         let mut sum = 0;
 ///         while sum < 10 {

@@ -54,11 +54,11 @@ impl<S, T> Mode for Throws<S, T> {
 
 /// The way into a body.
 pub struct Port<M: Mode> {
-    /// For the `yield` at which the body stands.
+    /// For the `yield` at which the body stands; none if it is to close.
     value: Cell<Option<M::Value>>,
     /// Whether the body stands at a `yield`, and not in a wait.
     is_at_yield: Cell<bool>,
-    /// Whether the `yield` or the wait where the body stands is to be left.
+    /// Whether the wait in which the body stands is to be given up.
     is_closing: Cell<bool>,
     /// Whether the body is to close when the `finally` that runs has ended.
     closes_later: Cell<bool>,
@@ -108,9 +108,11 @@ impl<M: Mode> Port<M> {
             return false;
         }
         let is_in_finally = self.blocks.get() & 1 == 1;
-        match is_in_finally && !is_at_yield {
-            true => self.closes_later.set(true),
-            false => self.is_closing.set(true),
+        match (is_at_yield, is_in_finally) {
+            // There is no value for it.
+            (true, _) => {}
+            (false, true) => self.closes_later.set(true),
+            (false, false) => self.is_closing.set(true),
         }
         true
     }
@@ -126,10 +128,7 @@ impl<M: Mode> Port<M> {
     /// What a `yield` gives; none if the body is to close.
     #[inline(always)]
     pub fn receive(&self) -> Option<M::Value> {
-        match self.take_closing() {
-            true => None,
-            false => self.value.take(),
-        }
+        self.value.take()
     }
 
     /// A `try` block begins.

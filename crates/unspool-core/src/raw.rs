@@ -30,6 +30,7 @@
 //!    reference, too. A `&Generator` leads to it for reading only.
 
 use core::cell::Cell;
+use core::convert::Infallible;
 use core::fmt;
 use core::future::Future;
 use core::marker::{PhantomData, PhantomPinned};
@@ -310,13 +311,17 @@ impl Future for Suspend {
 /// A generator as a stream. Made by [`AsyncGenerator::into_stream`].
 #[derive(Debug)]
 #[must_use = "a stream does nothing until it is polled"]
-pub struct IntoStream<G> {
+pub struct IntoStream<G, S = (), T = Infallible> {
     generator: G,
+    input: PhantomData<fn(S, T)>,
 }
 
-impl<G> IntoStream<G> {
+impl<G, S, T> IntoStream<G, S, T> {
     pub(crate) fn new(generator: G) -> Self {
-        IntoStream { generator }
+        IntoStream {
+            generator,
+            input: PhantomData,
+        }
     }
 
     /// The generator: to take its return value, or to close it.

@@ -11,7 +11,10 @@ pub use error::Error;
 pub use json::Pointer;
 #[doc(inline)]
 pub use pages::pages;
-pub use unspool_core::{AsyncGenerator, generator, stream, try_stream};
+pub use unspool_core::{
+    AnextExt, AsyncGenerator, AsyncIterator, TryAsyncIterator, aiter, generator, stream, try_aiter,
+    try_stream,
+};
 
 /// The examples of the README, which must compile.
 #[cfg(doctest)]

@@ -8,6 +8,7 @@ mod block;
 mod fauxgen;
 mod genawaiter_rc;
 mod genawaiter_sync;
+mod generator;
 mod hand;
 mod unfold;
 mod unspool;
@@ -20,6 +21,8 @@ use super::probe::{Engine, Probe};
 pub(crate) enum Kind {
     /// What this repository gives.
     Ours,
+    /// What this repository gives for values in both directions.
+    TwoWay,
     /// What it costs without a generator.
     Floor,
     /// A crate that writes streams as generators, on stable Rust.
@@ -52,10 +55,11 @@ impl Row {
 pub(crate) const COMPILER: &str = "nightly";
 
 /// All rows, in the order in which the tables show them.
-pub(crate) const ROWS: [Row; 12] = [
+pub(crate) const ROWS: [Row; 13] = [
     Row::new::<block::Block>("async block", Kind::Block),
     Row::new::<hand::Hand>("hand", Kind::Floor),
     Row::new::<unspool::Unspool>("stream", Kind::Ours),
+    Row::new::<generator::Generator>("generator, sent", Kind::TwoWay),
     Row {
         name: COMPILER,
         kind: Kind::Compiler,

@@ -25,7 +25,7 @@ impl Log {
 }
 
 /// Two items and a `finally` that waits.
-fn guarded(log: &Log) -> impl AsyncGenerator<Yield = u8, Send = (), Return = &'static str> {
+fn guarded(log: &Log) -> impl AsyncGenerator<Yield = u8, Return = &'static str> {
     generator! {
         log.add("begin");
         try {
@@ -128,9 +128,7 @@ async fn a_return_in_a_try_runs_finally_on_its_way() {
 }
 
 /// Counts on by what it is sent; a `Reset` begins again.
-fn counter(
-    log: &Log,
-) -> impl AsyncGenerator<Yield = i32, Send = i32, Throw = Reset, Return = Result<(), Reset>> {
+fn counter(log: &Log) -> impl AsyncGenerator<i32, Reset, Yield = i32, Return = Result<(), Reset>> {
     generator! {
         #![throws(Reset)]
         let mut count = 0;
@@ -434,7 +432,7 @@ async fn a_try_in_finally_is_guarded_too() {
 fn waiting<'a>(
     log: &'a Log,
     gate: &'a Notify,
-) -> impl AsyncGenerator<Yield = u8, Send = u8, Return = ()> + 'a {
+) -> impl AsyncGenerator<u8, Yield = u8, Return = ()> + 'a {
     generator! {
         try {
             let mut sent: u8 = yield 0;
@@ -451,7 +449,7 @@ fn waiting<'a>(
 }
 
 /// A generator in the middle of a step that was cancelled.
-async fn cancelled<G: AsyncGenerator<Yield = u8, Send = u8>>(mut generator: Pin<&mut G>) {
+async fn cancelled<G: AsyncGenerator<u8, Yield = u8>>(mut generator: Pin<&mut G>) {
     assert_eq!(generator.start().await, Ok(Some(0)));
     assert!(generator.asend(4).now_or_never().is_none());
     assert_eq!(generator.state(), GeneratorState::Running);

@@ -1,12 +1,8 @@
-use std::convert::Infallible;
 use std::pin::pin;
 
 use unspool_core::{AsyncGenerator, generator};
 
-fn countdown(
-    from: u32,
-) -> impl AsyncGenerator<Yield = u32, Send = (), Throw = Infallible, Return = Result<&'static str, String>>
-{
+fn countdown(from: u32) -> impl AsyncGenerator<Yield = u32, Return = Result<&'static str, String>> {
     generator! {
         let mut left = from;
         while left > 0 {
@@ -45,9 +41,8 @@ async fn a_question_mark_returns() {
 
 #[tokio::test]
 async fn a_generator_can_be_boxed() {
-    let mut generator: std::pin::Pin<
-        Box<dyn AsyncGenerator<Yield = u32, Send = (), Throw = Infallible, Return = _> + Send>,
-    > = Box::pin(countdown(1));
+    let mut generator: std::pin::Pin<Box<dyn AsyncGenerator<Yield = u32, Return = _> + Send>> =
+        Box::pin(countdown(1));
     assert_eq!(generator.anext().await, Some(1));
     assert_eq!(generator.anext().await, None);
     assert_eq!(generator.as_mut().take_return(), Some(Ok("lift-off")));

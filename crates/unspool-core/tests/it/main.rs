@@ -6,6 +6,7 @@ mod conformance;
 mod for_await;
 mod generator;
 mod in_macros;
+mod iterators;
 mod poll;
 mod stream;
 mod try_stream;

@@ -15,7 +15,6 @@ mod seen;
 mod stated;
 mod walk;
 
-use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -192,16 +191,7 @@ impl fmt::Debug for Request {
     }
 }
 
-type Walk<T> = Pin<
-    Box<
-        dyn AsyncGenerator<
-                Yield = T,
-                Send = (),
-                Throw = Infallible,
-                Return = Result<Account, Error>,
-            > + Send,
-    >,
->;
+type Walk<T> = Pin<Box<dyn AsyncGenerator<Yield = T, Return = Result<Account, Error>> + Send>>;
 
 /// The items of a paginated API, page after page. Made by [`Request::items`] and
 /// [`Request::raw`].

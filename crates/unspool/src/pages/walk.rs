@@ -1,6 +1,5 @@
 //! The loop over pages: one item goes through here on its way to the caller.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -32,7 +31,7 @@ pub(super) fn walk<T>(
     plan: Plan,
     meter: Arc<Meter>,
     decode: impl Fn(&Bytes) -> serde_json::Result<T> + Send,
-) -> impl AsyncGenerator<Yield = T, Send = (), Throw = Infallible, Return = Result<Account, Error>> + Send
+) -> impl AsyncGenerator<Yield = T, Return = Result<Account, Error>> + Send
 where
     T: Send,
 {

@@ -1,0 +1,109 @@
+//! Iterators of your own, and the next item of any stream.
+
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+
+use futures_core::{FusedStream, Stream};
+
+/// A type with one method that fetches the next item: Python's class with
+/// `__anext__`. [`aiter`] makes a stream of it.
+///
+/// ```
+/// use unspool_core::{AnextExt, AsyncIterator, aiter};
+///
+/// struct Countdown(u32);
+///
+/// impl AsyncIterator for Countdown {
+///     type Item = u32;
+///
+///     async fn anext(&mut self) -> Option<u32> {
+///         self.0 = self.0.checked_sub(1)?;
+///         Some(self.0)
+///     }
+/// }
+///
+/// # futures_util::FutureExt::now_or_never(async {
+/// let mut countdown = std::pin::pin!(aiter(Countdown(2)));
+/// assert_eq!(countdown.anext().await, Some(1));
+/// assert_eq!(countdown.anext().await, Some(0));
+/// assert_eq!(countdown.anext().await, None);
+/// # }).unwrap();
+/// ```
+pub trait AsyncIterator {
+    /// What comes out.
+    type Item;
+
+    /// Fetches the next item; none at the end, after which it is not called again.
+    #[expect(
+        async_fn_in_trait,
+        reason = "whether the future is `Send` follows from the type, and so for the stream"
+    )]
+    async fn anext(&mut self) -> Option<Self::Item>;
+}
+
+/// An [`AsyncIterator`] that may fail. [`try_aiter`] makes a stream of it.
+pub trait TryAsyncIterator {
+    /// What comes out.
+    type Item;
+    /// Why no more comes.
+    type Error;
+
+    /// Fetches the next item; none at the end. Neither behind the end nor behind an
+    /// error is it called again.
+    ///
+    /// # Errors
+    ///
+    /// If the next item cannot be had.
+    #[expect(
+        async_fn_in_trait,
+        reason = "whether the future is `Send` follows from the type, and so for the stream"
+    )]
+    async fn anext(&mut self) -> Result<Option<Self::Item>, Self::Error>;
+}
+
+/// A stream of what an iterator of yours fetches, one call an item.
+///
+/// Nothing is fetched before it is asked for, and nothing is allocated.
+///
+/// # Dropping
+///
+/// Drops the call that is under way, if there is one, and the iterator.
+pub fn aiter<I: AsyncIterator>(mut iterator: I) -> impl FusedStream<Item = I::Item> {
+    crate::stream! {
+        while let Some(item) = iterator.anext().await {
+            yield item;
+        }
+    }
+}
+
+/// A stream of what a fallible iterator of yours fetches; an error is its last item.
+///
+/// # Dropping
+///
+/// As for [`aiter`].
+pub fn try_aiter<I: TryAsyncIterator>(
+    mut iterator: I,
+) -> impl FusedStream<Item = Result<I::Item, I::Error>> {
+    crate::try_stream! {
+        while let Some(item) = iterator.anext().await? {
+            yield item;
+        }
+    }
+}
+
+/// `anext` for every stream: Python's `await anext(iterator)`.
+pub trait AnextExt: Stream {
+    /// The next item; none behind the last one.
+    ///
+    /// # Cancel safety
+    ///
+    /// An item that has not come is not lost: the stream stays where it waits.
+    fn anext(&mut self) -> impl Future<Output = Option<Self::Item>>
+    where
+        Self: Unpin,
+    {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx))
+    }
+}
+
+impl<S: Stream + ?Sized> AnextExt for S {}
