@@ -16,7 +16,8 @@ pub use unspool_core::{
     try_stream,
 };
 
-/// The examples of the README, which must compile.
+/// The examples of the README and of the page for Python programmers, which run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
-struct Readme;
+#[doc = include_str!("../../../docs/from-python.md")]
+struct Pages;

@@ -1,9 +1,23 @@
 //! The examples, which a Python programmer should recognise line by line.
 
-use futures_util::TryStreamExt;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt};
+use tokio::time::Instant;
+use unspool::{AsyncGenerator, try_aiter};
 
 use crate::server::{Reply, Server};
 
+#[path = "../../../../examples/database_cursor.rs"]
+#[allow(dead_code, reason = "its main function")]
+mod database_cursor;
+#[path = "../../../../examples/events.rs"]
+#[allow(dead_code, reason = "its main function")]
+mod events;
+#[path = "../../../../examples/number_stream.rs"]
+#[allow(dead_code, reason = "its main function")]
+mod number_stream;
 #[path = "../../../../examples/paginate.rs"]
 #[allow(dead_code, reason = "its main function")]
 mod paginate;
@@ -23,4 +37,61 @@ async fn paginate_asks_for_as_many_pages_as_it_was_told() {
     let titles: Vec<_> = posts.iter().map(|post| post.title.as_str()).collect();
     assert_eq!(titles, ["a1", "b1", "a2", "b2"]);
     assert_eq!(server.targets(), ["/posts?page=1", "/posts?page=2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn number_stream_pauses_between_its_numbers() {
+    let begin = Instant::now();
+    let numbers: Vec<_> = number_stream::number_stream(3)
+        .into_stream()
+        .collect()
+        .await;
+    assert_eq!(numbers, [0, 1, 2]);
+    assert!(begin.elapsed() >= Duration::from_millis(300));
+}
+
+#[tokio::test]
+async fn scaled_stream_is_sent_its_factors() {
+    let mut scaled = pin!(number_stream::scaled_stream(3));
+    assert_eq!(scaled.start().await, Ok(Some(0)));
+    assert_eq!(scaled.asend(10).await, Ok(Some(10)));
+    assert_eq!(scaled.asend(100).await, Ok(Some(200)));
+    assert_eq!(scaled.asend(1).await, Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_end_with_their_cleanup() {
+    let mut events = pin!(events::events());
+    for _ in 0..3 {
+        assert!(events.anext().await.is_some());
+    }
+    // The cleanup waits.
+    let begin = Instant::now();
+    assert_eq!(events.aclose().await, Ok(()));
+    assert!(begin.elapsed() >= Duration::from_millis(100));
+    assert_eq!(events.anext().await, None);
+}
+
+#[tokio::test]
+async fn database_cursor_gives_all_rows_in_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("users.sqlite");
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection
+        .execute_batch(
+            "create table users (id integer primary key, name text);
+             with recursive ids (id) as (select 1 union all select id + 1 from ids where id < 250)
+             insert into users select id, 'user ' || id from ids;",
+        )
+        .unwrap();
+    let query = "select id, name from users order by id";
+    let cursor = database_cursor::DatabaseCursor::new(connection, query);
+    let users: Vec<_> = try_aiter(cursor).try_collect().await.unwrap();
+    assert_eq!(users.len(), 250);
+    assert_eq!(users[249], (250, "user 250".to_owned()));
+
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    let cursor = database_cursor::DatabaseCursor::new(connection, "select id from nowhere");
+    let error = try_aiter(cursor).try_collect::<Vec<_>>().await.unwrap_err();
+    assert!(error.to_string().contains("no such table"), "{error}");
 }
