@@ -63,6 +63,7 @@
 
 mod ending;
 mod for_await;
+mod functions;
 mod generator;
 mod iterators;
 mod port;
@@ -72,12 +73,13 @@ mod port;
 )]
 mod raw;
 
+pub use functions::{stream_fn, try_stream_fn};
 pub use generator::{
     Aclose, Anext, AsyncGenerator, GeneratorState, IgnoredClose, Rejected, Resume, Resumed,
 };
 
 pub use iterators::{AnextExt, AsyncIterator, TryAsyncIterator, aiter, try_aiter};
-pub use raw::IntoStream;
+pub use raw::{IntoStream, YieldItem, Yields};
 
 /// Makes a stream of a body that yields.
 ///

@@ -18,7 +18,11 @@
 //!    to a label of the body, which does not compile in a closure, an async
 //!    block or an item nested in the body. So a `yield` runs only while the body
 //!    itself is being polled, and [`Generator::poll_body`] is all that polls it.
-//! 3. **The slot is empty while the body runs.** A `yield` suspends the body
+//!    In the function form a [`Yields`] takes the place of the yielder: its
+//!    lifetime is one that the body has to accept whatever it is, so that neither
+//!    it nor a future made with it can be kept by anybody but that body.
+//! 3. **The slot is empty while the body runs.** (A [`Yields`] does not rely on
+//!    that, but looks.) A `yield` suspends the body
 //!    right after it has filled the slot, and the poll that it was in takes the
 //!    item out before it returns. So no item is overwritten, and no two accesses
 //!    to the slot overlap.
@@ -98,7 +102,7 @@ where
     /// and that future must use it only as fact 2 of this module says: every
     /// [`Yielder::put`] directly in its own body, awaited at once.
     #[inline]
-    unsafe fn new(make_body: F, port: P) -> Self {
+    pub unsafe fn new(make_body: F, port: P) -> Self {
         Generator {
             state: State::Unstarted(make_body),
             slot: Slot {
@@ -308,7 +312,8 @@ impl Future for Suspend {
     }
 }
 
-/// A generator as a stream. Made by [`AsyncGenerator::into_stream`].
+/// A generator as a stream. Made by
+/// [`AsyncGenerator::into_stream`](crate::AsyncGenerator::into_stream).
 #[derive(Debug)]
 #[must_use = "a stream does nothing until it is polled"]
 pub struct IntoStream<G, S = (), T = Infallible> {
@@ -335,6 +340,106 @@ impl<G, S, T> IntoStream<G, S, T> {
     pub(crate) fn get(&self) -> &G {
         &self.generator
     }
+}
+
+/// The way out for the items of a [`stream_fn`](crate::stream_fn).
+///
+/// It belongs to the one body that it was given to: the lifetime is not known
+/// outside of it, so that it can neither leave it nor be exchanged for another.
+#[derive(Debug)]
+pub struct Yields<'b, Y> {
+    slot: *const Slot<Y, ()>,
+    body: PhantomData<fn(&'b ()) -> &'b ()>,
+}
+
+// SAFETY: as for a `Yielder`; it is used by whoever is polled by its body, on
+// behalf of a poll that waits for it (fact 2, with the lifetime in the place of
+// the label).
+unsafe impl<Y: Send> Send for Yields<'_, Y> {}
+// SAFETY: a `&Yields` has no use.
+unsafe impl<Y> Sync for Yields<'_, Y> {}
+
+impl<Y> Yields<'_, Y> {
+    /// Hands out an item: to be awaited.
+    ///
+    /// Await it in the body itself, or where the body is polled along, such as in
+    /// `select!` and `join!`; a set of futures that polls only those that were woken
+    /// would wait for ever.
+    ///
+    /// # Cancel safety
+    ///
+    /// An item that was not awaited, or whose future was dropped before its first
+    /// poll, is not handed out; else it is.
+    pub fn yield_item(&mut self, item: Y) -> YieldItem<'_, Y> {
+        YieldItem {
+            slot: self.slot,
+            item: Some(item),
+            body: PhantomData,
+        }
+    }
+}
+
+/// An item on its way out. Made by [`Yields::yield_item`].
+#[derive(Debug)]
+#[must_use = "an item that is not awaited is not handed out"]
+pub struct YieldItem<'y, Y> {
+    slot: *const Slot<Y, ()>,
+    item: Option<Y>,
+    body: PhantomData<&'y mut ()>,
+}
+
+// An item is never pinned.
+impl<Y> Unpin for YieldItem<'_, Y> {}
+// SAFETY: as for `Yields`.
+unsafe impl<Y: Send> Send for YieldItem<'_, Y> {}
+// SAFETY: as for `Yields`: a `&YieldItem` has no use.
+unsafe impl<Y> Sync for YieldItem<'_, Y> {}
+
+impl<Y> Future for YieldItem<'_, Y> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: the lifetimes see to it that this is polled by the body that the
+        // `Yields` was given to, while that is polled: the slot is there (fact 1)
+        // and nobody else reaches it (fact 5).
+        let slot = unsafe { &(*self.slot).item };
+        // There may be the item of a future that was dropped after its poll.
+        if let Some(before) = slot.take() {
+            slot.set(Some(before));
+            return Poll::Pending;
+        }
+        match self.item.take() {
+            None => Poll::Ready(()),
+            item => {
+                slot.set(item);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// What [`stream_fn`](crate::stream_fn) makes its body of.
+///
+/// # Safety
+///
+/// `yielder` is that of the body which awaits this at once.
+pub(crate) async unsafe fn call<Y, F, R>(yielder: Yielder<Y>, body: F) -> R
+where
+    F: for<'b> AsyncFnOnce(Yields<'b, Y>) -> R,
+{
+    // An item may be left in the end whose future was dropped after its poll.
+    let left = YieldItem {
+        slot: yielder.slot,
+        item: None,
+        body: PhantomData,
+    };
+    let returned = body(Yields {
+        slot: yielder.slot,
+        body: PhantomData,
+    })
+    .await;
+    left.await;
+    returned
 }
 
 /// The constructor behind `stream!`.

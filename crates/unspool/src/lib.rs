@@ -12,8 +12,8 @@ pub use json::Pointer;
 #[doc(inline)]
 pub use pages::pages;
 pub use unspool_core::{
-    AnextExt, AsyncGenerator, AsyncIterator, TryAsyncIterator, aiter, generator, stream, try_aiter,
-    try_stream,
+    AnextExt, AsyncGenerator, AsyncIterator, TryAsyncIterator, aiter, generator, stream, stream_fn,
+    try_aiter, try_stream, try_stream_fn,
 };
 
 /// The examples of the README and of the page for Python programmers, which run.

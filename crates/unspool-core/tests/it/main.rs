@@ -4,6 +4,7 @@
 mod compile_fail;
 mod conformance;
 mod for_await;
+mod functions;
 mod generator;
 mod in_macros;
 mod iterators;
