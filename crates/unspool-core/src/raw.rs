@@ -368,8 +368,8 @@ impl<Y> Yields<'_, Y> {
     ///
     /// # Cancel safety
     ///
-    /// An item that was not awaited, or whose future was dropped before its first
-    /// poll, is not handed out; else it is.
+    /// The item is handed out if the future was polled when there was room for it,
+    /// which there is unless an item was left by a future that was dropped.
     pub fn yield_item(&mut self, item: Y) -> YieldItem<'_, Y> {
         YieldItem {
             slot: self.slot,

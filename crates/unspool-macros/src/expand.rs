@@ -442,6 +442,13 @@ impl Body {
 
 impl VisitMut for Body {
     fn visit_expr_mut(&mut self, expression: &mut Expr) {
+        // Around a `yield` they are needed, around its expansion they are not, and
+        // the compiler would say so.
+        while let Expr::Paren(outer) = expression
+            && matches!(*outer.expr, Expr::Yield(_) | Expr::Paren(_))
+        {
+            *expression = std::mem::replace(&mut *outer.expr, Expr::PLACEHOLDER);
+        }
         match expression {
             Expr::Yield(inner) => match self.nested_in {
                 None => *expression = self.expand_yield(inner),

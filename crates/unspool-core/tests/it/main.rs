@@ -10,4 +10,5 @@ mod in_macros;
 mod iterators;
 mod poll;
 mod stream;
+mod stress;
 mod try_stream;

@@ -1,0 +1,292 @@
+//! Thousands of random programs over generators: each step, close, drop, move and
+//! panic at a random place, from a seed that a failure names.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use futures_core::Stream;
+use futures_util::{FutureExt, StreamExt};
+use unspool_core::{AnextExt, AsyncGenerator, GeneratorState, generator, stream, stream_fn};
+
+const PROGRAMS: u64 = 4000;
+
+/// A small generator of random numbers (xorshift).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Yield,
+    Nap,
+    Guarded,
+    Panic,
+}
+
+fn script(random: &mut Random) -> Vec<Op> {
+    let length = random.below(8);
+    (0..length)
+        .map(|_| match random.below(20) {
+            0 => Op::Panic,
+            1..5 => Op::Nap,
+            5..9 => Op::Guarded,
+            _ => Op::Yield,
+        })
+        .collect()
+}
+
+/// What a program leaves behind.
+#[derive(Clone, Default)]
+struct Trace {
+    /// Each item and each body holds one of these.
+    token: Rc<()>,
+    entered: Rc<Cell<u32>>,
+    finished: Rc<Cell<u32>>,
+}
+
+async fn nap() {
+    let mut slept = false;
+    std::future::poll_fn(|_| match std::mem::replace(&mut slept, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+}
+
+type Item = (usize, Rc<()>);
+
+fn two_way(
+    ops: Vec<Op>,
+    trace: Trace,
+    panics_late: bool,
+) -> impl AsyncGenerator<u8, u8, Yield = Item, Return = Result<u8, u8>> {
+    generator! {
+        #![throws(u8)]
+        let held = Rc::clone(&trace.token);
+        let mut sum = 0u8;
+        trace.entered.set(trace.entered.get() + 1);
+        try {
+            for (index, op) in ops.into_iter().enumerate() {
+                match op {
+                    Op::Nap => nap().await,
+                    Op::Panic => panic!("on purpose"),
+                    Op::Yield => {
+                        let input = yield (index, Rc::clone(&held));
+                        match input {
+                            Ok(sent) => sum = sum.wrapping_add(sent),
+                            Err(caught) if caught < 128 => sum = 0,
+                            Err(thrown) => Err(thrown)?,
+                        }
+                    }
+                    Op::Guarded => {
+                        trace.entered.set(trace.entered.get() + 1);
+                        try {
+                            nap().await;
+                            sum = (yield (index, Rc::clone(&held)))?;
+                            nap().await;
+                        } finally {
+                            nap().await;
+                            trace.finished.set(trace.finished.get() + 1);
+                        }
+                    }
+                }
+            }
+        } finally {
+            if panics_late {
+                panic!("on purpose, late");
+            }
+            nap().await;
+            trace.finished.set(trace.finished.get() + 1);
+        }
+        Ok(sum)
+    }
+}
+
+/// How a program ended.
+#[derive(Debug, PartialEq)]
+enum End {
+    /// The body came to its end, or was closed.
+    Proper,
+    Dropped,
+    Forgotten,
+    Panicked,
+}
+
+/// Does random things to a generator until it has ended or is gone.
+fn drive<G>(random: &mut Random, generator: G) -> End
+where
+    G: AsyncGenerator<u8, u8, Yield = Item>,
+{
+    // It may move as long as it has not been started, and has by now.
+    let mut generator: Pin<Box<G>> = Box::pin(generator);
+    for _ in 0..200 {
+        if generator.state() == GeneratorState::Ended {
+            generator.as_mut().take_return();
+            return End::Proper;
+        }
+        let action = random.below(24);
+        let value = random.below(256) as u8;
+        let step = catch_unwind(AssertUnwindSafe(|| match action {
+            0 => drop(generator.aclose().now_or_never()),
+            1..4 => drop(generator.athrow(value).now_or_never()),
+            4..10 => drop(generator.asend(value).now_or_never()),
+            10..12 => drop(generator.start().now_or_never()),
+            _ => drop(generator.anext().now_or_never()),
+        }));
+        match (step, action) {
+            (Err(_), _) => return End::Panicked,
+            (_, 22) => return End::Dropped,
+            (_, 23) if value < 32 => {
+                std::mem::forget(generator);
+                return End::Forgotten;
+            }
+            _ => {}
+        }
+    }
+    // Closed for good, through whatever its `finally` blocks yield.
+    for _ in 0..200 {
+        match catch_unwind(AssertUnwindSafe(|| generator.aclose().now_or_never())) {
+            Ok(Some(Ok(()))) => return End::Proper,
+            Ok(_) => {}
+            Err(_) => return End::Panicked,
+        }
+    }
+    panic!("it does not close");
+}
+
+#[test]
+fn finally_runs_once_and_nothing_leaks_or_is_dropped_twice() {
+    let mut ends = [0; 4];
+    for seed in 1..=PROGRAMS {
+        let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let trace = Trace::default();
+        let panics_late = random.below(20) == 0;
+        let generator = two_way(script(&mut random), trace.clone(), panics_late);
+        let end = drive(&mut random, generator);
+        let (entered, finished) = (trace.entered.get(), trace.finished.get());
+        match end {
+            End::Proper => assert_eq!(entered, finished, "seed {seed}"),
+            _ => assert!(finished <= entered, "seed {seed}"),
+        }
+        if end != End::Forgotten {
+            assert_eq!(Rc::strong_count(&trace.token), 1, "seed {seed}, {end:?}");
+        }
+        ends[end as usize] += 1;
+    }
+    assert!(ends.iter().all(|count| *count > PROGRAMS / 100), "{ends:?}");
+}
+
+fn one_way(ops: Vec<Op>, token: Rc<()>) -> impl Stream<Item = Item> {
+    stream! {
+        for (index, op) in ops.into_iter().enumerate() {
+            match op {
+                Op::Nap => nap().await,
+                Op::Panic => panic!("on purpose"),
+                Op::Yield | Op::Guarded => yield (index, Rc::clone(&token)),
+            }
+        }
+    }
+}
+
+fn function(ops: Vec<Op>, token: Rc<()>) -> impl Stream<Item = Item> {
+    stream_fn(async move |mut y| {
+        for (index, op) in ops.into_iter().enumerate() {
+            match op {
+                Op::Nap => nap().await,
+                Op::Panic => panic!("on purpose"),
+                Op::Yield => y.yield_item((index, Rc::clone(&token))).await,
+                // Dropped after its poll: handed out all the same.
+                Op::Guarded => {
+                    // Behind a wait there is room for it.
+                    nap().await;
+                    let item = y.yield_item((index, Rc::clone(&token)));
+                    assert!(item.now_or_never().is_none());
+                }
+            }
+        }
+    })
+}
+
+/// Polls two streams at random, through `select` and `join`, and moves on.
+fn race(
+    random: &mut Random,
+    left: impl Stream<Item = Item>,
+    right: impl Stream<Item = Item>,
+) -> [Vec<usize>; 2] {
+    let (mut left, mut right) = (Box::pin(left), Box::pin(right));
+    let mut seen = [Vec::new(), Vec::new()];
+    for _ in 0..100 {
+        let choice = random.below(4);
+        let polled = catch_unwind(AssertUnwindSafe(|| match choice {
+            0 => [left.anext().now_or_never().flatten(), None],
+            1 => [None, right.next().now_or_never().flatten()],
+            2 => {
+                let both = futures_util::future::join(
+                    std::future::poll_fn(|cx| Poll::Ready(left.poll_next_unpin(cx))),
+                    std::future::poll_fn(|cx| Poll::Ready(right.poll_next_unpin(cx))),
+                );
+                let (left, right) = both
+                    .now_or_never()
+                    .unwrap_or((Poll::Pending, Poll::Pending));
+                [ready(left), ready(right)]
+            }
+            _ => match futures_util::future::select(left.next(), right.next()).now_or_never() {
+                Some(futures_util::future::Either::Left((item, _))) => [item, None],
+                Some(futures_util::future::Either::Right((item, _))) => [None, item],
+                None => [None, None],
+            },
+        }));
+        let Ok(items) = polled else { break };
+        for (seen, item) in seen.iter_mut().zip(items) {
+            seen.extend(item.map(|(index, _)| index));
+        }
+    }
+    seen
+}
+
+fn ready(item: Poll<Option<Item>>) -> Option<Item> {
+    match item {
+        Poll::Ready(item) => item,
+        Poll::Pending => None,
+    }
+}
+
+#[test]
+fn streams_keep_their_order_and_their_items_apart() {
+    for seed in 1..=PROGRAMS {
+        let mut random = Random(seed.wrapping_mul(0x2545_F491_4F6C_DD1D));
+        let token = Rc::new(());
+        let (left, right) = (script(&mut random), script(&mut random));
+        let expected: Vec<Vec<usize>> = [&left, &right]
+            .map(|ops| {
+                let indices = ops.iter().enumerate();
+                indices
+                    .filter(|(_, op)| matches!(op, Op::Yield | Op::Guarded))
+                    .map(|(index, _)| index)
+                    .collect()
+            })
+            .into();
+        let seen = race(
+            &mut random,
+            one_way(left, Rc::clone(&token)),
+            function(right, Rc::clone(&token)),
+        );
+        for (seen, expected) in seen.iter().zip(&expected) {
+            assert!(
+                expected.starts_with(seen),
+                "seed {seed}: {seen:?} of {expected:?}"
+            );
+        }
+        assert_eq!(Rc::strong_count(&token), 1, "seed {seed}");
+    }
+}
