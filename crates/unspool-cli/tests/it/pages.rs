@@ -209,6 +209,19 @@ fn the_account_is_written_as_json_however_it_ends() {
 }
 
 #[test]
+fn a_proxy_from_the_environment_is_used() {
+    let proxy = Server::start(|_| Reply::json("[1]"));
+    let result = unspool(&["pages", "http://api.invalid/things?x=1"])
+        .env("HTTP_PROXY", proxy.url("/"))
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .output()
+        .unwrap();
+    assert_eq!(result.stdout, b"1\n");
+    assert_eq!(proxy.targets(), ["http://api.invalid/things?x=1"]);
+}
+
+#[test]
 fn a_closed_pipe_is_a_normal_stop_that_asks_for_no_more() {
     let server = Server::linked_pages(1000, 100);
     let mut child = unspool(&["pages", &server.url("/")])

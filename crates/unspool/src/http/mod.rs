@@ -89,7 +89,10 @@ impl Http {
             let _ = url.set_password(None);
         }
         Ok(Http {
-            plain: client(Client::builder().tls_certs_only([]))?,
+            plain: client(match has_tls_proxy() {
+                true => Client::builder(),
+                false => Client::builder().tls_certs_only([]),
+            })?,
             secure: OnceLock::new(),
             home: url.origin(),
             headers,
@@ -246,6 +249,13 @@ impl Body {
             Err(_) => Err(silence(self.timeout, "nothing more of the body")),
         }
     }
+}
+
+/// Whether the proxy for `http:` is itself reached by TLS.
+fn has_tls_proxy() -> bool {
+    ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
+        .iter()
+        .any(|name| std::env::var(name).is_ok_and(|proxy| proxy.starts_with("https:")))
 }
 
 /// A client that follows no redirects by itself: those are ours, for the sake of
