@@ -233,6 +233,7 @@ impl Body {
                 #exit::Value(value)
             };
             unsafe { #yielder.port() }.enter_finally();
+            #[allow(unreachable_code, clippy::diverging_sub_expression)]
             let () = #last;
             #[allow(unreachable_code)]
             match (unsafe { #yielder.port() }.leave_finally(), exit) {

@@ -2,11 +2,13 @@
 //! never silently short.
 #![forbid(unsafe_code)]
 
+mod boxed;
 mod error;
 mod http;
 mod json;
 pub mod pages;
 
+pub use boxed::{BoxGenerator, Generators, Shutdown};
 pub use error::Error;
 pub use json::Pointer;
 #[doc(inline)]

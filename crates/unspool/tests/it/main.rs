@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod boxed;
 mod compressed;
 mod contract;
 mod credentials;
