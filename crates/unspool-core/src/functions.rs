@@ -3,7 +3,7 @@
 
 use futures_core::FusedStream;
 
-use crate::raw::{self, Yielder, Yields};
+use crate::raw::{self, Yields};
 
 /// Makes a stream of an async closure that is given a way out for its items.
 ///
@@ -36,12 +36,7 @@ pub fn stream_fn<Y, F>(body: F) -> impl FusedStream<Item = Y>
 where
     F: for<'b> AsyncFnOnce(Yields<'b, Y>),
 {
-    #[expect(unsafe_code, reason = "the yielder goes nowhere but into `call`")]
-    // SAFETY: `call` is awaited directly in the body that the yielder is for, and
-    // uses it as it may.
-    unsafe {
-        raw::stream(move |yielder: Yielder<Y>| async move { raw::call(yielder, body).await })
-    }
+    raw::stream_of(body)
 }
 
 /// Makes a stream of results of an async closure that may fail: its error is the
@@ -68,9 +63,5 @@ pub fn try_stream_fn<T, E, F>(body: F) -> impl FusedStream<Item = Result<T, E>>
 where
     F: for<'b> AsyncFnOnce(Yields<'b, Result<T, E>>) -> Result<(), E>,
 {
-    #[expect(unsafe_code, reason = "the yielder goes nowhere but into `call`")]
-    // SAFETY: as in `stream_fn`.
-    unsafe {
-        raw::try_stream(move |yielder| async move { raw::call(yielder, body).await })
-    }
+    raw::try_stream_of(body)
 }

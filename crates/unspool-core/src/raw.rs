@@ -41,6 +41,8 @@ use core::marker::{PhantomData, PhantomPinned};
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
+use futures_core::FusedStream;
+
 use crate::ending::{Ending, Returns, Silent, YieldsError};
 use crate::port::{Mode, Port, Sends, Throws};
 
@@ -418,12 +420,31 @@ impl<Y> Future for YieldItem<'_, Y> {
     }
 }
 
-/// What [`stream_fn`](crate::stream_fn) makes its body of.
+/// The stream of [`stream_fn`](crate::stream_fn).
+pub(crate) fn stream_of<Y, F>(body: F) -> impl FusedStream<Item = Y>
+where
+    F: for<'b> AsyncFnOnce(Yields<'b, Y>),
+{
+    // SAFETY: `call` is awaited directly in the body that the yielder is for, and
+    // uses it as it may.
+    unsafe { stream(move |yielder: Yielder<Y>| async move { call(yielder, body).await }) }
+}
+
+/// The stream of [`try_stream_fn`](crate::try_stream_fn).
+pub(crate) fn try_stream_of<T, E, F>(body: F) -> impl FusedStream<Item = Result<T, E>>
+where
+    F: for<'b> AsyncFnOnce(Yields<'b, Result<T, E>>) -> Result<(), E>,
+{
+    // SAFETY: as in `stream_of`.
+    unsafe { try_stream(move |yielder| async move { call(yielder, body).await }) }
+}
+
+/// Runs the closure of a function form.
 ///
 /// # Safety
 ///
 /// `yielder` is that of the body which awaits this at once.
-pub(crate) async unsafe fn call<Y, F, R>(yielder: Yielder<Y>, body: F) -> R
+async unsafe fn call<Y, F, R>(yielder: Yielder<Y>, body: F) -> R
 where
     F: for<'b> AsyncFnOnce(Yields<'b, Y>) -> R,
 {
