@@ -270,3 +270,100 @@ fn the_smallest_chunks_of_a_long_item_do_not_take_quadratic_time() {
         [item]
     );
 }
+
+/// Random numbers from a seed (xorshift).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+
+    fn pick<'t>(&mut self, choices: &[&'t str]) -> &'t str {
+        choices[self.below(choices.len())]
+    }
+
+    fn value(&mut self, depth: usize, text: &mut String) {
+        let space = self.pick(&["", "", "", " ", "\n\t", "\r\n"]);
+        text.push_str(space);
+        match self.below(if depth == 0 { 4 } else { 8 }) {
+            0 => text.push_str(self.pick(&["0", "-1.5e+10", "12", "3E-2", "1e999", "-0.0"])),
+            1 => text.push_str(self.pick(&["true", "false", "null"])),
+            2 | 3 => {
+                let string = self.pick(&[
+                    r#""""#,
+                    r#""a b""#,
+                    r#""\"\\""#,
+                    r#""\u00e9😀é""#,
+                    r#""[{]}:,""#,
+                ]);
+                text.push_str(string);
+            }
+            kind => {
+                let is_object = kind < 6;
+                text.push(if is_object { '{' } else { '[' });
+                for index in 0..self.below(4) {
+                    if index > 0 {
+                        text.push(',');
+                    }
+                    if is_object {
+                        text.push_str(self.pick(&[
+                            "\"items\":",
+                            " \"a\" : ",
+                            "\"\\n\":",
+                            "\"é\":",
+                        ]));
+                    }
+                    self.value(depth - 1, text);
+                }
+                text.push(if is_object { '}' } else { ']' });
+            }
+        }
+        text.push_str(space);
+    }
+}
+
+/// Random documents, half of them damaged, in random chunks: the splitter takes
+/// what serde_json takes, and finds the same items.
+#[test]
+fn random_documents_are_split_as_serde_json_reads_them() {
+    let mut accepted = 0;
+    for seed in 1..20_000_u64 {
+        let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut text = String::new();
+        random.value(5, &mut text);
+        let mut document = format!("[{text}]").into_bytes();
+        if seed % 2 == 0 {
+            let at = random.below(document.len());
+            match random.below(3) {
+                0 => document[at] ^= 1 << random.below(8),
+                1 => drop(document.remove(at)),
+                _ => document.insert(at, b"[]{}\",:\\0-e. \n\xFF"[random.below(15)]),
+            }
+        }
+        let mut chunks = Vec::new();
+        let mut rest = document.as_slice();
+        while !rest.is_empty() {
+            let (chunk, behind) = rest.split_at(1 + random.below(rest.len().min(20)));
+            chunks.push(chunk);
+            rest = behind;
+        }
+        let ours = split(&chunks, &Place::At(Pointer::default()), Check::Valid);
+        let theirs = serde_json::from_slice::<Vec<&serde_json::value::RawValue>>(&document);
+        let shown = String::from_utf8_lossy(&document);
+        match (ours, theirs) {
+            (Ok((items, _)), Ok(expected)) => {
+                let expected: Vec<_> = expected.iter().map(|item| item.get()).collect();
+                assert_eq!(items, expected, "seed {seed}: {shown}");
+                accepted += 1;
+            }
+            (Err(_), Err(_)) => {}
+            (Ok(_), Err(error)) => panic!("seed {seed}: accepts {shown}: {error}"),
+            (Err(error), Ok(_)) => panic!("seed {seed}: refuses {shown}: {error}"),
+        }
+    }
+    assert!((10_000..19_000).contains(&accepted), "{accepted}");
+}
