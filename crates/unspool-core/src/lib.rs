@@ -61,6 +61,7 @@
 #![no_std]
 #![deny(unsafe_code)]
 
+mod delegate;
 mod ending;
 mod for_await;
 mod functions;
@@ -152,6 +153,10 @@ macro_rules! try_stream {
 ///   `Result<_, Error>`: `Err` is what [`athrow`](AsyncGenerator::athrow) throws.
 ///   `match` catches it; `(yield item)?` lets it end the body.
 ///
+/// - `let value = yield in inner;` yields all that another generator yields, which
+///   gets what is sent and thrown, and is closed with this one; its return value is
+///   the value. It panics if that generator has been started before.
+///
 /// ```
 /// use std::pin::pin;
 /// use unspool_core::{AsyncGenerator, generator};
@@ -191,6 +196,7 @@ macro_rules! generator {
 /// What the macros expand to. Not for direct use; may change in any release.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::delegate::{inner_return, poll_inner};
     pub use crate::for_await::next;
     pub use crate::port::{Exit, Port, Sends, Throws};
     pub use crate::raw::{

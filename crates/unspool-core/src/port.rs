@@ -5,6 +5,8 @@ use core::convert::Infallible;
 use core::future::{Pending, pending};
 use core::marker::PhantomData;
 
+use crate::Resume;
+
 /// What a `yield` of a body gives.
 pub trait Mode {
     type Send;
@@ -13,6 +15,8 @@ pub trait Mode {
 
     fn sent(value: Self::Send) -> Self::Value;
     fn thrown(error: Self::Throw) -> Self::Value;
+    /// What another generator is to be resumed with, for the same effect.
+    fn hand_on(value: Self::Value) -> Resume<Self::Send, Self::Throw>;
 }
 
 /// `yield` gives what was sent.
@@ -30,6 +34,10 @@ impl<S> Mode for Sends<S> {
 
     fn thrown(error: Infallible) -> S {
         match error {}
+    }
+
+    fn hand_on(value: S) -> Resume<S, Infallible> {
+        Resume::Send(value)
     }
 }
 
@@ -49,6 +57,13 @@ impl<S, T> Mode for Throws<S, T> {
     #[inline(always)]
     fn thrown(error: T) -> Result<S, T> {
         Err(error)
+    }
+
+    fn hand_on(value: Result<S, T>) -> Resume<S, T> {
+        match value {
+            Ok(value) => Resume::Send(value),
+            Err(error) => Resume::Throw(error),
+        }
     }
 }
 
@@ -129,6 +144,12 @@ impl<M: Mode> Port<M> {
     #[inline(always)]
     pub fn receive(&self) -> Option<M::Value> {
         self.value.take()
+    }
+
+    /// What the generator that is yielded from is to be resumed with; none if the
+    /// body is to close.
+    pub fn receive_resume(&self) -> Option<Resume<M::Send, M::Throw>> {
+        self.value.take().map(M::hand_on)
     }
 
     /// A `try` block begins.

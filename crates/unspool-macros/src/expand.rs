@@ -162,6 +162,65 @@ impl Body {
         self.may_fail && !self.is_nested()
     }
 
+    /// `yield in inner`: hand on what comes in either direction, and the closing.
+    fn expand_delegation(&mut self, inner: &mut Expr, span: Span) -> Expr {
+        let span = hygienic(span);
+        self.yields = true;
+        self.visit_expr_mut(inner);
+        let crate_path = &self.crate_path;
+        let yielder = yielder(span);
+        let label = label(span);
+        let exit_closing = self.exit_closing(span);
+        let step = quote_spanned!(span=>
+            ::core::future::poll_fn(|cx| #crate_path::__private::poll_inner(inner.as_mut(), cx, &mut input))
+        );
+        parse_quote_spanned!(span=> {
+            let mut inner = ::core::pin::pin!(#inner);
+            let mut input = ::core::option::Option::None;
+            #[allow(unreachable_code)]
+            if false {
+                break #label (loop {});
+            }
+            // SAFETY: the `break` above compiles only directly in the body; here
+            // and below the port is used within one expression of it.
+            unsafe { #yielder.port() }.enter_try();
+            let is_closing = loop {
+                let step = match ::core::pin::pin!(#step) {
+                    step => unsafe { #yielder.until_closed(step) }.await,
+                };
+                match step {
+                    ::core::option::Option::Some(::core::option::Option::Some(item)) => {
+                        unsafe { #yielder.put(item) }.await;
+                        input = unsafe { #yielder.port() }.receive_resume();
+                        if input.is_none() {
+                            break true;
+                        }
+                    }
+                    ::core::option::Option::Some(::core::option::Option::None) => break false,
+                    ::core::option::Option::None => break true,
+                }
+            };
+            unsafe { #yielder.port() }.enter_finally();
+            if is_closing {
+                loop {
+                    input = ::core::option::Option::Some(#crate_path::Resume::Close);
+                    match #step.await {
+                        ::core::option::Option::None => break,
+                        // It ignores that it is being closed, and so does this.
+                        ::core::option::Option::Some(item) => {
+                            unsafe { #yielder.put(item) }.await;
+                            let _ = unsafe { #yielder.port() }.receive_resume();
+                        }
+                    }
+                }
+            }
+            match unsafe { #yielder.port() }.leave_finally() || is_closing {
+                false => #crate_path::__private::inner_return(inner.as_mut(), &input),
+                true => #exit_closing,
+            }
+        })
+    }
+
     /// `yield item`: check the place, hand the item over, suspend.
     fn expand_yield(&mut self, expression: &mut ExprYield) -> Expr {
         let span = hygienic(expression.yield_token.span);
@@ -452,7 +511,18 @@ impl VisitMut for Body {
         }
         match expression {
             Expr::Yield(inner) => match self.nested_in {
-                None => *expression = self.expand_yield(inner),
+                None => {
+                    let span = inner.yield_token.span;
+                    match parse::delegated(inner) {
+                        None => *expression = self.expand_yield(inner),
+                        Some(_) if self.form != Form::Generator => self.refuse(
+                            span,
+                            "`yield in` belongs to `generator!`: here `for await` does it"
+                                .to_owned(),
+                        ),
+                        Some(delegate) => *expression = self.expand_delegation(delegate, span),
+                    }
+                }
                 Some(place) => self.refuse_yield(inner, place),
             },
             Expr::Return(inner) if self.returns_result() => {
@@ -581,6 +651,7 @@ impl VisitMut for Needs {
     fn visit_stmt_mut(&mut self, statement: &mut Stmt) {
         match statement {
             Stmt::Expr(Expr::Yield(inner), Some(_)) => {
+                self.value |= parse::delegated(inner).is_some();
                 visit_mut::visit_expr_yield_mut(self, inner);
             }
             _ => visit_mut::visit_stmt_mut(self, statement),

@@ -4,12 +4,13 @@
 //! What syn does not know is marked by a macro in its place before syn sees it:
 //! `for await PATTERN in …` becomes `for __for_await!{PATTERN} in …`, whatever
 //! labels and attributes the loop has, and `try {A} finally {B}` becomes
-//! `match __try_finally!() { _ => {A} _ => {B} }`.
+//! `match __try_finally!() { _ => {A} _ => {B} }`. `yield in EXPRESSION` becomes
+//! `yield __inner = EXPRESSION`, since nothing binds looser than an assignment.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
 use syn::parse::Parser;
-use syn::{Expr, ExprMatch, Pat, Result, Stmt, Type};
+use syn::{Expr, ExprMatch, ExprYield, Pat, Result, Stmt, Type};
 
 /// The path of the exporting crate, the header, and the statements of the body.
 pub(crate) struct Input {
@@ -75,6 +76,12 @@ pub(crate) fn mark(tokens: TokenStream) -> TokenStream {
                 let pattern = take_pattern(&mut rest);
                 marked.extend(quote_spanned!(span=> __for_await! { #pattern }));
             }
+            TokenTree::Ident(word) if word == "yield" && is_word(rest.last(), "in") => {
+                let span = word.span();
+                marked.push(TokenTree::Ident(word));
+                rest.pop();
+                marked.extend(quote_spanned!(span=> __inner =));
+            }
             TokenTree::Ident(word) if word == "try" => match take_finally(&mut rest) {
                 Some((body, last)) => {
                     let (body, last) = (mark(body), mark(last));
@@ -117,6 +124,17 @@ pub(crate) fn try_finally(expression: &mut ExprMatch) -> Option<(&mut Expr, &mut
     }
     match expression.arms.as_mut_slice() {
         [body, last] => Some((&mut *body.body, &mut *last.body)),
+        _ => None,
+    }
+}
+
+/// The generator of a `yield in` that [`mark`] has marked.
+pub(crate) fn delegated(expression: &mut ExprYield) -> Option<&mut Expr> {
+    match expression.expr.as_deref_mut()? {
+        Expr::Assign(marker) => match &*marker.left {
+            Expr::Path(left) if left.path.is_ident("__inner") => Some(&mut marker.right),
+            _ => None,
+        },
         _ => None,
     }
 }

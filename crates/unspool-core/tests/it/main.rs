@@ -3,6 +3,7 @@
 
 mod compile_fail;
 mod conformance;
+mod delegation;
 mod for_await;
 mod functions;
 mod generator;
