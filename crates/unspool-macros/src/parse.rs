@@ -61,7 +61,9 @@ fn throws(rest: &mut Vec<TokenTree>) -> Result<Option<Type>> {
 pub(crate) fn mark(tokens: TokenStream) -> TokenStream {
     let mut marked = Vec::new();
     let mut rest = stack(tokens);
+    let mut is_condition = false;
     while let Some(token) = rest.pop() {
+        is_condition = is_in_condition(is_condition, &token, marked.last());
         match token {
             TokenTree::Group(group) if ends_with_macro_name(&marked) => {
                 marked.push(TokenTree::Group(group));
@@ -75,6 +77,13 @@ pub(crate) fn mark(tokens: TokenStream) -> TokenStream {
                 rest.pop();
                 let pattern = take_pattern(&mut rest);
                 marked.extend(quote_spanned!(span=> __for_await! { #pattern }));
+            }
+            // `match yield item {`: syn would take the brace for a struct's.
+            TokenTree::Ident(word) if word == "yield" && is_condition => {
+                let operand = std::iter::from_fn(|| rest.pop_if(|token| !is_block(token)));
+                let whole = std::iter::once(TokenTree::Ident(word)).chain(operand);
+                let whole = mark(whole.collect());
+                marked.push(TokenTree::Group(Group::new(Delimiter::Parenthesis, whole)));
             }
             TokenTree::Ident(word) if word == "yield" && is_word(rest.last(), "in") => {
                 let span = word.span();
@@ -100,6 +109,21 @@ pub(crate) fn stack(tokens: TokenStream) -> Vec<TokenTree> {
     let mut stack: Vec<TokenTree> = tokens.into_iter().collect();
     stack.reverse();
     stack
+}
+
+/// Whether what follows `token` stands between `match`, `if` or `while` and its
+/// block.
+fn is_in_condition(was: bool, token: &TokenTree, before: Option<&TokenTree>) -> bool {
+    match token {
+        TokenTree::Ident(word) => was || word == "match" || word == "if" || word == "while",
+        // The guard of an arm ends with `=>`.
+        TokenTree::Punct(mark) if mark.as_char() == '>' => {
+            was && !matches!(before, Some(TokenTree::Punct(mark)) if mark.as_char() == '=')
+        }
+        TokenTree::Punct(mark) => was && !matches!(mark.as_char(), ';' | ','),
+        TokenTree::Group(_) => was && !is_block(token),
+        TokenTree::Literal(_) => was,
+    }
 }
 
 /// The blocks of `try { … } finally { … }`, behind its first word.

@@ -19,8 +19,7 @@ fn summing(
         let mut sum = 0;
         try {
             loop {
-                let input = yield sum;
-                match input {
+                match yield sum {
                     Ok(0) => return Ok(sum),
                     Ok(number) => sum += number,
                     Err("again") => sum = 0,

@@ -40,6 +40,32 @@ async fn a_question_mark_returns() {
 }
 
 #[tokio::test]
+async fn a_yield_can_stand_in_a_condition() {
+    let mut generator = pin!(generator! {
+        let (one, two) = (1, 2);
+        let first = match yield one {
+            Some(sent) if sent > 5 => yield two,
+            other => other,
+        };
+        while let Some(sent) = yield two {
+            if let None | Some(0) = yield sent {
+                break;
+            }
+        }
+        if (yield one) == Some(7) && first.is_some() {
+            return first;
+        }
+        None
+    });
+    assert_eq!(generator.start().await, Ok(Some(1)));
+    for (sent, item) in [(Some(6), 2), (Some(4), 2), (Some(9), 9), (None, 1)] {
+        assert_eq!(generator.asend(sent).await, Ok(Some(item)));
+    }
+    assert_eq!(generator.asend(Some(7)).await, Ok(None));
+    assert_eq!(generator.as_mut().take_return(), Some(Some(4)));
+}
+
+#[tokio::test]
 async fn a_generator_can_be_boxed() {
     let mut generator: std::pin::Pin<Box<dyn AsyncGenerator<Yield = u32, Return = _> + Send>> =
         Box::pin(countdown(1));
