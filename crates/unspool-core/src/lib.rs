@@ -200,7 +200,7 @@ pub mod __private {
     pub use crate::for_await::next;
     pub use crate::port::{Exit, Port, Sends, Throws};
     pub use crate::raw::{
-        Generator, Yielder, duplex, duplex_throws, generator, stream, try_stream,
+        Generator, Promise, Yielder, duplex, duplex_throws, generator, stream, try_stream,
     };
     pub use unspool_macros::{generator_inner, stream_inner, try_stream_inner};
 }

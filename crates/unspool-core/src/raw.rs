@@ -12,8 +12,8 @@
 //! 1. **The slot outlives the yielder, at one address.** The body is built from
 //!    a pinned generator and stored in it. A pinned value does not move before it is
 //!    dropped, and the body is dropped with it or before it.
-//! 2. **A yielder stays in its own body.** The constructor is `unsafe` and only
-//!    the macros call it; the name that they bind the yielder to cannot be
+//! 2. **A yielder stays in its own body.** The constructor takes a [`Promise`]
+//!    that only the macros give, in an `unsafe` block of its own; the name that they bind the yielder to cannot be
 //!    written by a user (mixed-site hygiene), and each `yield` carries a `break`
 //!    to a label of the body, which does not compile in a closure, an async
 //!    block or an item nested in the body. So a `yield` runs only while the body
@@ -75,6 +75,26 @@ struct Slot<Y, P> {
     port: P,
 }
 
+/// The promise that a body keeps to fact 2.
+///
+/// A value, so that the `unsafe` block that gives it need not be around the body,
+/// where it would let a user do what is unsafe without saying so.
+pub struct Promise(());
+
+impl Promise {
+    /// Promises it for the one closure that is passed along with this.
+    ///
+    /// # Safety
+    ///
+    /// The closure must only move its yielder into the future that it returns, and
+    /// that future must use it only as fact 2 of this module says: every
+    /// [`Yielder::put`] directly in its own body, awaited at once.
+    #[inline(always)]
+    pub unsafe fn new() -> Self {
+        Promise(())
+    }
+}
+
 /// What a body yields through; the macros keep it out of the user's reach.
 pub struct Yielder<Y, P = ()> {
     slot: *const Slot<Y, P>,
@@ -97,14 +117,8 @@ where
     E: Ending<Y, B::Output>,
 {
     /// Wraps a body that is not built before the first poll.
-    ///
-    /// # Safety
-    ///
-    /// `make_body` must only move its yielder into the future that it returns,
-    /// and that future must use it only as fact 2 of this module says: every
-    /// [`Yielder::put`] directly in its own body, awaited at once.
     #[inline]
-    pub unsafe fn new(make_body: F, port: P) -> Self {
+    fn new(make_body: F, port: P, _: Promise) -> Self {
         Generator {
             state: State::Unstarted(make_body),
             slot: Slot {
@@ -425,9 +439,13 @@ pub(crate) fn stream_of<Y, F>(body: F) -> impl FusedStream<Item = Y>
 where
     F: for<'b> AsyncFnOnce(Yields<'b, Y>),
 {
-    // SAFETY: `call` is awaited directly in the body that the yielder is for, and
-    // uses it as it may.
-    unsafe { stream(move |yielder: Yielder<Y>| async move { call(yielder, body).await }) }
+    // SAFETY: the yielder goes only into `call`.
+    let promise = unsafe { Promise::new() };
+    let run = move |yielder: Yielder<Y>| async move {
+        // SAFETY: it is awaited directly in the body that the yielder is for.
+        unsafe { call(yielder, body) }.await
+    };
+    stream(run, promise)
 }
 
 /// The stream of [`try_stream_fn`](crate::try_stream_fn).
@@ -435,8 +453,13 @@ pub(crate) fn try_stream_of<T, E, F>(body: F) -> impl FusedStream<Item = Result<
 where
     F: for<'b> AsyncFnOnce(Yields<'b, Result<T, E>>) -> Result<(), E>,
 {
-    // SAFETY: as in `stream_of`.
-    unsafe { try_stream(move |yielder| async move { call(yielder, body).await }) }
+    // SAFETY: the yielder goes only into `call`.
+    let promise = unsafe { Promise::new() };
+    let run = move |yielder| async move {
+        // SAFETY: it is awaited directly in the body that the yielder is for.
+        unsafe { call(yielder, body) }.await
+    };
+    try_stream(run, promise)
 }
 
 /// Runs the closure of a function form.
@@ -464,78 +487,60 @@ where
 }
 
 /// The constructor behind `stream!`.
-///
-/// # Safety
-///
-/// As for [`Generator::new`].
 #[inline]
-pub unsafe fn stream<Y, F, B>(make_body: F) -> Generator<Y, (), F, B, Silent>
+pub fn stream<Y, F, B>(make_body: F, promise: Promise) -> Generator<Y, (), F, B, Silent>
 where
     F: FnOnce(Yielder<Y>) -> B,
     B: Future<Output = ()>,
 {
-    // SAFETY: the caller promises what is asked for here.
-    unsafe { Generator::new(make_body, ()) }
+    Generator::new(make_body, (), promise)
 }
 
 /// The constructor behind `try_stream!`, and behind a `stream!` that uses `?`.
-///
-/// # Safety
-///
-/// As for [`Generator::new`].
 #[inline]
-pub unsafe fn try_stream<T, E, F, B>(make_body: F) -> Generator<Result<T, E>, (), F, B, YieldsError>
+pub fn try_stream<T, E, F, B>(
+    make_body: F,
+    promise: Promise,
+) -> Generator<Result<T, E>, (), F, B, YieldsError>
 where
     F: FnOnce(Yielder<Result<T, E>>) -> B,
     B: Future<Output = Result<(), E>>,
 {
-    // SAFETY: the caller promises what is asked for here.
-    unsafe { Generator::new(make_body, ()) }
+    Generator::new(make_body, (), promise)
 }
 
 /// The constructor behind `generator!`.
-///
-/// # Safety
-///
-/// As for [`Generator::new`].
 #[inline]
-pub unsafe fn generator<Y, F, B>(make_body: F) -> Generator<Y, (), F, B, Returns>
+pub fn generator<Y, F, B>(make_body: F, promise: Promise) -> Generator<Y, (), F, B, Returns>
 where
     F: FnOnce(Yielder<Y>) -> B,
     B: Future,
 {
-    // SAFETY: the caller promises what is asked for here.
-    unsafe { Generator::new(make_body, ()) }
+    Generator::new(make_body, (), promise)
 }
 
 /// The constructor behind a `generator!` that is sent values.
-///
-/// # Safety
-///
-/// As for [`Generator::new`].
 #[inline]
-pub unsafe fn duplex<Y, S, F, B>(make_body: F) -> Generator<Y, Port<Sends<S>>, F, B, Returns>
+pub fn duplex<Y, S, F, B>(
+    make_body: F,
+    promise: Promise,
+) -> Generator<Y, Port<Sends<S>>, F, B, Returns>
 where
     F: FnOnce(Yielder<Y, Port<Sends<S>>>) -> B,
     B: Future,
 {
-    // SAFETY: the caller promises what is asked for here.
-    unsafe { Generator::new(make_body, Port::default()) }
+    Generator::new(make_body, Port::default(), promise)
 }
 
 /// The constructor behind a `generator!` into which errors can be thrown.
-///
-/// # Safety
-///
-/// As for [`Generator::new`].
 #[inline]
-pub unsafe fn duplex_throws<Y, S, T, F, B>(
+pub fn duplex_throws<Y, S, T, F, B>(
     make_body: F,
+    promise: Promise,
 ) -> Generator<Y, Port<Throws<S, T>>, F, B, Returns>
 where
     F: FnOnce(Yielder<Y, Port<Throws<S, T>>>) -> B,
     B: Future,
 {
-    // SAFETY: the caller promises what is asked for here.
-    unsafe { Generator::new(make_body, Port::default()) }
+    Generator::new(make_body, Port::default(), promise)
 }

@@ -96,16 +96,19 @@ fn wrap(input: Input, form: Form) -> TokenStream {
     } else {
         block
     };
+    // The `unsafe` block is beside the body and not around it, where it would extend
+    // to the user's code.
     quote_spanned!(span=>
-        // SAFETY: the yielder's name and the label are hygienic, and each use of
-        // the yielder that this macro writes is guarded by a `break` to the label.
-        unsafe {
-            #crate_path::__private::#make(move |#yielder| async move {
+        #crate_path::__private::#make(
+            move |#yielder| async move {
                 #port
                 #item_is_unit
                 #output
-            })
-        }
+            },
+            // SAFETY: the yielder's name and the label are hygienic, and each use of
+            // the yielder that this macro writes is guarded by a `break` to the label.
+            unsafe { #crate_path::__private::Promise::new() },
+        )
     )
 }
 

@@ -3,8 +3,9 @@ use unspool_core::__private;
 
 fn main() {
     let mut kept = None;
-    let _ = __private::stream(|yielder: __private::Yielder<u8>| {
+    let make = |yielder: __private::Yielder<u8>| {
         kept = Some(yielder);
         async {}
-    });
+    };
+    let _ = __private::stream(make, __private::Promise::new());
 }
