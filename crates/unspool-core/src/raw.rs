@@ -18,6 +18,9 @@
 //!    to a label of the body, which does not compile in a closure, an async
 //!    block or an item nested in the body. So a `yield` runs only while the body
 //!    itself is being polled, and [`Generator::poll_body`] is all that polls it.
+//!    (What this does not cover: a `yield` among the arguments of another macro is
+//!    expanded there, and a macro written to take that expansion apart token by
+//!    token could put the parts together otherwise.)
 //!    In the function form a [`Yields`] takes the place of the yielder: its
 //!    lifetime is one that the body has to accept whatever it is, so that neither
 //!    it nor a future made with it can be kept by anybody but that body.

@@ -416,6 +416,88 @@ impl Body {
         self.refuse(span, message.to_owned());
     }
 
+    /// An expression with a block that can be left, or in which nothing belongs to
+    /// the body.
+    fn visit_scope(&mut self, expression: &mut Expr) {
+        match expression {
+            Expr::ForLoop(inner) => {
+                let label = inner.label.as_ref().map(|label| label.name.clone());
+                self.blocks.push(Block::Loop(label));
+                *expression = self.expand_for_await(inner);
+                self.blocks.pop();
+            }
+            Expr::While(inner) => {
+                let label = inner.label.as_ref().map(|label| label.name.clone());
+                self.within(Block::Loop(label), |this| {
+                    visit_mut::visit_expr_while_mut(this, inner)
+                });
+            }
+            Expr::Loop(inner) => {
+                let label = inner.label.as_ref().map(|label| label.name.clone());
+                self.within(Block::Loop(label), |this| {
+                    visit_mut::visit_expr_loop_mut(this, inner)
+                });
+            }
+            Expr::Block(inner) if inner.label.is_some() => {
+                if let Some(label) = inner.label.as_ref().map(|label| label.name.clone()) {
+                    self.within(Block::Labelled(label), |this| {
+                        visit_mut::visit_expr_block_mut(this, inner)
+                    });
+                }
+            }
+            Expr::Closure(inner) => {
+                self.nested("a closure", |this| {
+                    visit_mut::visit_expr_closure_mut(this, inner);
+                });
+            }
+            Expr::Async(inner) => {
+                self.nested("an async block", |this| {
+                    visit_mut::visit_expr_async_mut(this, inner);
+                });
+            }
+            _ => visit_mut::visit_expr_mut(self, expression),
+        }
+    }
+
+    /// An expression that may leave a block.
+    fn visit_exit(&mut self, expression: &mut Expr) {
+        match expression {
+            Expr::Return(inner) if self.returns_result() => {
+                visit_mut::visit_expr_return_mut(self, inner);
+                Self::expand_return(inner);
+            }
+            Expr::Break(inner) if self.is_in_try() => {
+                self.check_jump(inner.label.as_ref(), inner.break_token.span);
+                visit_mut::visit_expr_break_mut(self, inner);
+            }
+            Expr::Continue(inner) if self.is_in_try() => {
+                self.check_jump(inner.label.as_ref(), inner.continue_token.span);
+            }
+            Expr::Return(inner) if self.is_in_try() => {
+                let span = hygienic(inner.return_token.span);
+                visit_mut::visit_expr_return_mut(self, inner);
+                let value = match &inner.expr {
+                    Some(value) => value.to_token_stream(),
+                    None => quote_spanned!(span=> ()),
+                };
+                let exit = self.exit_returning(&value, span);
+                *expression = parse_quote_spanned!(span=> #exit);
+            }
+            Expr::Try(inner) if self.is_in_try() => {
+                let span = hygienic(inner.question_token.span);
+                visit_mut::visit_expr_try_mut(self, inner);
+                *expression = self.expand_ask(&inner.expr, span);
+            }
+            Expr::Await(inner) if self.is_closable() => {
+                let span = hygienic(inner.await_token.span);
+                visit_mut::visit_expr_await_mut(self, inner);
+                let wait = self.expand_await(&inner.base.to_token_stream(), span);
+                *expression = parse_quote_spanned!(span=> #wait);
+            }
+            _ => visit_mut::visit_expr_mut(self, expression),
+        }
+    }
+
     fn refuse(&mut self, span: Span, message: String) {
         self.errors.push(syn::Error::new(span, message));
     }
@@ -528,42 +610,6 @@ impl VisitMut for Body {
                 }
                 Some(place) => self.refuse_yield(inner, place),
             },
-            Expr::Return(inner) if self.returns_result() => {
-                visit_mut::visit_expr_return_mut(self, inner);
-                Self::expand_return(inner);
-            }
-            Expr::ForLoop(inner) => {
-                let label = inner.label.as_ref().map(|label| label.name.clone());
-                self.blocks.push(Block::Loop(label));
-                *expression = self.expand_for_await(inner);
-                self.blocks.pop();
-            }
-            Expr::While(inner) => {
-                let label = inner.label.as_ref().map(|label| label.name.clone());
-                self.within(Block::Loop(label), |this| {
-                    visit_mut::visit_expr_while_mut(this, inner)
-                });
-            }
-            Expr::Loop(inner) => {
-                let label = inner.label.as_ref().map(|label| label.name.clone());
-                self.within(Block::Loop(label), |this| {
-                    visit_mut::visit_expr_loop_mut(this, inner)
-                });
-            }
-            Expr::Block(inner) if inner.label.is_some() => {
-                if let Some(label) = inner.label.as_ref().map(|label| label.name.clone()) {
-                    self.within(Block::Labelled(label), |this| {
-                        visit_mut::visit_expr_block_mut(this, inner)
-                    });
-                }
-            }
-            Expr::Break(inner) if self.is_in_try() => {
-                self.check_jump(inner.label.as_ref(), inner.break_token.span);
-                visit_mut::visit_expr_break_mut(self, inner);
-            }
-            Expr::Continue(inner) if self.is_in_try() => {
-                self.check_jump(inner.label.as_ref(), inner.continue_token.span);
-            }
             Expr::Match(inner) => {
                 let span = inner.match_token.span;
                 match parse::try_finally(inner) {
@@ -576,37 +622,17 @@ impl VisitMut for Body {
                     Some((body, last)) => *expression = self.expand_try(body, last, span),
                 }
             }
-            Expr::Return(inner) if self.is_in_try() => {
-                let span = hygienic(inner.return_token.span);
-                visit_mut::visit_expr_return_mut(self, inner);
-                let value = match &inner.expr {
-                    Some(value) => value.to_token_stream(),
-                    None => quote_spanned!(span=> ()),
-                };
-                let exit = self.exit_returning(&value, span);
-                *expression = parse_quote_spanned!(span=> #exit);
-            }
-            Expr::Try(inner) if self.is_in_try() => {
-                let span = hygienic(inner.question_token.span);
-                visit_mut::visit_expr_try_mut(self, inner);
-                *expression = self.expand_ask(&inner.expr, span);
-            }
-            Expr::Await(inner) if self.is_closable() => {
-                let span = hygienic(inner.await_token.span);
-                visit_mut::visit_expr_await_mut(self, inner);
-                let wait = self.expand_await(&inner.base.to_token_stream(), span);
-                *expression = parse_quote_spanned!(span=> #wait);
-            }
-            Expr::Closure(inner) => {
-                self.nested("a closure", |this| {
-                    visit_mut::visit_expr_closure_mut(this, inner);
-                });
-            }
-            Expr::Async(inner) => {
-                self.nested("an async block", |this| {
-                    visit_mut::visit_expr_async_mut(this, inner);
-                });
-            }
+            Expr::ForLoop(_)
+            | Expr::While(_)
+            | Expr::Loop(_)
+            | Expr::Block(_)
+            | Expr::Closure(_)
+            | Expr::Async(_) => self.visit_scope(expression),
+            Expr::Return(_)
+            | Expr::Break(_)
+            | Expr::Continue(_)
+            | Expr::Try(_)
+            | Expr::Await(_) => self.visit_exit(expression),
             _ => visit_mut::visit_expr_mut(self, expression),
         }
     }
