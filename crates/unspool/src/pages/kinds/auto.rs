@@ -72,16 +72,11 @@ const AROUND: &[&str] = &[
     "/data",
 ];
 
-/// Query parameters of a request for one page of many.
-const PAGE_PARAMETERS: &[&str] = &[
-    "page",
-    "offset",
-    "cursor",
-    "page[number]",
-    "pageToken",
-    "page_token",
-    "start",
-];
+/// Query parameters with the place of one page of many, as a number.
+const PAGE_PARAMETERS: &[&str] = &["page", "offset", "page[number]", "start"];
+
+/// Query parameters with the token of one page of many.
+const CURSOR_PARAMETERS: &[&str] = &["cursor", "pageToken", "page_token"];
 
 /// What makes a page look like one of many.
 fn more_pages(page: &PageEnd) -> Option<String> {
@@ -114,8 +109,13 @@ fn more_pages(page: &PageEnd) -> Option<String> {
         Some(format!("it states {pages} pages"))
     };
     let parameter = || {
-        let mut names = page.url.query_pairs().map(|(name, _)| name);
-        let name = names.find(|name| page.items > 0 && PAGE_PARAMETERS.contains(&&**name))?;
+        // `start=2026-01-01` is no place in a list.
+        let is_place = |value: &str| value.parse::<u64>().is_ok();
+        let mut parameters = page.url.query_pairs().filter(|_| page.items > 0);
+        let (name, _) = parameters.find(|(name, value)| {
+            CURSOR_PARAMETERS.contains(&&**name)
+                || PAGE_PARAMETERS.contains(&&**name) && is_place(value)
+        })?;
         Some(format!("the request has a `{name}` parameter"))
     };
     flag.or_else(next)
@@ -181,6 +181,10 @@ mod tests {
             "{next:?}"
         );
         let next = Auto::default().after(&page(json!([]), 0)).unwrap();
+        assert_eq!(next, Next::End(Ended::OnlyPage));
+        let mut since = page(json!([]), 3);
+        since.url.set_query(Some("start=2026-01-01"));
+        let next = Auto::default().after(&since).unwrap();
         assert_eq!(next, Next::End(Ended::OnlyPage));
     }
 }
