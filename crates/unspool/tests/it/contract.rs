@@ -35,6 +35,7 @@ async fn a_walk_can_be_dropped_between_two_pages() {
     }
     // The end of the page is read, but the next one is not asked for yet.
     assert!(pages.next().now_or_never().is_none());
+    assert_eq!(pages.account().requests, 1);
     drop(pages);
     tokio::task::yield_now().await;
     assert_eq!(server.targets().len(), 1);
