@@ -28,11 +28,11 @@ pub(crate) struct Reading {
 
 impl Meter {
     pub(crate) fn request(&self) {
-        add(&self.requests, 1);
+        self.requests.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn retry(&self) {
-        add(&self.retries, 1);
+        self.retries.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn page(&self) {
@@ -44,7 +44,7 @@ impl Meter {
     }
 
     pub(crate) fn bytes(&self, count: usize) {
-        add(&self.bytes, count as u64);
+        self.bytes.fetch_add(count as u64, Relaxed);
     }
 
     pub(crate) fn stated_total(&self, total: Option<u64>) {
@@ -84,8 +84,8 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A walk writes its meter from one place at a time, so that an addition needs no
-/// locked instruction; others only read.
+/// A walk counts its pages and items in one place, so that this needs no locked
+/// instruction; others only read.
 fn add(counter: &AtomicU64, count: u64) {
     counter.store(counter.load(Relaxed) + count, Relaxed);
 }

@@ -1,5 +1,6 @@
 //! The one HTTP client: origins and their credentials, redirects, waits, retries.
 
+mod call;
 mod link;
 mod meter;
 mod retry;
@@ -11,18 +12,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    USER_AGENT,
+    ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    LOCATION, USER_AGENT,
 };
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Method, Request, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Request, Response, StatusCode};
 use tokio::time::timeout;
 use url::{Origin, Url};
 
+pub(crate) use call::Call;
 pub(crate) use link::link_target;
 pub(crate) use meter::{Meter, Reading};
 pub(crate) use retry::{Attempts, Retry};
-pub(crate) use shown::shown;
 
 use crate::error::{Error, Kind};
 
@@ -107,19 +108,19 @@ impl Http {
         Attempts::new(&self.retry, &self.meter)
     }
 
-    /// Asks for `url`, follows redirects, and gives the answer if it is a success.
-    pub(crate) async fn get(&self, url: &Url) -> Result<Answer, Error> {
-        let mut url = url.clone();
+    /// Sends a call, follows redirects, and gives the answer if it is a success.
+    pub(crate) async fn send(&self, call: &Call) -> Result<Answer, Error> {
+        let mut call = call.clone();
         for _ in 0..=MAX_REDIRECTS {
             let response = self
-                .send(&url)
+                .exchange(&call)
                 .await
-                .map_err(|error| error.at_request(shown(&url)))?;
-            match redirect(&url, &response)? {
-                Some(target) => url = target,
+                .map_err(|error| error.at_request(call.shown()))?;
+            match redirected(&call, &response)? {
+                Some(target) => call = target,
                 None if response.status().is_success() => {
                     return Ok(Answer {
-                        url,
+                        call,
                         headers: response.headers().clone(),
                         body: Body {
                             response,
@@ -130,19 +131,21 @@ impl Http {
                 }
                 None => {
                     let error = self.refusal(response).await;
-                    return Err(error.at_request(shown(&url)));
+                    return Err(error.at_request(call.shown()));
                 }
             }
         }
-        Err(Error::content(format!("more than {MAX_REDIRECTS} redirects")).at_request(shown(&url)))
+        Err(Error::content(format!("more than {MAX_REDIRECTS} redirects")).at_request(call.shown()))
     }
 
-    async fn send(&self, url: &Url) -> Result<Response, Error> {
-        check_scheme(url)?;
-        let mut request = Request::new(Method::GET, url.clone());
-        *request.headers_mut() = self.headers_for(url);
+    /// One request and the head of its answer.
+    async fn exchange(&self, call: &Call) -> Result<Response, Error> {
+        check_scheme(&call.url)?;
+        let mut request = Request::new(call.method(), call.url.clone());
+        *request.headers_mut() = self.headers_for(call)?;
+        *request.body_mut() = call.body.as_ref().map(|body| body.to_string().into());
         self.meter.request();
-        let client = self.client_for(url)?;
+        let client = self.client_for(&call.url)?;
         match timeout(self.timeout, client.execute(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(no_answer(error)),
@@ -163,9 +166,9 @@ impl Http {
         }
     }
 
-    /// The caller's headers as far as `url` may see them.
-    fn headers_for(&self, url: &Url) -> HeaderMap {
-        let mut headers = if url.origin() == self.home {
+    /// The caller's headers as far as the origin may see them, and the call's own.
+    fn headers_for(&self, call: &Call) -> Result<HeaderMap, Error> {
+        let mut headers = if call.url.origin() == self.home {
             self.headers.clone()
         } else {
             let harmless = self
@@ -185,7 +188,17 @@ impl Http {
                 "unspool/",
                 env!("CARGO_PKG_VERSION")
             )));
-        headers
+        if call.body.is_some() {
+            headers
+                .entry(CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static("application/json"));
+        }
+        for (name, value) in &call.fields {
+            let wrong = || Error::content(format!("`{value}` cannot be sent in `{name}`"));
+            let name: HeaderName = name.parse().map_err(|_| wrong())?;
+            headers.insert(name, value.parse().map_err(|_| wrong())?);
+        }
+        Ok(headers)
     }
 
     /// The error for an answer that is not a success, with the begin of its body.
@@ -224,8 +237,8 @@ impl Http {
 
 /// An answer with status 2xx whose body has not been read.
 pub(crate) struct Answer {
-    /// Where it came from, redirects included: what its links are relative to.
-    pub(crate) url: Url,
+    /// What it answers, redirects included: what its links are relative to.
+    pub(crate) call: Call,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
 }
@@ -306,27 +319,39 @@ fn check_scheme(url: &Url) -> Result<(), Error> {
     }
 }
 
-/// The target of a redirect (RFC 9110, section 15.4).
-fn redirect(url: &Url, response: &Response) -> Result<Option<Url>, Error> {
-    let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+/// What a redirect leads to (RFC 9110, section 15.4).
+fn redirected(call: &Call, response: &Response) -> Result<Option<Call>, Error> {
+    let status = response.status().as_u16();
+    let is_redirect = matches!(status, 301 | 302 | 303 | 307 | 308);
     let Some(location) = response.headers().get(LOCATION).filter(|_| is_redirect) else {
         return Ok(None);
     };
-    let target = location
-        .to_str()
-        .ok()
-        .and_then(|location| url.join(location).ok());
-    let target = target.ok_or_else(|| {
-        Error::content("redirects to something that is not an address").at_request(shown(url))
-    })?;
-    check_scheme(&target).map_err(|error| {
-        Error::content(format!(
+    let wrong = |what: String| Error::content(what).at_request(call.shown());
+    let target = location.to_str().ok();
+    let target = target
+        .and_then(|location| call.url.join(location).ok())
+        .ok_or_else(|| wrong("redirects to something that is not an address".to_owned()))?;
+    let mut target = Call {
+        url: target,
+        ..call.clone()
+    };
+    // As browsers do: only these two mean the same request elsewhere.
+    if !matches!(status, 307 | 308) {
+        target.body = None;
+    }
+    check_scheme(&target.url).map_err(|error| {
+        wrong(format!(
             "redirects to {}: {}",
-            shown(&target),
+            target.shown(),
             error.message()
         ))
-        .at_request(shown(url))
     })?;
+    if target.body.is_some() && target.url.origin() != call.url.origin() {
+        return Err(wrong(format!(
+            "redirects to another origin, which the body is not meant for: {}",
+            target.shown()
+        )));
+    }
     Ok(Some(target))
 }
 

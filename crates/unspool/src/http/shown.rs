@@ -1,5 +1,6 @@
 use std::fmt::Write;
 
+use reqwest::Method;
 use url::Url;
 
 /// Parts of the names of query parameters whose values are kept out of messages.
@@ -19,8 +20,8 @@ const SECRET: &[&str] = &[
 
 /// A request as messages name it: without user, password, fragment, and the values
 /// of parameters that may be secrets.
-pub(crate) fn shown(url: &Url) -> String {
-    let mut text = format!("GET {}", url.origin().ascii_serialization());
+pub(super) fn shown(method: &Method, url: &Url) -> String {
+    let mut text = format!("{method} {}", url.origin().ascii_serialization());
     text.push_str(url.path());
     for (index, parameter) in url
         .query()
@@ -52,7 +53,7 @@ mod tests {
             Url::parse("https://ada:pw@example.com:8443/a?page=2&api_key=hush&Access_Token=x#f")
                 .unwrap();
         assert_eq!(
-            shown(&url),
+            shown(&Method::GET, &url),
             "GET https://example.com:8443/a?page=2&api_key=…&Access_Token=…"
         );
     }

@@ -33,7 +33,7 @@ pub use item::RawItem;
 pub use kinds::{LinkHeader, NextUrl, PageNumber, Paginate, Single};
 
 use crate::error::Error;
-use crate::http::{Meter, Options, basic_auth, shown};
+use crate::http::{Call, Meter, Options, basic_auth};
 use crate::json::{Check, Place, Pointer};
 use walk::{Plan, walk};
 
@@ -185,7 +185,10 @@ impl Request {
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
-            .field("url", &self.url.as_ref().map(shown))
+            .field(
+                "url",
+                &self.url.as_ref().map(|url| Call::get(url.clone()).shown()),
+            )
             .field("paginate", &self.paginate)
             .finish_non_exhaustive()
     }

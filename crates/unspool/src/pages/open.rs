@@ -5,7 +5,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use url::Url;
 
 use crate::error::Error;
-use crate::http::{Body, Http, shown};
+use crate::http::{Body, Call, Http};
 use crate::json::{Check, End, Envelope, Place, Pointer, Splitter};
 
 /// A page that is being read.
@@ -31,9 +31,9 @@ impl Page {
         check: Check,
         max_item: usize,
     ) -> Result<Self, Error> {
-        let answer = http.get(url).await?;
+        let answer = http.send(&Call::get(url.clone())).await?;
         let mut page = Page {
-            url: answer.url,
+            url: answer.call.url,
             headers: answer.headers,
             body: answer.body,
             splitter: Splitter::new(place.clone(), check, max_item),
@@ -113,6 +113,6 @@ impl Page {
             }
             _ => error,
         };
-        error.at_request(shown(&self.url))
+        error.at_request(Call::get(self.url.clone()).shown())
     }
 }

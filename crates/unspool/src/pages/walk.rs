@@ -12,7 +12,7 @@ use super::open::Page;
 use super::seen::{Fingerprint, Seen, mark_of};
 use super::stated::{Stated, Total};
 use crate::error::{Error, Kind as ErrorKind};
-use crate::http::{Http, Meter, Options, shown};
+use crate::http::{Call, Http, Meter, Options};
 use crate::json::{Check, Place, Pointer};
 
 /// What to walk over, and how.
@@ -122,7 +122,7 @@ impl<'m> Trail<'m> {
                     self.page
                 ),
             )
-            .at_request(shown(url))),
+            .at_request(Call::get(url.clone()).shown())),
         }
     }
 
@@ -146,7 +146,7 @@ impl<'m> Trail<'m> {
                     self.page
                 ),
             )
-            .at_request(shown(&page.url)));
+            .at_request(Call::get(page.url.clone()).shown()));
         }
         let envelope = page.take_envelope();
         let stated = Stated::read(&page.headers, &envelope.document);

@@ -21,7 +21,7 @@ pub use single::Single;
 use super::account::{Doubt, Ended};
 use super::stated::Stated;
 use crate::error::Error;
-use crate::http::shown;
+use crate::http::Call;
 
 /// All kinds, in the order in which they are looked for on a first page.
 static KINDS: &[Entry] = &[
@@ -90,7 +90,7 @@ impl PageEnd {
             Error::content(format!(
                 "{what} as the address of the next page: `{target}`"
             ))
-            .at_request(shown(&self.url))
+            .at_request(Call::get(self.url.clone()).shown())
         };
         let url = self.url.join(target).map_err(|_| wrong("found no URL"))?;
         match url.scheme() {

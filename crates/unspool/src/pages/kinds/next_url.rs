@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::{Entry, Kind, Next, PageEnd, Paginate};
 use crate::error::Error;
-use crate::http::shown;
+use crate::http::Call;
 use crate::json::Pointer;
 use crate::pages::account::Ended;
 
@@ -93,7 +93,7 @@ impl Kind for NextUrl {
             other => Err(Error::content(format!(
                 "expected the URL of the next page at `{pointer}`, found `{other}`"
             ))
-            .at_request(shown(&page.url))),
+            .at_request(Call::get(page.url.clone()).shown())),
         }
     }
 }
