@@ -75,6 +75,12 @@ impl Error {
         self
     }
 
+    /// The same, as one of a body that stopped before its end.
+    pub(crate) fn as_truncated(mut self) -> Self {
+        self.inner.kind = Kind::Truncated;
+        self
+    }
+
     /// Adds what is known around the failure.
     pub(crate) fn with_note(mut self, note: impl fmt::Display) -> Self {
         self.inner.message = format!("{} ({note})", self.inner.message);

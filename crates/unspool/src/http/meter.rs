@@ -8,6 +8,8 @@ pub(crate) struct Meter {
     retries: AtomicU64,
     pages: AtomicU64,
     items: AtomicU64,
+    repeated: AtomicU64,
+    left_out: AtomicU64,
     bytes: AtomicU64,
     /// One more than the total, or zero where none was stated.
     stated_total: AtomicU64,
@@ -21,6 +23,8 @@ pub(crate) struct Reading {
     pub(crate) retries: u64,
     pub(crate) pages: u64,
     pub(crate) items: u64,
+    pub(crate) repeated: u64,
+    pub(crate) left_out: u64,
     pub(crate) bytes: u64,
     pub(crate) stated_total: Option<u64>,
     pub(crate) waiting: Option<String>,
@@ -41,6 +45,14 @@ impl Meter {
 
     pub(crate) fn item(&self) {
         add(&self.items, 1);
+    }
+
+    pub(crate) fn repeated(&self) {
+        add(&self.repeated, 1);
+    }
+
+    pub(crate) fn left_out(&self) {
+        add(&self.left_out, 1);
     }
 
     pub(crate) fn bytes(&self, count: usize) {
@@ -64,6 +76,8 @@ impl Meter {
             retries: self.retries.load(Relaxed),
             pages: self.pages.load(Relaxed),
             items: self.items.load(Relaxed),
+            repeated: self.repeated.load(Relaxed),
+            left_out: self.left_out.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
             stated_total: self.stated_total.load(Relaxed).checked_sub(1),
             waiting: (self.waiting.lock().unwrap_or_else(PoisonError::into_inner)).clone(),

@@ -24,6 +24,7 @@ pub(crate) use call::Call;
 pub(crate) use link::link_target;
 pub(crate) use meter::{Meter, Reading};
 pub(crate) use retry::{Attempts, Retry};
+pub(crate) use shown::is_secret_name;
 
 use crate::error::{Error, Kind};
 
@@ -104,8 +105,8 @@ impl Http {
     }
 
     /// The tries that one request is allowed.
-    pub(crate) fn attempts(&self) -> Attempts<'_> {
-        Attempts::new(&self.retry, &self.meter)
+    pub(crate) fn attempts(&self) -> Attempts {
+        Attempts::new(&self.retry, Arc::clone(&self.meter))
     }
 
     /// Sends a call, follows redirects, and gives the answer if it is a success.

@@ -1,5 +1,6 @@
 //! When a request is tried again, and how long to wait before.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -29,15 +30,15 @@ impl Default for Retry {
 
 /// The tries of one request: exponential waits with jitter, or what the server
 /// asked for if that is longer.
-pub(crate) struct Attempts<'h> {
+pub(crate) struct Attempts {
     waits: ExponentialBackoff,
-    meter: &'h Meter,
+    meter: Arc<Meter>,
     made: usize,
     allowed: usize,
 }
 
-impl<'h> Attempts<'h> {
-    pub(super) fn new(retry: &Retry, meter: &'h Meter) -> Self {
+impl Attempts {
+    pub(super) fn new(retry: &Retry, meter: Arc<Meter>) -> Self {
         let waits = ExponentialBuilder::default()
             .with_min_delay(retry.first_wait)
             .with_max_delay(Duration::from_secs(30))
@@ -114,12 +115,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_is_what_the_server_asked_for_but_clamped() {
-        let (retry, meter) = (Retry::default(), Meter::default());
+        let (retry, meter) = (Retry::default(), Arc::new(Meter::default()));
         for (asked, expected) in [(7, 7), (86_400, 300)] {
             let begin = tokio::time::Instant::now();
             let error = Error::new(Kind::Status(429), "answered 429")
                 .with_retry_after(Some(Duration::from_secs(asked)));
-            Attempts::new(&retry, &meter).after(error).await.unwrap();
+            Attempts::new(&retry, Arc::clone(&meter))
+                .after(error)
+                .await
+                .unwrap();
             assert_eq!(begin.elapsed().as_secs(), expected);
         }
     }
@@ -130,8 +134,8 @@ mod tests {
             retries: 3,
             ..Retry::default()
         };
-        let meter = Meter::default();
-        let mut attempts = Attempts::new(&retry, &meter);
+        let meter = Arc::new(Meter::default());
+        let mut attempts = Attempts::new(&retry, Arc::clone(&meter));
         for exponent in 0..3 {
             let begin = tokio::time::Instant::now();
             attempts
@@ -154,14 +158,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_get_better_is_not_retried() {
-        let (retry, meter) = (Retry::default(), Meter::default());
+        let (retry, meter) = (Retry::default(), Arc::new(Meter::default()));
         for kind in [
             Kind::Status(404),
             Kind::Status(401),
             Kind::Content,
             Kind::Looped,
         ] {
-            Attempts::new(&retry, &meter)
+            Attempts::new(&retry, Arc::clone(&meter))
                 .after(Error::new(kind, "no"))
                 .await
                 .unwrap_err();

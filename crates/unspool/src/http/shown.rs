@@ -30,9 +30,7 @@ pub(super) fn shown(method: &Method, url: &Url) -> String {
         .enumerate()
     {
         let name = parameter.split('=').next().unwrap_or_default();
-        let is_secret = SECRET
-            .iter()
-            .any(|part| name.to_ascii_lowercase().contains(part));
+        let is_secret = is_secret_name(name);
         let separator = if index == 0 { '?' } else { '&' };
         // Writing to a string does not fail.
         let _ = match is_secret {
@@ -41,6 +39,12 @@ pub(super) fn shown(method: &Method, url: &Url) -> String {
         };
     }
     text
+}
+
+/// Whether the value of a parameter of that name may be a secret.
+pub(crate) fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET.iter().any(|part| name.contains(part))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::position::Course;
 use crate::http::Reading;
 
 /// What a walk over an API did, and why it ended.
@@ -18,12 +19,22 @@ pub struct Account {
     pub retries: u64,
     /// Pages whose body was read to its end.
     pub pages: u64,
-    /// Items that were handed out.
+    /// Items that came, those left out included.
     pub items: u64,
+    /// Items among them that an earlier page had held already, as far as the last
+    /// 32,768 items tell.
+    pub repeated: u64,
+    /// Items that were left out because of their key.
+    pub left_out: u64,
     /// Bytes of the bodies, after decompression.
     pub bytes: u64,
     /// How many items there are, by the upstream's own word.
     pub stated_total: Option<u64>,
+    /// How the walk got from page to page, as the text that makes it do so again;
+    /// `auto` as long as that is not settled.
+    pub paginate: String,
+    /// What was tried to find that out, in this order.
+    pub tried: Vec<Try>,
     /// Why the walk ended.
     pub ended: Ended,
     /// What speaks against the walk being complete.
@@ -37,6 +48,12 @@ pub struct Account {
 pub enum Ended {
     /// The last page has no next link, or says that there is none.
     NoNext,
+    /// The last page says that there is no more.
+    NoMore,
+    /// Behind its last item the upstream repeats the token that it was given.
+    SameToken,
+    /// There is nothing behind the last key.
+    NothingBehind,
     /// The page has the number that the upstream states as the last.
     LastPage {
         /// That number.
@@ -48,7 +65,7 @@ pub enum Ended {
     EmptyPages,
     /// The upstream has no page behind this one, by its status.
     NoSuchPage {
-        /// The page that was asked for in vain.
+        /// The page, or the offset, that was asked for in vain.
         page: u64,
     },
     /// Nothing on the page speaks of another one.
@@ -78,6 +95,20 @@ pub enum Doubt {
         /// What makes it look so.
         evidence: String,
     },
+    /// A page was refused, which may be the upstream's way to end or its limit.
+    RefusedPage {
+        /// The page, or the offset, that was asked for.
+        page: u64,
+        /// The status of the answer.
+        status: u16,
+    },
+    /// The answer holds errors beside its items.
+    PartialAnswer {
+        /// The first of them.
+        error: String,
+    },
+    /// The page that a position stands on has changed since.
+    Shifted,
     /// More than one array could have been the items.
     OtherItems {
         /// The JSON pointer of the one that was taken.
@@ -87,16 +118,45 @@ pub enum Doubt {
     },
 }
 
+/// A way to the next page that was tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Try {
+    /// The text that makes a walk go this way.
+    pub paginate: String,
+    /// What spoke for it.
+    pub evidence: String,
+    /// What came of it.
+    pub verdict: String,
+}
+
+impl Doubt {
+    pub(crate) fn more_pages(evidence: impl Into<String>) -> Self {
+        Doubt::MorePages {
+            evidence: evidence.into(),
+        }
+    }
+}
+
 impl Account {
-    pub(crate) fn new(reading: &Reading, ended: Ended, doubts: Vec<Doubt>) -> Self {
+    pub(super) fn new(
+        reading: &Reading,
+        course: &Course,
+        ended: Ended,
+        doubts: Vec<Doubt>,
+    ) -> Self {
         Account {
             complete: doubts.is_empty() && ended != Ended::Failed,
             requests: reading.requests,
             retries: reading.retries,
             pages: reading.pages,
             items: reading.items,
+            repeated: reading.repeated,
+            left_out: reading.left_out,
             bytes: reading.bytes,
             stated_total: reading.stated_total,
+            paginate: course.paginate.clone(),
+            tried: course.tried.clone(),
             ended,
             doubts,
         }
@@ -107,6 +167,9 @@ impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Ended::NoNext => f.write_str("the last page names no next one"),
+            Ended::NoMore => f.write_str("the last page says that there is no more"),
+            Ended::SameToken => f.write_str("the upstream repeats its token behind the last item"),
+            Ended::NothingBehind => f.write_str("there is nothing behind the last key"),
             Ended::LastPage { page } => write!(f, "page {page} is the last by the upstream's word"),
             Ended::AllItems => f.write_str("all items came that the upstream states"),
             Ended::EmptyPages => f.write_str("the pages behind the last are empty"),
@@ -131,6 +194,18 @@ impl fmt::Display for Doubt {
                     "this looks like one page of many ({evidence}), but how to get the next is not known"
                 )
             }
+            Doubt::RefusedPage { page, status } => {
+                write!(
+                    f,
+                    "page {page} was refused with status {status}: that may be the end, or as far as the upstream lets one go"
+                )
+            }
+            Doubt::PartialAnswer { error } => {
+                write!(f, "the answer holds an error beside its items: {error}")
+            }
+            Doubt::Shifted => f.write_str(
+                "the page has changed since the position was taken: items may be missing or come twice",
+            ),
             Doubt::OtherItems { taken, other } => {
                 write!(
                     f,

@@ -1,23 +1,31 @@
 //! Paginated HTTP APIs.
 //!
-//! *Upstream*: an HTTP API that answers `GET` with pages of JSON. *Order*: as the
-//! server gives them. *Ends when*: the upstream says so (see [`Paginate`]); a body
-//! or a walk that stops otherwise is an error or a doubt. *Resumes from*: nowhere
-//! yet. *Cost*: one request a page, made when its first item is asked for; memory
-//! for one item and the text around the items. *Auth*: headers or user and
-//! password, given to the origin of the first URL only.
+//! *Upstream*: an HTTP API that answers `GET`, or `POST` of a JSON document, with
+//! pages. *Order*: as the server gives them. *Ends when*: the upstream says so (see
+//! [`Paginate`]); a body or a walk that stops otherwise is an error or a doubt.
+//! *Resumes from*: any item (see [`Position`]). *Cost*: one request a page, made when
+//! its first item is asked for, and what it takes to prove how to get to the second;
+//! memory for one item and the text around the items, and up to 8 MiB for [pages in
+//! flight](Request::in_flight). *Auth*: given to the origin of the first URL only.
 
 mod account;
+mod ahead;
 mod item;
 mod kinds;
 mod open;
+mod page;
+mod place;
+mod position;
+mod prove;
 mod seen;
 mod stated;
+mod trail;
 mod walk;
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -25,17 +33,25 @@ use bytes::Bytes;
 use futures_core::{FusedStream, Stream};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use serde::de::{DeserializeOwned, Error as _};
+use serde_json::Value;
 use unspool_core::{AsyncGenerator, Resume};
 use url::Url;
 
-pub use account::{Account, Doubt, Ended};
+pub use account::{Account, Doubt, Ended, Try};
 pub use item::RawItem;
-pub use kinds::{LinkHeader, NextUrl, PageNumber, Paginate, Single};
+pub use kinds::{
+    Cursor, LastKey, LinkHeader, NextUrl, Offset, PageNumber, PageRequest, PageView, Paginate,
+    Relay, Single,
+};
+pub use place::{At, To};
+pub use position::Position;
 
 use crate::error::Error;
 use crate::http::{Call, Meter, Options, basic_auth};
 use crate::json::{Check, Place, Pointer};
-use walk::{Plan, walk};
+use kinds::Custom;
+use position::Course;
+use walk::{Placed, Plan, walk};
 
 /// The largest item by default: 16 MiB.
 const MAX_ITEM: usize = 16 << 20;
@@ -64,29 +80,98 @@ const MAX_ITEM: usize = 16 << 20;
 pub fn pages(url: impl AsRef<str>) -> Request {
     let text = url.as_ref();
     Request {
-        url: Url::parse(text)
+        call: Url::parse(text)
+            .map(Call::get)
             .map_err(|error| Error::request(format!("expected a URL: {error}")).with_source(error)),
         http: Options::default(),
         paginate: Paginate::default(),
         place: Place::Auto,
         max_item: MAX_ITEM,
+        in_flight: 1,
+        unique: None,
+        from: None,
     }
 }
 
 /// What to ask a paginated API for. Made by [`pages`].
 #[must_use = "a request does nothing until its items are asked for"]
 pub struct Request {
-    url: Result<Url, Error>,
+    call: Result<Call, Error>,
     http: Options,
     paginate: Paginate,
     place: Place,
     max_item: usize,
+    in_flight: usize,
+    unique: Option<Pointer>,
+    from: Option<Box<Position>>,
 }
 
 impl Request {
     /// How to get from one page to the next; by default the first page decides.
     pub fn paginate(mut self, paginate: impl Into<Paginate>) -> Self {
         self.paginate = paginate.into();
+        self
+    }
+
+    /// A way of your own to get from one page to the next: what the closure makes of
+    /// a page is asked for next, and none is the end.
+    ///
+    /// ```no_run
+    /// # use unspool::pages::To;
+    /// let posts = unspool::pages("https://api.example.com/posts")
+    ///     .after(|page| match page.envelope()["meta"]["following"].as_u64() {
+    ///         Some(number) => Ok(Some(page.request().with(&To::query("p"), number)?)),
+    ///         None => Ok(None),
+    ///     })
+    ///     .raw();
+    /// ```
+    pub fn after<F>(mut self, decide: F) -> Self
+    where
+        F: FnMut(&PageView<'_>) -> Result<Option<PageRequest>, Box<dyn StdError + Send + Sync>>
+            + Send
+            + 'static,
+    {
+        self.paginate = Paginate::new(Custom::new(decide));
+        self
+    }
+
+    /// A JSON document to send, which makes the requests `POST`s. They are repeated
+    /// as any other where they fail: they only ask.
+    pub fn data(mut self, body: Value) -> Self {
+        if let Ok(call) = &mut self.call {
+            call.body = Some(body);
+        }
+        self
+    }
+
+    /// How many pages may be read at a time; 1 by default. Where the kind of
+    /// pagination tells the requests before their pages have come (page numbers and
+    /// offsets), that many are sent; otherwise the next page is asked for as soon as
+    /// one has been read. The items come in their order. Pages that wait hold 8 MiB
+    /// together at most.
+    ///
+    /// Needs the runtime of tokio, where it spawns a task for each page; they end with
+    /// the stream.
+    pub fn in_flight(mut self, pages: usize) -> Self {
+        self.in_flight = pages;
+        self
+    }
+
+    /// Leaves out items whose value at `key` has come before, as happens where items
+    /// are added in front during the walk. The last million keys are remembered,
+    /// which takes up to 40 MB.
+    pub fn unique(mut self, key: Pointer) -> Self {
+        self.unique = Some(key);
+        self
+    }
+
+    /// Goes on behind a position of the same request.
+    ///
+    /// The page of the position is asked for again, and its items up to the position
+    /// are passed over. If the last of them is another one now, that is a
+    /// [doubt](Doubt::Shifted).
+    pub fn from(mut self, position: Position) -> Self {
+        self.from = Some(Box::new(position));
         self
     }
 
@@ -166,17 +251,23 @@ impl Request {
         decode: fn(&Bytes) -> serde_json::Result<T>,
     ) -> Pages<T> {
         let meter = Arc::new(Meter::default());
+        let course = Arc::new(Mutex::new(Course::default()));
         let plan = Plan {
-            url: self.url,
+            call: self.call,
             http: self.http,
             kind: self.paginate.into_kind(),
             place: self.place,
             check,
             max_item: self.max_item,
+            in_flight: self.in_flight,
+            unique: self.unique,
+            from: self.from,
         };
         Pages {
-            walk: Box::pin(walk(plan, Arc::clone(&meter), decode)),
+            walk: Box::pin(walk(plan, Arc::clone(&meter), Arc::clone(&course), decode)),
             meter,
+            course,
+            last: (0, None),
             end: None,
         }
     }
@@ -185,16 +276,14 @@ impl Request {
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
-            .field(
-                "url",
-                &self.url.as_ref().map(|url| Call::get(url.clone()).shown()),
-            )
+            .field("call", &self.call.as_ref().map(Call::shown))
             .field("paginate", &self.paginate)
             .finish_non_exhaustive()
     }
 }
 
-type Walk<T> = Pin<Box<dyn AsyncGenerator<Yield = T, Return = Result<Account, Error>> + Send>>;
+type Walk<T> =
+    Pin<Box<dyn AsyncGenerator<Yield = Placed<T>, Return = Result<Account, Error>> + Send>>;
 
 /// The items of a paginated API, page after page. Made by [`Request::items`] and
 /// [`Request::raw`].
@@ -208,6 +297,9 @@ type Walk<T> = Pin<Box<dyn AsyncGenerator<Yield = T, Return = Result<Account, Er
 pub struct Pages<T> {
     walk: Walk<T>,
     meter: Arc<Meter>,
+    course: Arc<Mutex<Course>>,
+    /// Which of its page the last item was, and its mark.
+    last: (u64, Option<u64>),
     /// The account, or that there was an error.
     end: Option<Result<Account, ()>>,
 }
@@ -218,9 +310,22 @@ impl<T> Pages<T> {
     pub fn account(&self) -> Account {
         match &self.end {
             Some(Ok(account)) => account.clone(),
-            Some(Err(())) => Account::new(&self.meter.read(), Ended::Failed, Vec::new()),
-            None => Account::new(&self.meter.read(), Ended::Stopped, Vec::new()),
+            Some(Err(())) => self.account_so_far(Ended::Failed),
+            None => self.account_so_far(Ended::Stopped),
         }
+    }
+
+    fn account_so_far(&self, ended: Ended) -> Account {
+        let course = (self.course.lock()).unwrap_or_else(PoisonError::into_inner);
+        Account::new(&self.meter.read(), &course, ended, Vec::new())
+    }
+
+    /// Where the walk stands, behind the last item that was taken: to go on from
+    /// there with [`Request::from`]. None before the first poll.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        let (index, mark) = self.last;
+        position::position(&self.course, index, mark)
     }
 
     /// What the walk waits for before it tries again, if it does.
@@ -234,12 +339,13 @@ impl<T> Stream for Pages<T> {
     type Item = Result<T, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(item) = ready!(
+        if let Some(placed) = ready!(
             self.walk
                 .as_mut()
                 .poll_resume(cx, &mut Some(Resume::Send(())))
         ) {
-            return Poll::Ready(Some(Ok(item)));
+            self.last = (placed.index, Some(placed.mark));
+            return Poll::Ready(Some(Ok(placed.item)));
         }
         match self.walk.as_mut().take_return() {
             Some(Ok(account)) => {

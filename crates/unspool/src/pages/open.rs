@@ -1,16 +1,26 @@
-//! One page: a request, and the items of its body while it arrives.
+//! One answer: a request, and the items of its body while it arrives.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use url::Url;
 
 use crate::error::Error;
 use crate::http::{Body, Call, Http};
 use crate::json::{Check, End, Envelope, Place, Pointer, Splitter};
 
-/// A page that is being read.
-pub(super) struct Page {
-    pub(super) url: Url,
+/// What all requests of a walk have in common.
+#[derive(Clone)]
+pub(super) struct Opener {
+    pub(super) http: Arc<Http>,
+    pub(super) place: Place,
+    pub(super) check: Check,
+    pub(super) max_item: usize,
+}
+
+/// An answer that is being read.
+pub(super) struct Reading {
+    pub(super) call: Call,
     pub(super) headers: HeaderMap,
     body: Body,
     splitter: Splitter,
@@ -21,31 +31,27 @@ pub(super) struct Page {
     first: Option<Bytes>,
 }
 
-impl Page {
+impl Opener {
     /// Asks for a page and reads up to its first item, or to its end if it has
     /// none: until then nothing has been handed out, and all can be tried again.
-    pub(super) async fn open(
-        http: &Http,
-        url: &Url,
-        place: &Place,
-        check: Check,
-        max_item: usize,
-    ) -> Result<Self, Error> {
-        let answer = http.send(&Call::get(url.clone())).await?;
-        let mut page = Page {
-            url: answer.call.url,
+    pub(super) async fn open(&self, call: &Call) -> Result<Reading, Error> {
+        let answer = self.http.send(call).await?;
+        let mut reading = Reading {
+            call: answer.call,
             headers: answer.headers,
             body: answer.body,
-            splitter: Splitter::new(place.clone(), check, max_item),
-            check,
-            max_item,
+            splitter: Splitter::new(self.place.clone(), self.check, self.max_item),
+            check: self.check,
+            max_item: self.max_item,
             envelope: None,
             first: None,
         };
-        page.first = page.next_item().await?;
-        Ok(page)
+        reading.first = reading.next_item().await?;
+        Ok(reading)
     }
+}
 
+impl Reading {
     /// The next item, as soon as its last byte has come; none at the proven end.
     pub(super) async fn next_item(&mut self) -> Result<Option<Bytes>, Error> {
         if let Some(first) = self.first.take() {
@@ -62,9 +68,9 @@ impl Page {
         self.in_context(self.splitter.unfit(item, error))
     }
 
-    /// How many items have come.
-    pub(super) fn items(&self) -> u64 {
-        self.splitter.count()
+    /// The first item, before it is taken.
+    pub(super) fn first(&self) -> Option<&Bytes> {
+        self.first.as_ref()
     }
 
     /// What surrounded the items; there once `next_item` has come to the end.
@@ -113,6 +119,6 @@ impl Page {
             }
             _ => error,
         };
-        error.at_request(Call::get(self.url.clone()).shown())
+        error.at_request(self.call.shown())
     }
 }

@@ -1,29 +1,43 @@
 use std::collections::VecDeque;
 use std::hash::Hasher;
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 /// How many marks are remembered exactly.
-const REMEMBERED: usize = 1 << 16;
+const REMEMBERED: usize = 1 << 13;
 
 /// Notices when a walk comes back to where it has been, in bounded memory.
 ///
-/// The last 65,536 marks are remembered one by one; a longer cycle is found by
-/// Brent's method, which keeps one more mark and moves it at each power of two.
-#[derive(Default)]
-pub(crate) struct Seen {
-    pages: FxHashMap<u64, u64>,
+/// The last 8,192 marks are remembered one by one, each with what is known of its
+/// page; a longer cycle is found by Brent's method, which keeps one more mark and
+/// moves it at each power of two.
+pub(crate) struct Seen<T> {
+    pages: FxHashMap<u64, T>,
     order: VecDeque<u64>,
-    milestone: Option<(u64, u64)>,
+    milestone: Option<(u64, T)>,
     count: u64,
 }
 
-impl Seen {
-    /// Notes a mark; the number of the earlier page that had it, if one did.
-    pub(crate) fn note(&mut self, mark: u64, page: u64) -> Option<u64> {
-        let at_milestone = self.milestone.filter(|(milestone, _)| *milestone == mark);
-        if let Some((_, earlier)) = at_milestone {
-            return Some(earlier);
+impl<T: Clone> Seen<T> {
+    pub(crate) fn new() -> Self {
+        Seen {
+            pages: FxHashMap::default(),
+            order: VecDeque::new(),
+            milestone: None,
+            count: 0,
+        }
+    }
+
+    /// Notes a mark; what was noted with it before, if it was.
+    pub(crate) fn note(&mut self, mark: u64, page: T) -> Option<T> {
+        if let Some((milestone, earlier)) = &self.milestone
+            && *milestone == mark
+        {
+            return Some(earlier.clone());
+        }
+        self.count += 1;
+        if self.count.is_power_of_two() {
+            self.milestone = Some((mark, page.clone()));
         }
         if let Some(earlier) = self.pages.insert(mark, page) {
             return Some(earlier);
@@ -34,29 +48,88 @@ impl Seen {
         {
             self.pages.remove(&oldest);
         }
-        self.count += 1;
-        if self.count.is_power_of_two() {
-            self.milestone = Some((mark, page));
-        }
         None
     }
 }
 
-/// The mark of a request.
-pub(crate) fn mark_of(text: &str) -> u64 {
-    let mut fingerprint = Fingerprint::default();
-    fingerprint.add(text.as_bytes());
-    fingerprint.mark()
+/// How many items the table of [`Repeats`] holds.
+const SLOTS: usize = 1 << 15;
+
+/// Notices items that an earlier page has held, in constant memory: each item takes
+/// the slot that its mark leads to, from whichever was there.
+pub(crate) struct Repeats {
+    slots: Vec<(u32, u32)>,
 }
 
-/// The mark of a page: a hash over its items.
+impl Repeats {
+    pub(crate) fn new() -> Self {
+        Repeats { slots: Vec::new() }
+    }
+
+    /// Notes an item of a page, which count from 1; whether an earlier page held it.
+    pub(crate) fn note(&mut self, mark: u64, page: u64) -> bool {
+        if self.slots.is_empty() {
+            self.slots = vec![(0, 0); SLOTS];
+        }
+        let (tag, index) = Self::place(mark);
+        // Only the difference counts: that it wraps after 4 billion pages does not.
+        let page = page as u32;
+        let (held_tag, held_page) = std::mem::replace(&mut self.slots[index], (tag, page));
+        held_tag == tag && held_page != 0 && held_page != page
+    }
+
+    /// Whether an item has been noted.
+    pub(crate) fn knows(&self, mark: u64) -> bool {
+        let (tag, index) = Self::place(mark);
+        matches!(self.slots.get(index), Some((held, page)) if *held == tag && *page != 0)
+    }
+
+    fn place(mark: u64) -> (u32, usize) {
+        ((mark >> 32) as u32, mark as usize % SLOTS)
+    }
+}
+
+/// How many keys [`Keys`] remembers.
+const KEYS: usize = 1 << 20;
+
+/// The keys of the items that came last.
 #[derive(Default)]
+pub(crate) struct Keys {
+    keys: FxHashSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Keys {
+    /// Notes a key; whether it is new.
+    pub(crate) fn note(&mut self, mark: u64) -> bool {
+        if !self.keys.insert(mark) {
+            return false;
+        }
+        self.order.push_back(mark);
+        if self.order.len() > KEYS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.keys.remove(&oldest);
+        }
+        true
+    }
+}
+
+/// The mark of a text: a request, an item, a key.
+pub(crate) fn mark_of(text: &[u8]) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(text);
+    hasher.write_usize(text.len());
+    hasher.finish()
+}
+
+/// The mark of a page: a hash over those of its items.
+#[derive(Clone, Default)]
 pub(crate) struct Fingerprint(FxHasher);
 
 impl Fingerprint {
-    pub(crate) fn add(&mut self, item: &[u8]) {
-        self.0.write(item);
-        self.0.write_usize(item.len());
+    pub(crate) fn add(&mut self, item: u64) {
+        self.0.write_u64(item);
     }
 
     pub(crate) fn mark(&self) -> u64 {
@@ -70,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_mark_that_comes_again_names_the_page_that_had_it() {
-        let mut seen = Seen::default();
+        let mut seen = Seen::new();
         assert_eq!(seen.note(10, 1), None);
         assert_eq!(seen.note(20, 2), None);
         assert_eq!(seen.note(10, 3), Some(1));
@@ -78,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_cycle_longer_than_the_memory_is_found() {
-        let mut seen = Seen::default();
+        let mut seen = Seen::new();
         let length = REMEMBERED as u64 + 1000;
         let page = (1..)
             .find(|page| seen.note(page % length, *page).is_some())
@@ -91,12 +164,36 @@ mod tests {
     fn where_items_are_cut_makes_a_difference() {
         let mark = |items: &[&str]| {
             let mut fingerprint = Fingerprint::default();
-            items
-                .iter()
-                .for_each(|item| fingerprint.add(item.as_bytes()));
+            for item in items {
+                fingerprint.add(mark_of(item.as_bytes()));
+            }
             fingerprint.mark()
         };
         assert_ne!(mark(&["12", "3"]), mark(&["1", "23"]));
+        assert_ne!(mark(&["1", "2"]), mark(&["2", "1"]));
         assert_eq!(mark(&["1", "2"]), mark(&["1", "2"]));
+    }
+
+    #[test]
+    fn an_item_is_repeated_only_if_an_earlier_page_held_it() {
+        let mut repeats = Repeats::new();
+        let item = mark_of(b"{\"id\":7}");
+        assert!(!repeats.knows(item));
+        assert!(!repeats.note(item, 1));
+        assert!(!repeats.note(item, 1), "the same page may hold it twice");
+        assert!(repeats.knows(item));
+        assert!(repeats.note(item, 2));
+        assert!(!repeats.note(mark_of(b"8"), 2));
+    }
+
+    #[test]
+    fn the_keys_that_are_remembered_are_bounded() {
+        let mut keys = Keys::default();
+        assert!(keys.note(0) && !keys.note(0));
+        for key in 1..=KEYS as u64 {
+            keys.note(key);
+        }
+        assert!(keys.note(0), "the oldest is forgotten");
+        assert_eq!(keys.keys.len(), KEYS);
     }
 }

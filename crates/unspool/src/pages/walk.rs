@@ -1,28 +1,40 @@
 //! The loop over pages: one item goes through here on its way to the caller.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use unspool_core::{AsyncGenerator, generator};
-use url::Url;
 
-use super::account::{Account, Doubt, Ended};
-use super::kinds::{Kind, Next, PageEnd};
-use super::open::Page;
-use super::seen::{Fingerprint, Seen, mark_of};
-use super::stated::{Stated, Total};
-use crate::error::{Error, Kind as ErrorKind};
+use super::account::{Account, Ended};
+use super::ahead::InFlight;
+use super::kinds::{Kind, Next, PageEnd, Paginate};
+use super::open::Opener;
+use super::page::{Page, Read};
+use super::position::{Course, Position};
+use super::prove::{Proof, prove};
+use super::trail::Trail;
+use crate::error::Error;
 use crate::http::{Call, Http, Meter, Options};
 use crate::json::{Check, Place, Pointer};
 
 /// What to walk over, and how.
 pub(super) struct Plan {
-    pub(super) url: Result<Url, Error>,
+    pub(super) call: Result<Call, Error>,
     pub(super) http: Options,
     pub(super) kind: Box<dyn Kind>,
     pub(super) place: Place,
     pub(super) check: Check,
     pub(super) max_item: usize,
+    pub(super) in_flight: usize,
+    pub(super) unique: Option<Pointer>,
+    pub(super) from: Option<Box<Position>>,
+}
+
+/// An item, and which of its page it is.
+pub(super) struct Placed<T> {
+    pub(super) item: T,
+    pub(super) index: u64,
+    pub(super) mark: u64,
 }
 
 /// Yields the items of every page, in the order that the server gives them, and
@@ -30,171 +42,212 @@ pub(super) struct Plan {
 pub(super) fn walk<T>(
     plan: Plan,
     meter: Arc<Meter>,
+    course: Arc<Mutex<Course>>,
     decode: impl Fn(&Bytes) -> serde_json::Result<T> + Send,
-) -> impl AsyncGenerator<Yield = T, Return = Result<Account, Error>> + Send
+) -> impl AsyncGenerator<Yield = Placed<T>, Return = Result<Account, Error>> + Send
 where
     T: Send,
 {
     generator! {
-        let Plan { url, http, mut kind, mut place, check, max_item } = plan;
-        let mut url = url?;
-        let http = Http::new(&mut url, &http, Arc::clone(&meter))?;
-        let mut trail = Trail::new(&meter);
-        let mut next = Next::Page(kind.begin(url));
-        while let Next::Page(url) = next {
-            trail.visit(&url)?;
-            let mut page = match open(&http, &url, &place, check, max_item).await {
+        let Begun { mut opener, mut kind, mut trail, mut next, mut skip, mut flight } =
+            begin(plan, meter, course)?;
+        let mut proved = None;
+        let ended = loop {
+            let call = match next {
+                Next::Call(call) => call,
+                Next::Prove(_) => break (Ended::OnlyPage, None),
+                Next::End(ended) => break (ended, None),
+                Next::Doubtful(ended, doubt) => break (ended, Some(doubt)),
+            };
+            trail.visit(&call, &*kind)?;
+            flight.fill(&opener, &*kind);
+            let opened = match proved.take() {
+                Some(read) => Ok(Page::Here(read)),
+                None if flight.is_on() => {
+                    flight.take(&opener, &call).opened().await.map(Page::Ahead)
+                }
+                None => Read::open(Arc::clone(&opener), call).await
+                    .map(|read| Page::Here(Box::new(read))),
+            };
+            let mut page = match opened {
                 Ok(page) => page,
                 Err(error) => {
-                    next = Next::End(trail.end_by(&*kind, error)?);
-                    break;
+                    let end = trail.is_behind_first_page().then(|| kind.end_by(&error)).flatten();
+                    next = end.ok_or(error)?;
+                    continue;
                 }
             };
-            while let Some(text) = page.next_item().await? {
-                trail.item(&text);
-                let item = decode(&text).map_err(|error| page.unfit(&text, error))?;
-                yield item;
+            let mut index = 0;
+            // What comes next is known before the last item is taken, where the page
+            // is read ahead.
+            let mut decided = None;
+            while let Some(item) = page.next_item().await? {
+                index += 1;
+                if skip.take_one(&item, &mut trail) {
+                    continue;
+                }
+                if trail.item(&item, &*kind) {
+                    let value = decode(&item.text).map_err(|error| page.unfit(&item, error))?;
+                    yield Placed { item: value, index, mark: item.mark };
+                }
+                if flight.is_on() && flight.is_empty() && decided.is_none()
+                    && let Some(summary) = page.summary()
+                {
+                    let step = step(&mut trail, &mut kind, &mut opener, summary);
+                    if let Ok((Next::Call(call), _)) = &step {
+                        flight.send(&opener, call.clone());
+                    }
+                    decided = Some(step);
+                }
             }
-            let (end, items_at) = trail.page(&mut page)?;
-            place = Place::At(items_at);
-            next = kind.after(&end)?;
+            skip.end(&mut trail);
+            let (after, end) = match (decided, page.summary()) {
+                (Some(step), _) => step?,
+                (None, Some(summary)) => step(&mut trail, &mut kind, &mut opener, summary)?,
+                (None, None) => Err(Error::content("the page was not read to its end"))?,
+            };
             // Whoever has no more demand can drop the walk here, before it asks
             // for a page that nobody wants.
             tokio::task::yield_now().await;
-        }
-        Ok(trail.account(next))
-    }
-}
-
-/// Opens a page, again where that may help.
-async fn open(
-    http: &Http,
-    url: &Url,
-    place: &Place,
-    check: Check,
-    max_item: usize,
-) -> Result<Page, Error> {
-    let mut attempts = http.attempts();
-    loop {
-        match Page::open(http, url, place, check, max_item).await {
-            Ok(page) => return Ok(page),
-            Err(error) => attempts.after(error).await?,
-        }
-    }
-}
-
-/// Where a walk has been, and what it has seen there.
-struct Trail<'m> {
-    meter: &'m Meter,
-    page: u64,
-    requests: Seen,
-    contents: Seen,
-    fingerprint: Fingerprint,
-    received: u64,
-    total: Total,
-    doubts: Vec<Doubt>,
-}
-
-impl<'m> Trail<'m> {
-    fn new(meter: &'m Meter) -> Self {
-        Trail {
-            meter,
-            page: 0,
-            requests: Seen::default(),
-            contents: Seen::default(),
-            fingerprint: Fingerprint::default(),
-            received: 0,
-            total: Total::default(),
-            doubts: Vec::new(),
-        }
-    }
-
-    /// Goes to a page, where the walk must not have been.
-    fn visit(&mut self, url: &Url) -> Result<(), Error> {
-        self.page += 1;
-        self.fingerprint = Fingerprint::default();
-        match self.requests.note(mark_of(url.as_str()), self.page) {
-            None => Ok(()),
-            Some(earlier) => Err(Error::new(
-                ErrorKind::Looped,
-                format!(
-                    "page {} of the walk is the same request as page {earlier}: the upstream leads in a circle",
-                    self.page
-                ),
-            )
-            .at_request(Call::get(url.clone()).shown())),
-        }
-    }
-
-    fn item(&mut self, text: &[u8]) {
-        self.received += 1;
-        self.fingerprint.add(text);
-        self.meter.item();
-    }
-
-    /// Takes in a page that has been read to its end.
-    fn page(&mut self, page: &mut Page) -> Result<(PageEnd, Pointer), Error> {
-        let items = page.items();
-        let is_repeated = (items > 0)
-            .then(|| self.contents.note(self.fingerprint.mark(), self.page))
-            .flatten();
-        if let Some(earlier) = is_repeated {
-            return Err(Error::new(
-                ErrorKind::Looped,
-                format!(
-                    "page {} of the walk holds the same items as page {earlier}: the upstream does not move on",
-                    self.page
-                ),
-            )
-            .at_request(Call::get(page.url.clone()).shown()));
-        }
-        let envelope = page.take_envelope();
-        let stated = Stated::read(&page.headers, &envelope.document);
-        self.total.note(&stated, items);
-        self.meter.page();
-        self.meter.stated_total(self.total.items());
-        if let (Some(rival), true) = (envelope.rival, self.page == 1) {
-            self.doubts.push(Doubt::OtherItems {
-                taken: envelope.items_at.to_string(),
-                other: rival.to_string(),
-            });
-        }
-        let end = PageEnd {
-            url: page.url.clone(),
-            headers: page.headers.clone(),
-            envelope: envelope.document,
-            stated,
-            items,
-            received: self.received,
+            next = match after {
+                Next::Prove(candidates) => match prove(&opener, &end, &trail, candidates).await? {
+                    Proof::Kind(found, call, read) => {
+                        kind = found;
+                        proved = Some(read);
+                        Next::Call(call)
+                    }
+                    Proof::End(found, next) => {
+                        trail.settled(found.describe());
+                        next
+                    }
+                    Proof::None(next) => next,
+                },
+                next => next,
+            };
         };
-        Ok((end, envelope.items_at))
+        let (ended, doubt) = ended;
+        Ok(trail.account(ended, doubt))
     }
+}
 
-    /// The end of the walk, if a failed request is this API's way to end.
-    fn end_by(&self, kind: &dyn Kind, error: Error) -> Result<Ended, Error> {
-        match kind.end_by(&error) {
-            Some(ended) if self.page > 1 => Ok(ended),
-            _ => Err(error),
+/// A walk that has not sent anything.
+struct Begun {
+    opener: Arc<Opener>,
+    kind: Box<dyn Kind>,
+    trail: Trail,
+    next: Next,
+    skip: Skip,
+    flight: InFlight,
+}
+
+fn begin(plan: Plan, meter: Arc<Meter>, course: Arc<Mutex<Course>>) -> Result<Begun, Error> {
+    let Plan {
+        call,
+        http,
+        mut kind,
+        mut place,
+        check,
+        max_item,
+        in_flight,
+        unique,
+        from,
+    } = plan;
+    let mut base = call?;
+    let http = Http::new(&mut base.url, &http, Arc::clone(&meter))?;
+    let mut trail = Trail::new(meter, Arc::clone(&course), unique);
+    let mut skip = Skip::default();
+    let mut next = None;
+    if let Some(position) = &from {
+        position.check(&base)?;
+        kind = position
+            .paginate
+            .parse::<Paginate>()
+            .map_or(kind, Paginate::into_kind);
+        if let Some(pointer) = &position.items_at {
+            place = Place::At(pointer.parse()?);
+        }
+        skip = Skip::to(position);
+    }
+    let first = kind.begin(base.clone())?;
+    if let Some(position) = from {
+        if let Some(call) = position.call(&base) {
+            kind.resume(&call)?;
+            next = Some(Next::Call(call));
+        }
+        trail.resume(&position);
+        if position.is_over {
+            next = Some(Next::End(Ended::Asked));
+        }
+    }
+    let mut course = course.lock().unwrap_or_else(PoisonError::into_inner);
+    course.base = Some(base);
+    course.paginate = kind.describe();
+    Ok(Begun {
+        opener: Arc::new(Opener {
+            http: Arc::new(http),
+            place,
+            check,
+            max_item,
+        }),
+        kind,
+        trail,
+        next: next.unwrap_or(Next::Call(first)),
+        skip,
+        flight: InFlight::new(in_flight),
+    })
+}
+
+/// What a page that has been read leads to.
+fn step(
+    trail: &mut Trail,
+    kind: &mut Box<dyn Kind>,
+    opener: &mut Arc<Opener>,
+    summary: super::page::Summary,
+) -> Result<(Next, PageEnd), Error> {
+    let (end, items_at) = trail.page(summary)?;
+    if !matches!(opener.place, Place::At(_)) {
+        *opener = Arc::new(Opener {
+            place: Place::At(items_at),
+            ..Opener::clone(opener)
+        });
+    }
+    Ok((kind.after(&end)?, end))
+}
+
+/// The items that were handed out before the walk was taken up.
+#[derive(Default)]
+struct Skip {
+    left: u64,
+    /// The mark of the last of them.
+    mark: Option<u64>,
+}
+
+impl Skip {
+    fn to(position: &Position) -> Self {
+        Skip {
+            left: position.index,
+            mark: position.mark,
         }
     }
 
-    fn account(self, end: Next) -> Account {
-        let mut doubts = self.doubts;
-        let ended = match end {
-            Next::End(ended) => ended,
-            Next::Doubtful(ended, doubt) => {
-                doubts.push(doubt);
-                ended
-            }
-            Next::Page(_) => Ended::Stopped,
-        };
-        let stated = self.total.items().filter(|_| ended != Ended::Asked);
-        if let Some(stated) = stated.filter(|stated| *stated != self.received) {
-            doubts.push(Doubt::CountsDiffer {
-                stated,
-                received: self.received,
-            });
+    /// Whether this item is one of them.
+    fn take_one(&mut self, item: &super::page::Item, trail: &mut Trail) -> bool {
+        if self.left == 0 {
+            return false;
         }
-        Account::new(&self.meter.read(), ended, doubts)
+        self.left -= 1;
+        trail.skip(item);
+        if self.left == 0 && self.mark.is_some_and(|mark| mark != item.mark) {
+            trail.shifted();
+        }
+        true
+    }
+
+    /// The page is over: it must have held them all.
+    fn end(&mut self, trail: &mut Trail) {
+        if self.left > 0 {
+            self.left = 0;
+            trail.shifted();
+        }
     }
 }

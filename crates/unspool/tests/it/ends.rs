@@ -40,7 +40,8 @@ async fn a_next_url_in_the_body_is_followed_until_it_is_null() {
     let server = counted(3, 6);
     for request in [
         unspool::pages(server.url("/a/b")),
-        unspool::pages(server.url("/a/b")).paginate(NextUrl::at("/next".parse().unwrap())),
+        unspool::pages(server.url("/a/b"))
+            .paginate(NextUrl::at("/next".parse::<unspool::Pointer>().unwrap())),
         unspool::pages(server.url("/a/b")).paginate(NextUrl::new()),
     ] {
         let (items, account) = complete(request.raw()).await;

@@ -55,12 +55,41 @@ async fn tries_end() {
 }
 
 #[tokio::test]
-async fn a_page_whose_items_were_handed_out_is_not_asked_for_again() {
+async fn a_page_that_was_cut_goes_on_behind_the_items_that_were_handed_out() {
+    let server = faulty(vec![
+        || Reply::status(200).cut(r#"{"items": [1, 2, 3"#, 100),
+        || Reply::status(502).body(""),
+        || Reply::status(200).cut(r#"{"items": [1, 2, 3, 4"#, 100),
+        || Reply::json(r#"{"items": [1, 2, 3, 4, 5]}"#),
+    ]);
+    let (items, account) = complete(hasty(unspool::pages(server.url("/"))).raw()).await;
+    assert_eq!(items, ["1", "2", "3", "4", "5"]);
+    assert_eq!((account.items, account.retries), (5, 3));
+}
+
+#[tokio::test]
+async fn a_page_that_is_cut_at_one_place_for_ever_is_truncated() {
     let server = Server::start(|_| Reply::status(200).cut("[1, 2, 3", 100));
-    let (items, account) = drain(hasty(unspool::pages(server.url("/"))).raw()).await;
+    let (items, account) = drain(hasty(unspool::pages(server.url("/"))).retries(3).raw()).await;
     assert_eq!(items, ["1", "2"]);
     assert!(account.unwrap_err().is_truncated());
-    assert_eq!(server.targets().len(), 1);
+    assert_eq!(server.targets().len(), 4);
+}
+
+#[tokio::test]
+async fn a_page_that_is_another_one_after_it_was_cut_is_truncated() {
+    for other in ["[0, 1, 2, 3]", "[1]"] {
+        let count = AtomicUsize::new(0);
+        let server = Server::start(move |_| match count.fetch_add(1, Relaxed) {
+            0 => Reply::status(200).cut("[1, 2, 3", 100),
+            _ => Reply::json(other),
+        });
+        let (items, account) = drain(hasty(unspool::pages(server.url("/"))).raw()).await;
+        assert_eq!(items, ["1", "2"]);
+        let error = account.unwrap_err();
+        assert!(error.is_truncated(), "{error}");
+        assert!(error.to_string().contains("cut after item 2"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,101 +1,91 @@
 use serde_json::Value;
 
-use super::{Entry, KINDS, Kind, Next, PageEnd};
+use super::{Candidate, Entry, First, KINDS, Kind, Next, PageEnd, Trust, signs};
 use crate::error::Error;
-use crate::pages::account::{Doubt, Ended};
+use crate::http::Call;
+use crate::pages::account::Doubt;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "auto",
     syntax: "",
-    about: "what the first page shows: a `Link` header or a next URL; else it is the only page",
+    about: "what the first page shows, proved by the second: its items must be others than those of \
+            the first",
     parse: |_| Ok(Box::new(Auto::default())),
-    detect: |_| None,
+    detect: |_| Vec::new(),
 };
 
-/// Lets the first page decide.
+/// Lets the first page decide, and the second prove it.
 #[derive(Debug, Default)]
-pub(super) struct Auto {
-    found: Option<Box<dyn Kind>>,
+pub(crate) struct Auto {
+    base: Option<Call>,
 }
 
 impl Kind for Auto {
-    fn after(&mut self, page: &PageEnd) -> Result<Next, Error> {
-        if self.found.is_none() {
-            self.found = KINDS.iter().find_map(|entry| (entry.detect)(page));
-        }
-        match (&mut self.found, more_pages(page)) {
-            (Some(kind), _) => kind.after(page),
-            (None, None) => Ok(Next::End(Ended::OnlyPage)),
-            (None, Some(evidence)) => Ok(Next::Doubtful(
-                Ended::OnlyPage,
-                Doubt::MorePages { evidence },
-            )),
-        }
+    fn describe(&self) -> String {
+        ENTRY.name.to_owned()
     }
 
-    fn end_by(&self, error: &Error) -> Option<Ended> {
-        self.found.as_ref().and_then(|kind| kind.end_by(error))
+    fn begin(&mut self, call: Call) -> Result<Call, Error> {
+        self.base = Some(call.clone());
+        Ok(call)
+    }
+
+    fn after(&mut self, page: &PageEnd) -> Result<Next, Error> {
+        let base = self.base.as_ref().unwrap_or(&page.call);
+        Ok(Next::Prove(candidates(&First { base, page })))
     }
 }
 
-/// Keys that say whether there is more.
-const MORE_KEYS: &[&str] = &[
-    "has_more",
-    "hasMore",
-    "has_next",
-    "hasNext",
-    "has_next_page",
-    "hasNextPage",
-    "more",
-    "is_truncated",
-    "truncated",
-    "isTruncated",
-    "IsTruncated",
-    "incomplete",
-];
+/// All candidates, the likeliest first: what the upstream states, then what is
+/// guessed, then what is only tried.
+fn candidates(first: &First<'_>) -> Vec<Candidate> {
+    let mut found: Vec<Candidate> = KINDS
+        .iter()
+        .flat_map(|entry| (entry.detect)(first))
+        .collect();
+    found.sort_by_key(|candidate| candidate.trust as u8);
+    // Where the upstream gives a token or a link, a walk by numbers would only be
+    // tried for want of a better one.
+    let is_stated = (found.first()).is_some_and(|candidate| candidate.trust == Trust::Stated);
+    if is_stated {
+        found.retain(|candidate| candidate.trust != Trust::Tried);
+    }
+    found
+}
 
-/// Objects around those keys.
-const AROUND: &[&str] = &[
-    "",
-    "/meta",
-    "/pagination",
-    "/meta/pagination",
-    "/page",
-    "/paging",
-    "/page_info",
-    "/pageInfo",
-    "/info",
-    "/links",
-    "/response_metadata",
-    "/cursors",
-    "/paging/cursors",
-    "/data",
-];
+/// Why there might be further pages, though nothing says how to get them.
+pub(super) fn may_go_on(first: &First<'_>) -> Option<(Trust, String)> {
+    let page = first.page;
+    if page.items == 0 {
+        return None;
+    }
+    match doubt(page) {
+        Some(Doubt::MorePages { evidence }) => Some((Trust::Guessed, evidence)),
+        // The upstream says that this is all.
+        _ if signs::more_flag(page).is_some() || page.stated.items == Some(page.items) => None,
+        _ if is_round(page) => Some((
+            Trust::Tried,
+            format!("{} items look like a full page", page.items),
+        )),
+        _ => None,
+    }
+}
 
-/// Query parameters with the place of one page of many, as a number.
-const PAGE_PARAMETERS: &[&str] = &["page", "offset", "page[number]", "start"];
+/// What speaks against a page being the only one.
+pub(crate) fn doubt(page: &PageEnd) -> Option<Doubt> {
+    says_more(page).or_else(|| asked_for_one_of_many(page))
+}
 
-/// Query parameters with the token of one page of many.
-const CURSOR_PARAMETERS: &[&str] = &["cursor", "pageToken", "page_token"];
-
-/// What makes a page look like one of many.
-fn more_pages(page: &PageEnd) -> Option<String> {
-    let objects = || {
-        AROUND
-            .iter()
-            .filter_map(|at| page.envelope.pointer(at)?.as_object())
+/// What a page says of others.
+pub(crate) fn says_more(page: &PageEnd) -> Option<Doubt> {
+    let flag = || {
+        let (more, is_more) = signs::more_flag(page)?;
+        is_more.then(|| format!("`{more}` says that there is more"))
     };
-    let flag = objects().find_map(|object| {
-        let key = MORE_KEYS
-            .iter()
-            .find(|key| object.get(**key) == Some(&Value::Bool(true)))?;
-        Some(format!("`{key}` is true"))
-    });
-    let next = || {
-        objects().find_map(|object| {
-            let (key, _) = object.iter().find(|(key, value)| names_next(key, value))?;
-            Some(format!("it has a `{key}`"))
-        })
+    let token = || {
+        let members = signs::members(&page.envelope);
+        let member = members.iter().find(|member| signs::is_token(member))?;
+        Some(format!("it has a `{}`", member.key))
     };
     let header = || {
         let mut names = page.headers.iter().filter(|(_, value)| !value.is_empty());
@@ -108,31 +98,83 @@ fn more_pages(page: &PageEnd) -> Option<String> {
         let pages = page.stated.pages.filter(|pages| *pages > 1)?;
         Some(format!("it states {pages} pages"))
     };
-    let parameter = || {
-        // `start=2026-01-01` is no place in a list.
-        let is_place = |value: &str| value.parse::<u64>().is_ok();
-        let mut parameters = page.url.query_pairs().filter(|_| page.items > 0);
-        let (name, _) = parameters.find(|(name, value)| {
-            CURSOR_PARAMETERS.contains(&&**name)
-                || PAGE_PARAMETERS.contains(&&**name) && is_place(value)
-        })?;
-        Some(format!("the request has a `{name}` parameter"))
+    let total = || {
+        let total = page.stated.items.filter(|total| *total > page.received)?;
+        Some(format!("it states {total} items"))
     };
-    flag.or_else(next)
+    let evidence = flag()
+        .or_else(token)
         .or_else(header)
         .or_else(pages)
-        .or_else(parameter)
+        .or_else(total)?;
+    Some(Doubt::MorePages { evidence })
 }
 
-/// Whether this is a token or a number for the next page.
-fn names_next(key: &str, value: &Value) -> bool {
-    let key = key.to_ascii_lowercase();
-    let is_next = key.starts_with("next") || key == "after" || key == "continuation";
-    match value {
-        Value::String(text) => is_next && !text.is_empty(),
-        Value::Number(_) => is_next,
-        _ => false,
+/// What makes a request look like one for a page of many.
+fn asked_for_one_of_many(page: &PageEnd) -> Option<Doubt> {
+    let is_all = page.stated.items == Some(page.received);
+    let is_end = signs::more_flag(page).is_some_and(|(_, is_more)| !is_more);
+    if page.items == 0 || is_all || is_end {
+        return None;
     }
+    let (name, _) = page.call.url.query_pairs().find(|(name, value)| {
+        CURSOR_PARAMETERS.contains(&&**name)
+            // `start=2026-01-01` is no place in a list.
+            || PAGE_PARAMETERS.contains(&&**name) && value.parse::<u64>().is_ok()
+    })?;
+    Some(Doubt::MorePages {
+        evidence: format!("the request has a `{name}` parameter"),
+    })
+}
+
+/// Query parameters with the place of one page of many, as a number.
+const PAGE_PARAMETERS: &[&str] = &["page", "offset", "page[number]", "start"];
+
+/// Query parameters with the token of one page of many.
+const CURSOR_PARAMETERS: &[&str] = &["cursor", "pageToken", "page_token"];
+
+/// Names of the parameter that says how many items a page is to hold.
+const SIZE_PARAMETERS: &[&str] = &[
+    "limit",
+    "per_page",
+    "perpage",
+    "page_size",
+    "pagesize",
+    "size",
+    "count",
+    "max_results",
+    "maxresults",
+    "first",
+    "rows",
+    "$top",
+    "page[size]",
+];
+
+/// Whether a page holds as many items as servers like to give at once, or as it was
+/// asked for.
+fn is_round(page: &PageEnd) -> bool {
+    let is_asked = |name: &str, value: &str| {
+        SIZE_PARAMETERS.contains(&name.to_ascii_lowercase().as_str())
+            && value.parse() == Ok(page.items)
+    };
+    let in_body = (page
+        .call
+        .body
+        .as_ref()
+        .and_then(Value::as_object)
+        .into_iter())
+    .flatten()
+    .any(|(name, value)| is_asked(name, &value.to_string()));
+    let is_usual = match page.items {
+        12 | 15 | 24 | 25 | 48 | 75 => true,
+        items @ 10..=100 => items % 10 == 0 || items.is_power_of_two(),
+        items @ 101..=1000 => items % 50 == 0 || items.is_power_of_two(),
+        items @ 1001..=10_000 => items % 1000 == 0,
+        _ => false,
+    };
+    is_usual
+        || in_body
+        || (page.call.url.query_pairs()).any(|(name, value)| is_asked(&name, &value))
 }
 
 #[cfg(test)]
@@ -141,50 +183,71 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn after(envelope: Value) -> Next {
+    /// What is tried after a first page, in order.
+    fn tries(envelope: Value, items: u64) -> Vec<String> {
+        let mut page = page(envelope, items);
+        page.call.url.set_query(None);
+        match Auto::default().after(&page).unwrap() {
+            Next::Prove(candidates) => (candidates.iter())
+                .map(|candidate| candidate.kind.describe())
+                .collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn looks_like_one_of_many(envelope: Value) -> bool {
         let mut page = page(envelope, 3);
-        page.url.set_query(None);
-        Auto::default().after(&page).unwrap()
+        page.call.url.set_query(None);
+        doubt(&page).is_some()
     }
 
     #[test]
-    fn a_page_that_speaks_of_no_other_is_the_only_one() {
-        for envelope in [
-            json!([]),
-            json!({"data": [], "has_more": false, "next_cursor": null}),
-        ] {
-            assert_eq!(after(envelope), Next::End(Ended::OnlyPage));
+    fn a_page_that_speaks_of_no_other_has_no_candidates() {
+        for envelope in [json!([]), json!({"data": [], "total": 3})] {
+            assert_eq!(tries(envelope.clone(), 3), [""; 0]);
+            assert!(!looks_like_one_of_many(envelope));
         }
     }
 
     #[test]
-    fn a_page_that_looks_like_one_of_many_is_a_doubt() {
+    fn a_page_that_looks_like_one_of_many_is_noticed() {
         for envelope in [
             json!({"data": [], "has_more": true}),
             json!({"data": [], "meta": {"next_token": "abc"}}),
             json!({"data": [], "total_pages": 3}),
+            json!({"data": [], "total": 4}),
             json!({"data": [], "pageInfo": {"hasNextPage": true}}),
         ] {
-            let next = after(envelope);
-            assert!(
-                matches!(next, Next::Doubtful(Ended::OnlyPage, _)),
-                "{next:?}"
-            );
+            assert!(looks_like_one_of_many(envelope.clone()), "{envelope}");
+            assert!(!tries(envelope, 3).is_empty());
         }
     }
 
     #[test]
-    fn a_request_for_one_page_of_many_is_a_doubt() {
-        let next = Auto::default().after(&page(json!([]), 3)).unwrap();
-        assert!(
-            matches!(next, Next::Doubtful(Ended::OnlyPage, _)),
-            "{next:?}"
+    fn what_is_stated_comes_before_what_is_guessed() {
+        let envelope = json!({"links": {"next": "/b"}, "meta": {"next_cursor": "x"}, "total": 9});
+        let tries = tries(envelope, 3);
+        assert_eq!(tries[0], "next:/links/next");
+        assert_eq!(tries[1], "cursor:/meta/next_cursor,to=cursor");
+        assert!(tries.contains(&"page:page".to_owned()));
+    }
+
+    #[test]
+    fn a_full_page_without_a_word_is_tried_with_the_usual_parameters() {
+        assert_eq!(
+            tries(json!([]), 30),
+            ["page:page", "page:page,first=0", "offset:offset"]
         );
-        let next = Auto::default().after(&page(json!([]), 0)).unwrap();
-        assert_eq!(next, Next::End(Ended::OnlyPage));
+        assert_eq!(tries(json!([]), 29), [""; 0]);
+        assert_eq!(tries(json!({"data": [], "has_more": false}), 30), [""; 0]);
+    }
+
+    #[test]
+    fn a_request_for_one_page_of_many_is_a_doubt() {
+        assert!(doubt(&page(json!([]), 3)).is_some());
+        assert!(doubt(&page(json!([]), 0)).is_none());
         let mut since = page(json!([]), 3);
-        since.url.set_query(Some("start=2026-01-01"));
-        let next = Auto::default().after(&since).unwrap();
-        assert_eq!(next, Next::End(Ended::OnlyPage));
+        since.call.url.set_query(Some("start=2026-01-01"));
+        assert!(doubt(&since).is_none());
     }
 }

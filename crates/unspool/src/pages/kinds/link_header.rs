@@ -1,33 +1,57 @@
-use super::{Entry, Kind, Next, PageEnd, Paginate};
+use super::{Description, Entry, Kind, Next, PageEnd, Paginate, Trust};
 use crate::error::Error;
 use crate::http::link_target;
 use crate::pages::account::Ended;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "link",
-    syntax: "",
-    about: "the `Link` header with `rel=\"next\"` (RFC 8288)",
-    parse: |_| Ok(Box::new(LinkHeader::new())),
-    // A last page has no next link, but may have one of these.
-    detect: |page| {
-        ["next", "prev", "previous", "first", "last"]
-            .iter()
-            .any(|relation| link_target(&page.headers, relation).is_some())
-            .then(|| Box::new(LinkHeader::new()) as Box<dyn Kind>)
+    syntax: "[:REL]",
+    about: "the `Link` header with the relation REL, `next` by default (RFC 8288)",
+    parse: |options| {
+        Ok(Box::new(LinkHeader {
+            relation: options.unnamed().unwrap_or(NEXT).to_owned(),
+        }))
+    },
+    detect: |first| {
+        // A last page has no next link, but may have one of these.
+        let relation = [NEXT, "prev", "previous", "first", "last"]
+            .into_iter()
+            .find(|relation| link_target(&first.page.headers, relation).is_some());
+        let candidate = relation.and_then(|relation| {
+            let evidence = format!("there is a `Link` header with `rel=\"{relation}\"`");
+            first.candidate(LinkHeader::new(), Trust::Stated, evidence)
+        });
+        candidate.into_iter().collect()
     },
 };
 
+const NEXT: &str = "next";
+
 /// The `Link` header with `rel="next"` (RFC 8288); a page without one is the last.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LinkHeader {
-    _private: (),
+    relation: String,
 }
 
 impl LinkHeader {
     /// Follows `rel="next"`.
     #[must_use]
     pub fn new() -> Self {
-        LinkHeader::default()
+        LinkHeader::relation(NEXT)
+    }
+
+    /// Follows another relation.
+    #[must_use]
+    pub fn relation(relation: impl Into<String>) -> Self {
+        LinkHeader {
+            relation: relation.into(),
+        }
+    }
+}
+
+impl Default for LinkHeader {
+    fn default() -> Self {
+        LinkHeader::new()
     }
 }
 
@@ -38,9 +62,14 @@ impl From<LinkHeader> for Paginate {
 }
 
 impl Kind for LinkHeader {
+    fn describe(&self) -> String {
+        let relation = (self.relation != NEXT).then_some(&self.relation);
+        Description::new(ENTRY.name).unnamed(relation).end()
+    }
+
     fn after(&mut self, page: &PageEnd) -> Result<Next, Error> {
-        match link_target(&page.headers, "next") {
-            Some(target) => page.resolve(target).map(Next::Page),
+        match link_target(&page.headers, &self.relation) {
+            Some(target) => page.resolve(target).map(Next::Call),
             None => Ok(Next::End(Ended::NoNext)),
         }
     }
@@ -48,18 +77,18 @@ impl Kind for LinkHeader {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::page;
+    use super::super::tests::{asks, detected, ends, page};
     use super::*;
     use serde_json::json;
 
     #[test]
     fn the_last_page_of_one_is_recognised_by_its_other_links() {
         let mut only = page(json!([]), 3);
-        assert!((ENTRY.detect)(&only).is_none());
+        assert!(detected(&ENTRY, &only).is_empty());
         only.headers
             .insert("link", "</things?page=1>; rel=\"first\"".parse().unwrap());
-        let mut kind = (ENTRY.detect)(&only).unwrap();
-        assert_eq!(kind.after(&only).unwrap(), Next::End(Ended::NoNext));
+        let mut found = detected(&ENTRY, &only);
+        assert_eq!(ends(found.remove(0).kind.after(&only)), Ended::NoNext);
     }
 
     #[test]
@@ -68,10 +97,9 @@ mod tests {
         first
             .headers
             .insert("link", "<?page=2>; rel=next".parse().unwrap());
-        let next = LinkHeader::new().after(&first).unwrap();
         assert_eq!(
-            next,
-            Next::Page("http://api.test/v1/things?page=2".parse().unwrap())
+            asks(LinkHeader::new().after(&first)),
+            "http://api.test/v1/things?page=2"
         );
     }
 }

@@ -1,24 +1,38 @@
 //! The kinds of pagination. To add one: its file, a line in [`KINDS`].
 
-mod auto;
+pub(crate) mod auto;
+mod cursor;
+mod custom;
+mod last_key;
 mod link_header;
 mod next_url;
+mod offset;
 mod page_number;
+mod relay;
+mod signs;
 mod single;
 
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
-use url::Url;
 
+pub use cursor::Cursor;
+pub use custom::{PageRequest, PageView};
+pub use last_key::LastKey;
 pub use link_header::LinkHeader;
 pub use next_url::NextUrl;
+pub use offset::Offset;
 pub use page_number::PageNumber;
+pub use relay::Relay;
 pub use single::Single;
 
+pub(crate) use custom::Custom;
+
 use super::account::{Doubt, Ended};
+use super::place::{At, number_of};
 use super::stated::Stated;
 use crate::error::Error;
 use crate::http::Call;
@@ -28,7 +42,11 @@ static KINDS: &[Entry] = &[
     auto::ENTRY,
     link_header::ENTRY,
     next_url::ENTRY,
+    relay::ENTRY,
+    cursor::ENTRY,
+    last_key::ENTRY,
     page_number::ENTRY,
+    offset::ENTRY,
     single::ENTRY,
 ];
 
@@ -40,77 +58,215 @@ pub(crate) struct Entry {
     about: &'static str,
     /// Reads what follows the name.
     parse: fn(&mut Options<'_>) -> Result<Box<dyn Kind>, Error>,
-    /// Recognises itself on a first page.
-    detect: fn(&PageEnd) -> Option<Box<dyn Kind>>,
+    /// How a walk might go on from a first page, the likeliest first.
+    detect: fn(&First<'_>) -> Vec<Candidate>,
 }
 
 /// The walk's side of a kind.
 pub(crate) trait Kind: fmt::Debug + Send {
-    /// The first request, made of the caller's URL.
-    fn begin(&mut self, url: Url) -> Url {
-        url
+    /// The text that makes this kind again, as far as it has been settled.
+    fn describe(&self) -> String;
+
+    /// The first call, made of the caller's.
+    fn begin(&mut self, call: Call) -> Result<Call, Error> {
+        Ok(call)
+    }
+
+    /// Takes up a walk that had come to this call; follows on `begin`.
+    fn resume(&mut self, _call: &Call) -> Result<(), Error> {
+        Ok(())
     }
 
     /// What comes after a page.
     fn after(&mut self, page: &PageEnd) -> Result<Next, Error>;
 
-    /// Whether a failed request is this API's way to end, after one page at least.
-    fn end_by(&self, _error: &Error) -> Option<Ended> {
+    /// The call that many steps ahead of the page that is being read, where it does
+    /// not take that page to know it.
+    fn ahead(&self, _steps: u64) -> Option<Call> {
         None
+    }
+
+    /// What a failed request means, if it is this API's way to end, after one page
+    /// at least.
+    fn end_by(&self, _error: &Error) -> Option<Next> {
+        None
+    }
+
+    /// Whether a page may begin with the last item of the one before.
+    fn overlaps(&self) -> bool {
+        false
+    }
+
+    /// Whether the same call may lead on: the upstream keeps the place.
+    fn repeats_calls(&self) -> bool {
+        false
     }
 }
 
 /// What comes after a page.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum Next {
-    Page(Url),
+    Call(Call),
     End(Ended),
     /// The end, for all that is known, but something speaks against it.
     Doubtful(Ended, Doubt),
+    /// One of these, as a look at the next page will show.
+    Prove(Vec<Candidate>),
+}
+
+/// A first page, and what was asked for to get it.
+pub(crate) struct First<'p> {
+    pub(crate) base: &'p Call,
+    pub(crate) page: &'p PageEnd,
+}
+
+impl First<'_> {
+    /// A candidate that stands at the begin of the walk.
+    fn candidate(
+        &self,
+        mut kind: impl Kind + 'static,
+        trust: Trust,
+        evidence: impl Into<String>,
+    ) -> Option<Candidate> {
+        kind.begin(self.base.clone()).ok()?;
+        Some(Candidate {
+            kind: Box::new(kind),
+            trust,
+            evidence: evidence.into(),
+            control: None,
+        })
+    }
+}
+
+/// A kind that might be the one.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) kind: Box<dyn Kind>,
+    pub(crate) trust: Trust,
+    /// What speaks for it.
+    pub(crate) evidence: String,
+    /// A call that has to give the first page again if this is it.
+    pub(crate) control: Option<Call>,
+}
+
+/// How much is guessed about a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Nothing: the upstream says what the next call is, or that there is none.
+    Stated,
+    /// Where a token goes that the upstream gives.
+    Token,
+    /// How to get more, of which the upstream only says that it is there.
+    Guessed,
+    /// Nothing speaks of more, it is only possible.
+    Tried,
 }
 
 /// A page that has been read to its end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PageEnd {
-    /// Where it came from, redirects included: what its links are relative to.
-    pub(crate) url: Url,
+    /// What it answers, redirects included: what its links are relative to.
+    pub(crate) call: Call,
     pub(crate) headers: HeaderMap,
     /// The body with an empty array in the place of the items.
     pub(crate) envelope: Value,
     pub(crate) stated: Stated,
-    /// Items on this page, and on all so far.
+    /// Items on this page, on this page without an overlap, and on all so far.
     pub(crate) items: u64,
+    pub(crate) fresh: u64,
     pub(crate) received: u64,
+    /// The text of the last item.
+    pub(crate) last: Option<Bytes>,
 }
 
 impl PageEnd {
+    /// What the page holds in that place.
+    fn find(&self, at: &At) -> Option<Value> {
+        at.find(&self.headers, &self.envelope)
+    }
+
     /// The address that this page gives for the next one.
-    fn resolve(&self, target: &str) -> Result<Url, Error> {
+    fn resolve(&self, target: &str) -> Result<Call, Error> {
         let wrong = |what: &str| {
             Error::content(format!(
                 "{what} as the address of the next page: `{target}`"
             ))
-            .at_request(Call::get(self.url.clone()).shown())
+            .at_request(self.call.shown())
         };
-        let url = self.url.join(target).map_err(|_| wrong("found no URL"))?;
+        let url = (self.call.url.join(target)).map_err(|_| wrong("found no URL"))?;
         match url.scheme() {
-            "http" | "https" => Ok(url),
+            "http" | "https" => Ok(Call {
+                url,
+                ..self.call.clone()
+            }),
             _ => Err(wrong("found neither an `http:` nor an `https:` URL")),
         }
     }
 }
 
+/// A place that says whether there is more, or, written with a `!` before it, that
+/// there is not.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct More {
+    pub(crate) at: At,
+    pub(crate) is_inverted: bool,
+}
+
+impl More {
+    /// What the page says; nothing if the place is not there.
+    pub(crate) fn read(&self, page: &PageEnd) -> Option<bool> {
+        let is_set = truth(&page.find(&self.at)?)?;
+        Some(is_set != self.is_inverted)
+    }
+}
+
+impl FromStr for More {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let (is_inverted, at) = match text.strip_prefix('!') {
+            Some(at) => (true, at),
+            None => (false, text),
+        };
+        Ok(More {
+            at: at.parse()?,
+            is_inverted,
+        })
+    }
+}
+
+impl fmt::Display for More {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let not = if self.is_inverted { "!" } else { "" };
+        write!(f, "{not}{}", self.at)
+    }
+}
+
+/// A flag as JSON, XML and header fields have it.
+fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" => Some(true),
+            "false" | "0" | "no" | "" => Some(false),
+            _ => None,
+        },
+        value => number_of(value).map(|number| number != 0),
+    }
+}
+
 /// How to get from one page to the next.
 ///
-/// Made of a [`LinkHeader`], [`NextUrl`], [`PageNumber`] or [`Single`], or of the
-/// text that `unspool pages --paginate` takes. By default the first page decides.
+/// Made of a [`LinkHeader`], [`NextUrl`], [`Cursor`], [`Relay`], [`LastKey`],
+/// [`PageNumber`], [`Offset`] or [`Single`], or of the text that `unspool pages
+/// --paginate` takes. By default the first page decides.
 #[derive(Debug)]
 pub struct Paginate {
     kind: Box<dyn Kind>,
 }
 
 impl Paginate {
-    fn new(kind: impl Kind + 'static) -> Self {
+    pub(crate) fn new(kind: impl Kind + 'static) -> Self {
         Paginate {
             kind: Box::new(kind),
         }
@@ -131,6 +287,13 @@ impl Paginate {
 impl Default for Paginate {
     fn default() -> Self {
         Paginate::new(auto::Auto::default())
+    }
+}
+
+/// As the text that makes it again.
+impl fmt::Display for Paginate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.kind.describe())
     }
 }
 
@@ -171,17 +334,37 @@ impl<'t> Options<'t> {
 
     /// The option without a name.
     fn unnamed(&mut self) -> Option<&'t str> {
-        let index = self.rest.iter().position(|option| !option.contains('='))?;
+        let index = (self.rest.iter()).position(|option| Self::name_of(option).is_none())?;
         Some(self.rest.remove(index))
+    }
+
+    /// The name of an option that has one; a JSONPath may hold a `=`, too.
+    fn name_of(option: &str) -> Option<&str> {
+        let (name, _) = option.split_once('=')?;
+        name.chars()
+            .all(|char| char.is_ascii_lowercase())
+            .then_some(name)
+    }
+
+    /// The text under a name.
+    fn text(&mut self, name: &str) -> Option<&'t str> {
+        let index = (self.rest.iter()).position(|option| Self::name_of(option) == Some(name))?;
+        self.rest
+            .remove(index)
+            .split_once('=')
+            .map(|(_, value)| value)
+    }
+
+    /// Something else under a name.
+    fn value<T: FromStr<Err = Error>>(&mut self, name: &str) -> Result<Option<T>, Error> {
+        self.text(name).map(str::parse).transpose()
     }
 
     /// A number under a name.
     fn number(&mut self, name: &str) -> Result<Option<u64>, Error> {
-        let value = |option: &'t str| option.strip_prefix(name)?.strip_prefix('=');
-        let Some(index) = self.rest.iter().position(|option| value(option).is_some()) else {
+        let Some(text) = self.text(name) else {
             return Ok(None);
         };
-        let text = value(self.rest.remove(index)).unwrap_or_default();
         match text.parse() {
             Ok(number) => Ok(Some(number)),
             Err(_) => Err(Error::request(format!(
@@ -201,20 +384,93 @@ impl<'t> Options<'t> {
     }
 }
 
+/// Writes what [`Options`] reads.
+struct Description {
+    text: String,
+    separator: char,
+}
+
+impl Description {
+    fn new(name: &str) -> Self {
+        Description {
+            text: name.to_owned(),
+            separator: ':',
+        }
+    }
+
+    /// Adds the option without a name.
+    fn unnamed(mut self, value: Option<impl fmt::Display>) -> Self {
+        if let Some(value) = value {
+            self.add(&value.to_string());
+        }
+        self
+    }
+
+    /// Adds an option, if it is set.
+    fn option(mut self, name: &str, value: Option<impl fmt::Display>) -> Self {
+        if let Some(value) = value {
+            self.add(&format!("{name}={value}"));
+        }
+        self
+    }
+
+    fn add(&mut self, option: &str) {
+        self.text.push(self.separator);
+        self.text.push_str(option);
+        self.separator = ',';
+    }
+
+    fn end(self) -> String {
+        self.text
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use serde_json::json;
 
+    pub(crate) const URL: &str = "http://api.test/v1/things?page=1";
+
     /// A page as a kind sees it.
     pub(crate) fn page(envelope: Value, items: u64) -> PageEnd {
         PageEnd {
-            url: Url::parse("http://api.test/v1/things?page=1").unwrap(),
+            call: Call::get(URL.parse().unwrap()),
             headers: HeaderMap::new(),
             stated: Stated::read(&HeaderMap::new(), &envelope),
             envelope,
             items,
+            fresh: items,
             received: items,
+            last: None,
+        }
+    }
+
+    /// What a kind makes of a first page.
+    pub(crate) fn detected(entry: &Entry, page: &PageEnd) -> Vec<Candidate> {
+        (entry.detect)(&First {
+            base: &page.call,
+            page,
+        })
+    }
+
+    /// What a kind asks for next, as text.
+    #[track_caller]
+    pub(crate) fn asks(next: Result<Next, Error>) -> String {
+        match next.unwrap() {
+            Next::Call(call) => match &call.body {
+                None => call.url.to_string(),
+                Some(body) => format!("{} {body}", call.url),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn ends(next: Result<Next, Error>) -> Ended {
+        match next.unwrap() {
+            Next::End(ended) => ended,
+            other => panic!("{other:?}"),
         }
     }
 
@@ -226,9 +482,40 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_kind_is_made_from_its_name() {
+    fn every_kind_is_made_from_its_name_or_says_what_is_missing() {
         for entry in KINDS {
-            entry.name.parse::<Paginate>().unwrap();
+            match entry.name.parse::<Paginate>() {
+                Ok(paginate) => assert!(paginate.to_string().starts_with(entry.name)),
+                Err(error) => assert!(error.is_request()),
+            }
+        }
+    }
+
+    #[test]
+    fn a_description_makes_the_same_kind_again() {
+        for text in [
+            "auto",
+            "link",
+            "link:successor",
+            "next",
+            "next:/links/next",
+            "next:$.links[0].href,more=!/done",
+            "relay",
+            "relay:/data/a/pageInfo,to=body:/variables/after",
+            "cursor:/next_cursor,to=cursor",
+            "cursor:header:x-next,to=body:/start_cursor,more=/has_more",
+            "cursor:/continue,to=*",
+            "last:/id,to=starting_after,more=/has_more",
+            "last:/key,to=body:/key,next=base64",
+            "page:page",
+            "page:p,first=0,last=4",
+            "page:body:/page",
+            "offset:offset",
+            "offset:start,first=1,step=50",
+            "single",
+        ] {
+            let paginate: Paginate = text.parse().unwrap();
+            assert_eq!(paginate.to_string(), text);
         }
     }
 
@@ -238,20 +525,20 @@ pub(crate) mod tests {
         check_refused("page:last=x", "a number for `last`, found `x`");
         check_refused("link:first=1", "found the option `first=1`");
         check_refused("page:first=4,last=2", "`last`");
+        check_refused("cursor:/next", "`to`");
+        check_refused("last:id,to=after", "JSON pointer");
     }
 
     #[test]
     fn a_next_address_is_relative_to_its_page_and_must_be_http() {
         let page = page(json!({}), 0);
+        let resolved = |target: &str| page.resolve(target).map(|call| call.url.to_string());
         assert_eq!(
-            page.resolve("?page=2").unwrap().as_str(),
+            resolved("?page=2").unwrap(),
             "http://api.test/v1/things?page=2"
         );
-        assert_eq!(
-            page.resolve("../b%20c").unwrap().as_str(),
-            "http://api.test/b%20c"
-        );
-        assert!(page.resolve("file:///etc/passwd").is_err());
-        assert!(page.resolve("http://").is_err());
+        assert_eq!(resolved("../b%20c").unwrap(), "http://api.test/b%20c");
+        assert!(resolved("file:///etc/passwd").is_err());
+        assert!(resolved("http://").is_err());
     }
 }

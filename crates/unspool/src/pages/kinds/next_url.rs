@@ -1,59 +1,32 @@
 use serde_json::Value;
 
-use super::{Entry, Kind, Next, PageEnd, Paginate};
+use super::signs::{self, is_url};
+use super::{Candidate, Description, Entry, First, Kind, More, Next, PageEnd, Paginate, Trust};
 use crate::error::Error;
-use crate::http::Call;
-use crate::json::Pointer;
-use crate::pages::account::Ended;
+use crate::pages::account::{Doubt, Ended};
+use crate::pages::place::At;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "next",
-    syntax: "[:POINTER]",
-    about: "the URL of the next page in the body, at a JSON pointer or under a usual name",
+    syntax: "[:AT][,more=AT]",
+    about: "the URL of the next page in the body: at AT, a JSON pointer or a JSONPath, or under a \
+            usual name; `more` is the place of a flag that says whether there is more (`!AT`: that \
+            there is not)",
     parse: |options| {
-        let at = options.unnamed().map(str::parse).transpose()?;
-        Ok(Box::new(NextUrl { at }))
+        Ok(Box::new(NextUrl {
+            at: options.unnamed().map(str::parse).transpose()?,
+            more: options.value("more")?,
+        }))
     },
-    detect: |page| {
-        let at = usual_place(&page.envelope, is_url)
-            .or_else(|| usual_place(&page.envelope, Value::is_null))?;
-        Some(Box::new(NextUrl { at: Some(at) }))
-    },
+    detect,
 };
-
-/// Where APIs put the URL of the next page.
-const PLACES: &[&str] = &[
-    "/next",
-    "/links/next",
-    "/_links/next",
-    "/next_url",
-    "/nextUrl",
-    "/next_page_url",
-    "/nextPageUrl",
-    "/next_page",
-    "/nextPage",
-    "/nextLink",
-    "/@odata.nextLink",
-    "/next_link",
-    "/paging/next",
-    "/pagination/next",
-    "/pagination/next_url",
-    "/meta/next",
-    "/meta/next_url",
-    "/meta/links/next",
-    "/meta/pagination/next",
-    "/meta/pagination/links/next",
-    "/info/next",
-    "/response/next",
-    "/data/next",
-    "/d/__next",
-];
 
 /// The URL of the next page in the body of each page, absolute or relative; a page
 /// where it is missing, `null`, `false` or empty is the last.
 #[derive(Clone, Debug, Default)]
 pub struct NextUrl {
-    at: Option<Pointer>,
+    at: Option<At>,
+    more: Option<More>,
 }
 
 impl NextUrl {
@@ -65,8 +38,21 @@ impl NextUrl {
 
     /// The URL at this place.
     #[must_use]
-    pub fn at(pointer: Pointer) -> Self {
-        NextUrl { at: Some(pointer) }
+    pub fn at(place: impl Into<At>) -> Self {
+        NextUrl {
+            at: Some(place.into()),
+            more: None,
+        }
+    }
+
+    /// The place of a flag that says whether there is a next page.
+    #[must_use]
+    pub fn more(mut self, place: impl Into<At>) -> Self {
+        self.more = Some(More {
+            at: place.into(),
+            is_inverted: false,
+        });
+        self
     }
 }
 
@@ -77,71 +63,136 @@ impl From<NextUrl> for Paginate {
 }
 
 impl Kind for NextUrl {
+    fn describe(&self) -> String {
+        Description::new(ENTRY.name)
+            .unnamed(self.at.as_ref())
+            .option("more", self.more.as_ref())
+            .end()
+    }
+
     fn after(&mut self, page: &PageEnd) -> Result<Next, Error> {
         if self.at.is_none() {
-            self.at = usual_place(&page.envelope, is_url)
-                .or_else(|| usual_place(&page.envelope, |_| true));
+            self.at = usual_place(page).map(|(at, _)| at);
         }
-        let Some(pointer) = &self.at else {
-            return Ok(Next::End(Ended::NoNext));
+        let says_more = self.more.as_ref().and_then(|more| more.read(page));
+        if says_more == Some(false) {
+            return Ok(Next::End(Ended::NoMore));
+        }
+        let none = match says_more {
+            Some(true) => Next::Doubtful(
+                Ended::NoNext,
+                Doubt::more_pages("it says that there is more"),
+            ),
+            _ => Next::End(Ended::NoNext),
         };
-        let value = pointer.find(&page.envelope).map_or(&Value::Null, target);
-        match value {
-            Value::Null | Value::Bool(false) => Ok(Next::End(Ended::NoNext)),
-            Value::String(url) if url.is_empty() => Ok(Next::End(Ended::NoNext)),
-            Value::String(url) => page.resolve(url).map(Next::Page),
+        let Some(at) = &self.at else {
+            return Ok(none);
+        };
+        match page.find(at).as_ref().map_or(&Value::Null, target) {
+            Value::Null | Value::Bool(false) => Ok(none),
+            Value::String(url) if url.is_empty() => Ok(none),
+            Value::String(url) => page.resolve(url).map(Next::Call),
             other => Err(Error::content(format!(
-                "expected the URL of the next page at `{pointer}`, found `{other}`"
+                "expected the URL of the next page at `{at}`, found `{other}`"
             ))
-            .at_request(Call::get(page.url.clone()).shown())),
+            .at_request(page.call.shown())),
         }
     }
 }
 
-/// The first usual place whose value is fit.
-fn usual_place(envelope: &Value, is_fit: impl Fn(&Value) -> bool) -> Option<Pointer> {
-    let place = PLACES.iter().find(|place| {
-        envelope
-            .pointer(place)
-            .is_some_and(|value| is_fit(target(value)))
+fn detect(first: &First<'_>) -> Vec<Candidate> {
+    let Some((at, is_there)) = usual_place(first.page) else {
+        return Vec::new();
+    };
+    let evidence = match is_there {
+        true => format!("`{at}` holds a URL"),
+        false => format!("`{at}` names the next page, and there is none"),
+    };
+    let more = signs::more_flag(first.page).map(|(more, _)| more);
+    let kind = NextUrl { at: Some(at), more };
+    first
+        .candidate(kind, Trust::Stated, evidence)
+        .into_iter()
+        .collect()
+}
+
+/// Where the URL of the next page is, or would be, and whether it is there.
+fn usual_place(page: &PageEnd) -> Option<(At, bool)> {
+    let members = signs::members(&page.envelope);
+    let named = || members.iter().filter(|member| names_next_url(member.key));
+    let there = named().find(|member| is_url(target(member.value)));
+    if let Some(member) = there {
+        return Some((member.at(), true));
+    }
+    if let Some(at) = in_links(&members) {
+        return Some((at, true));
+    }
+    // A token in that place is another kind's.
+    let absent = named().find(|member| {
+        let is_url_key = ["next", "nextlink", "@odata.nextlink", "__next"]
+            .contains(&member.key.to_ascii_lowercase().as_str())
+            || member.key.to_ascii_lowercase().ends_with("url");
+        is_url_key && is_absent(target(member.value))
     })?;
-    place.parse().ok()
+    Some((absent.at(), false))
+}
+
+fn names_next_url(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    key.starts_with("next")
+        || key.ends_with("nextlink")
+        || key == "__next"
+        || key.starts_with("more_") && key.ends_with("_url")
+}
+
+fn is_absent(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    }
+}
+
+/// A list of links that say what they are: `[{"rel": "next", "href": …}]`.
+fn in_links(members: &[signs::Member<'_>]) -> Option<At> {
+    members.iter().find_map(|member| {
+        member.value.as_array()?.iter().find_map(|link| {
+            let relation = ["rel", "relation", "@rel"]
+                .into_iter()
+                .find(|key| link.get(key).and_then(Value::as_str) == Some("next"))?;
+            let target = ["href", "url", "@href"]
+                .into_iter()
+                .find(|key| link.get(key).is_some_and(is_url))?;
+            let steps: String = (member.pointer.steps().iter())
+                .map(|step| format!("[\"{}\"]", step.replace('"', "\\\"")))
+                .collect();
+            format!("$[?@[\"{relation}\"]==\"next\"][\"{target}\"]")
+                .replacen('$', &format!("${steps}"), 1)
+                .parse()
+                .ok()
+        })
+    })
 }
 
 /// The URL itself, or the one in a link object: `{"href": …}`.
 fn target(value: &Value) -> &Value {
-    ["href", "url"]
+    ["href", "url", "uri", "@href"]
         .iter()
         .find_map(|key| value.get(key))
         .unwrap_or(value)
 }
 
-/// Whether a text is meant as a URL and not as a token.
-fn is_url(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| {
-        ["http://", "https://", "/", "?"]
-            .iter()
-            .any(|begin| text.starts_with(begin))
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::tests::page;
+    use super::super::tests::{asks, detected, ends, page};
     use super::*;
     use serde_json::json;
 
-    fn next(kind: &mut dyn Kind, envelope: Value) -> Next {
-        kind.after(&page(envelope, 3)).unwrap()
-    }
-
     #[track_caller]
     fn check(envelope: Value, expected: &str) {
-        let mut kind = (ENTRY.detect)(&page(envelope.clone(), 3)).unwrap();
-        assert_eq!(
-            next(&mut *kind, envelope),
-            Next::Page(expected.parse().unwrap())
-        );
+        let page = page(envelope, 3);
+        let mut kind = detected(&ENTRY, &page).remove(0).kind;
+        assert_eq!(asks(kind.after(&page)), expected);
     }
 
     #[test]
@@ -163,12 +214,25 @@ mod tests {
             json!({"@odata.nextLink": "https://api.test/o"}),
             "https://api.test/o",
         );
+        check(
+            json!({"topic_list": {"more_topics_url": "/latest?page=1"}}),
+            "http://api.test/latest?page=1",
+        );
+        check(
+            json!({"link": [{"relation": "self", "url": "/s"}, {"relation": "next", "url": "/n"}]}),
+            "http://api.test/n",
+        );
     }
 
     #[test]
     fn a_token_is_not_taken_for_a_url() {
-        assert!((ENTRY.detect)(&page(json!({"next": "dXNlcjpXMDdRQ1JQQTQ"}), 3)).is_none());
-        assert!((ENTRY.detect)(&page(json!({"next": 2}), 3)).is_none());
+        for envelope in [
+            json!({"next": "dXNlcjpXMDdRQ1JQQTQ"}),
+            json!({"next": "/8AAAB="}),
+            json!({"next": 2}),
+        ] {
+            assert!(detected(&ENTRY, &page(envelope, 3)).is_empty());
+        }
     }
 
     #[test]
@@ -179,15 +243,25 @@ mod tests {
             json!({"next": false}),
             json!({"next": ""}),
         ] {
-            assert_eq!(next(&mut NextUrl::new(), end), Next::End(Ended::NoNext));
+            assert_eq!(ends(NextUrl::new().after(&page(end, 3))), Ended::NoNext);
         }
     }
 
     #[test]
+    fn a_flag_ends_the_walk_although_there_is_a_url() {
+        let mut kind =
+            NextUrl::at("/next".parse::<At>().unwrap()).more("/more".parse::<At>().unwrap());
+        let end = page(json!({"next": "/b", "more": false}), 3);
+        assert_eq!(ends(kind.after(&end)), Ended::NoMore);
+        let contradiction = page(json!({"next": null, "more": true}), 3);
+        let next = kind.after(&contradiction).unwrap();
+        assert!(matches!(next, Next::Doubtful(..)), "{next:?}");
+    }
+
+    #[test]
     fn something_else_in_its_place_is_an_error() {
-        let error = NextUrl::new()
-            .after(&page(json!({"next": 2}), 3))
-            .unwrap_err();
+        let mut kind = NextUrl::at("/next".parse::<At>().unwrap());
+        let error = kind.after(&page(json!({"next": 2}), 3)).unwrap_err();
         assert!(
             error.to_string().contains("at `/next`, found `2`"),
             "{error}"

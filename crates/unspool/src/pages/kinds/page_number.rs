@@ -1,17 +1,20 @@
-use url::Url;
+use serde_json::{Value, json};
 
-use super::{Entry, Kind, Next, PageEnd, Paginate};
+use super::{
+    Candidate, Description, Entry, First, Kind, Next, PageEnd, Paginate, Trust, auto, signs,
+};
 use crate::error::Error;
-use crate::http::is_not_found;
-use crate::pages::account::Ended;
+use crate::http::{Call, is_not_found};
+use crate::pages::account::{Doubt, Ended};
+use crate::pages::place::{To, number_of};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "page",
-    syntax: "[:PARAM][,first=N][,last=N]",
-    about: "a page number in the query parameter PARAM (`page`), up to the last page that is \
-            given or stated, or until pages are empty or missing",
+    syntax: "[:TO][,first=N][,last=N]",
+    about: "a page number in TO, a query parameter (`page`) or `body:POINTER`, up to the last page \
+            that is given or stated, or until pages are empty or missing",
     parse: |options| {
-        let mut kind = PageNumber::new(options.unnamed().unwrap_or("page"));
+        let mut kind = PageNumber::new(options.unnamed().unwrap_or("page").parse::<To>()?);
         kind.first = options.number("first")?;
         kind.last = options.number("last")?;
         match (kind.first, kind.last) {
@@ -21,37 +24,46 @@ pub(super) const ENTRY: Entry = Entry {
             _ => Ok(Box::new(kind)),
         }
     },
-    detect: |_| None,
+    detect,
 };
 
 /// How many empty pages in a row are taken for the end where no last page is known.
 const EMPTY_PAGES: u32 = 2;
 
-/// A page number in a query parameter.
+/// A page number.
 ///
 /// The walk ends at the last page, if one was given; at the number of pages or of
 /// items that the upstream states; at a page that does not exist (404); or behind
-/// two empty pages in a row. One empty page does not end it.
+/// two empty pages in a row. One empty page does not end it. A page that is refused
+/// (400, 422) ends it with a doubt, unless all stated items have come.
 #[derive(Clone, Debug)]
 pub struct PageNumber {
-    parameter: String,
+    to: To,
+    /// The first page, if it was said.
     first: Option<u64>,
     last: Option<u64>,
-    url: Option<Url>,
+    base: Option<Call>,
+    begins_at: u64,
     current: u64,
     empty: u32,
+    /// The last page by the upstream's word.
+    stated_last: Option<u64>,
+    received_all: bool,
 }
 
 impl PageNumber {
-    /// A number in this query parameter, from that in the URL or 1 on.
-    pub fn new(parameter: impl Into<String>) -> Self {
+    /// A number in this place, from that in the request or 1 on.
+    pub fn new(to: impl Into<To>) -> Self {
         PageNumber {
-            parameter: parameter.into(),
+            to: to.into(),
             first: None,
             last: None,
-            url: None,
-            current: 0,
+            base: None,
+            begins_at: 1,
+            current: 1,
             empty: 0,
+            stated_last: None,
+            received_all: false,
         }
     }
 
@@ -69,14 +81,25 @@ impl PageNumber {
         self
     }
 
-    fn request(&self, page: u64) -> Option<Url> {
-        let url = self.url.as_ref()?;
-        Some(with_parameter(url, &self.parameter, &page.to_string()))
+    fn call(&self, page: u64) -> Result<Call, Error> {
+        match &self.base {
+            Some(base) => self.to.set(base, &json!(page)),
+            None => Err(Error::request("the walk has not begun")),
+        }
     }
 
-    /// How many pages have been asked for.
-    fn asked(&self) -> u64 {
-        self.current - self.first.unwrap_or(self.current) + 1
+    /// Notes what a page says of the end of the list.
+    fn note_end(&mut self, page: &PageEnd) {
+        let asked = self.current - self.begins_at + 1;
+        let by_items = match page.stated.items {
+            // The first page tells how many items a page holds.
+            Some(items) if asked == 1 && page.items > 0 => Some(items.div_ceil(page.items)),
+            _ => None,
+        };
+        if let Some(pages) = page.stated.pages.or(by_items) {
+            self.stated_last = Some(self.begins_at + pages.max(1) - 1);
+        }
+        self.received_all = page.stated.items == Some(page.received);
     }
 }
 
@@ -87,25 +110,39 @@ impl From<PageNumber> for Paginate {
 }
 
 impl Kind for PageNumber {
-    fn begin(&mut self, url: Url) -> Url {
-        let in_url = url
-            .query_pairs()
-            .find(|(name, _)| *name == self.parameter)
-            .and_then(|(_, value)| value.parse().ok());
-        self.current = *self.first.get_or_insert(in_url.unwrap_or(1));
-        self.url = Some(url.clone());
-        self.request(self.current).unwrap_or(url)
+    fn describe(&self) -> String {
+        Description::new(ENTRY.name)
+            .unnamed(Some(&self.to))
+            .option("first", self.first)
+            .option("last", self.last)
+            .end()
+    }
+
+    fn begin(&mut self, call: Call) -> Result<Call, Error> {
+        let in_call = self.to.read(&call).as_ref().and_then(number_of);
+        self.begins_at = self.first.or(in_call).unwrap_or(1);
+        self.current = self.begins_at;
+        self.base = Some(call);
+        self.call(self.current)
+    }
+
+    fn resume(&mut self, call: &Call) -> Result<(), Error> {
+        let current = self.to.read(call).as_ref().and_then(number_of);
+        self.current = current.unwrap_or(self.begins_at);
+        Ok(())
     }
 
     fn after(&mut self, page: &PageEnd) -> Result<Next, Error> {
+        self.note_end(page);
         match self.last {
             Some(last) if self.current >= last => return Ok(Next::End(Ended::Asked)),
             Some(_) => {}
             None => {
-                if page.stated.pages.is_some_and(|pages| self.asked() >= pages) {
+                let asked = self.current - self.begins_at + 1;
+                if page.stated.pages.is_some_and(|pages| asked >= pages) {
                     return Ok(Next::End(Ended::LastPage { page: self.current }));
                 }
-                if page.stated.items == Some(page.received) {
+                if self.received_all {
                     return Ok(Next::End(Ended::AllItems));
                 }
                 self.empty = if page.items == 0 { self.empty + 1 } else { 0 };
@@ -115,153 +152,256 @@ impl Kind for PageNumber {
             }
         }
         self.current += 1;
-        match self.request(self.current) {
-            Some(url) => Ok(Next::Page(url)),
-            None => Ok(Next::End(Ended::Asked)),
-        }
+        self.call(self.current).map(Next::Call)
     }
 
-    fn end_by(&self, error: &Error) -> Option<Ended> {
-        (self.last.is_none() && is_not_found(error))
-            .then_some(Ended::NoSuchPage { page: self.current })
+    fn ahead(&self, steps: u64) -> Option<Call> {
+        let page = self.current.checked_add(steps)?;
+        let last = self.last.or(self.stated_last);
+        if last.is_some_and(|last| page > last) {
+            return None;
+        }
+        self.call(page).ok()
+    }
+
+    fn end_by(&self, error: &Error) -> Option<Next> {
+        if self.last.is_some() {
+            return None;
+        }
+        let ended = Ended::NoSuchPage { page: self.current };
+        match error.status()? {
+            _ if is_not_found(error) => Some(Next::End(ended)),
+            400 | 416 | 422 if self.received_all => Some(Next::End(ended)),
+            status @ (400 | 416 | 422) => Some(Next::Doubtful(
+                ended,
+                Doubt::RefusedPage {
+                    page: self.current,
+                    status,
+                },
+            )),
+            _ => None,
+        }
     }
 }
 
-/// The URL with one parameter set; all others stay as they are written.
-fn with_parameter(url: &Url, name: &str, value: &str) -> Url {
-    let pair = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair(name, value)
-        .finish();
-    let is_same = |part: &str| {
-        url::form_urlencoded::parse(part.as_bytes())
-            .next()
-            .is_some_and(|(found, _)| found == name)
+/// Names of the parameter, the usual ones first.
+const NAMES: &[&str] = &[
+    "page",
+    "page[number]",
+    "pageNumber",
+    "page_number",
+    "pageNum",
+    "PageNumber",
+    "_page",
+    "p",
+    "pg",
+    "currentPage",
+    "pageIndex",
+];
+
+/// Where an answer says which page it is.
+const ECHOES: &[&str] = &[
+    "page",
+    "current_page",
+    "currentpage",
+    "page_number",
+    "pagenumber",
+    "pageindex",
+    "page_index",
+    "number",
+    "current",
+];
+
+fn detect(first: &First<'_>) -> Vec<Candidate> {
+    let Some((trust, evidence)) = auto::may_go_on(first) else {
+        return Vec::new();
     };
-    let mut parts: Vec<&str> = Vec::new();
-    let mut is_set = false;
-    for part in url.query().into_iter().flat_map(|query| query.split('&')) {
-        if !is_same(part) {
-            parts.push(part);
-        } else if !is_set {
-            parts.push(&pair);
-            is_set = true;
+    let has_body = first.base.body.is_some();
+    let target = |name: &&str| signs::to_parameter(name, has_body);
+    if let Some(name) = NAMES
+        .iter()
+        .find(|name| target(name).read(first.base).is_some())
+    {
+        let evidence = format!("the request has a `{name}`, and {evidence}");
+        let kind = PageNumber::new(target(name));
+        return first.candidate(kind, trust, evidence).into_iter().collect();
+    }
+    let echo = signs::members(&first.page.envelope)
+        .into_iter()
+        .find_map(|member| {
+            let is_echo = ECHOES.contains(&member.key.to_ascii_lowercase().as_str());
+            let number = number_of(member.value).filter(|number| is_echo && *number <= 1)?;
+            Some((member.key.to_owned(), number))
+        });
+    if let Some((key, number)) = &echo {
+        let evidence = format!("`{key}` is {number}, and {evidence}");
+        let own = NAMES.iter().copied().find(|name| name == key);
+        let names = own
+            .into_iter()
+            .chain(NAMES.iter().copied().filter(|name| Some(*name) != own));
+        return names
+            .filter_map(|name| {
+                let kind = PageNumber::new(target(&name)).first(*number);
+                first.candidate(kind, trust, evidence.clone())
+            })
+            .collect();
+    }
+    let count = match trust {
+        Trust::Tried => 1,
+        _ => NAMES.len(),
+    };
+    let mut candidates = Vec::new();
+    for name in &NAMES[..count] {
+        for number in [1, 0] {
+            let mut kind = PageNumber::new(target(name));
+            if number == 0 {
+                kind = kind.first(0);
+            }
+            let candidate = first.candidate(kind, trust, evidence.clone());
+            candidates.extend(candidate.map(|candidate| Candidate {
+                // Only a page of the same number as the first shows how they are counted.
+                control: target(name).set(first.base, &Value::from(number)).ok(),
+                ..candidate
+            }));
         }
     }
-    if !is_set {
-        parts.push(&pair);
-    }
-    let query = parts.join("&");
-    let mut url = url.clone();
-    url.set_query(Some(query.trim_start_matches('&')));
-    url
+    candidates
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::page;
+    use super::super::tests::{asks, detected, ends, page};
     use super::*;
     use serde_json::json;
 
     const URL: &str = "http://api.test/v1?q=a%20b&page=1";
 
     fn started(mut kind: PageNumber) -> PageNumber {
-        kind.begin(URL.parse().unwrap());
+        kind.begin(Call::get(URL.parse().unwrap())).unwrap();
         kind
     }
 
-    fn next_page(page: u64) -> Next {
-        Next::Page(
-            format!("http://api.test/v1?q=a%20b&page={page}")
-                .parse()
-                .unwrap(),
-        )
+    fn pages() -> PageNumber {
+        PageNumber::new("page")
+    }
+
+    fn page_url(page: u64) -> String {
+        format!("http://api.test/v1?q=a%20b&page={page}")
     }
 
     #[track_caller]
     fn check_first(mut kind: PageNumber, url: &str, expected: &str) {
-        assert_eq!(kind.begin(url.parse().unwrap()).as_str(), expected);
+        let call = kind.begin(Call::get(url.parse().unwrap())).unwrap();
+        assert_eq!(call.url.as_str(), expected);
     }
 
     #[test]
     fn the_parameter_is_set_and_the_others_stay_as_written() {
         let url = "http://api.test/?a=%7E+b&p=7&c";
-        check_first(PageNumber::new("p"), url, url);
-        check_first(
-            PageNumber::new("p").first(2),
-            url,
-            "http://api.test/?a=%7E+b&p=2&c",
-        );
-        check_first(
-            PageNumber::new("p"),
-            "http://api.test/",
-            "http://api.test/?p=1",
-        );
-        check_first(
-            PageNumber::new("p").first(0),
-            "http://api.test/?",
-            "http://api.test/?p=0",
-        );
+        let p = || PageNumber::new("p");
+        check_first(p(), url, url);
+        check_first(p().first(2), url, "http://api.test/?a=%7E+b&p=2&c");
+        check_first(p(), "http://api.test/", "http://api.test/?p=1");
+        check_first(p().first(0), "http://api.test/?", "http://api.test/?p=0");
     }
 
     #[test]
     fn a_given_last_page_is_the_last_even_behind_empty_ones() {
-        let mut kind = started(PageNumber::new("page").last(4));
+        let mut kind = started(pages().last(4));
         for expected in 2..=4 {
-            assert_eq!(
-                kind.after(&page(json!([]), 0)).unwrap(),
-                next_page(expected)
-            );
+            assert_eq!(asks(kind.after(&page(json!([]), 0))), page_url(expected));
         }
-        assert_eq!(
-            kind.after(&page(json!([]), 5)).unwrap(),
-            Next::End(Ended::Asked)
-        );
+        assert_eq!(ends(kind.after(&page(json!([]), 5))), Ended::Asked);
     }
 
     #[test]
     fn an_empty_page_does_not_end_the_walk_but_two_do() {
-        let mut kind = started(PageNumber::new("page"));
+        let mut kind = started(pages());
         for (items, expected) in [(3, 2), (0, 3), (3, 4), (0, 5)] {
             assert_eq!(
-                kind.after(&page(json!([]), items)).unwrap(),
-                next_page(expected)
+                asks(kind.after(&page(json!([]), items))),
+                page_url(expected)
             );
         }
-        assert_eq!(
-            kind.after(&page(json!([]), 0)).unwrap(),
-            Next::End(Ended::EmptyPages)
-        );
+        assert_eq!(ends(kind.after(&page(json!([]), 0))), Ended::EmptyPages);
     }
 
     #[test]
     fn the_stated_number_of_pages_is_the_end_whatever_the_first_is_called() {
         for first in [0, 1] {
-            let mut kind = started(PageNumber::new("page").first(first));
+            let mut kind = started(pages().first(first));
             let stated = || page(json!({"total_pages": 2, "data": []}), 3);
-            assert_eq!(kind.after(&stated()).unwrap(), next_page(first + 1));
+            assert_eq!(asks(kind.after(&stated())), page_url(first + 1));
             assert_eq!(
-                kind.after(&stated()).unwrap(),
-                Next::End(Ended::LastPage { page: first + 1 })
+                ends(kind.after(&stated())),
+                Ended::LastPage { page: first + 1 }
             );
         }
     }
 
     #[test]
     fn the_stated_number_of_items_is_the_end() {
-        let mut kind = started(PageNumber::new("page"));
+        let mut kind = started(pages());
         let mut stated = page(json!({"total": 6, "data": []}), 3);
-        assert_eq!(kind.after(&stated).unwrap(), next_page(2));
+        assert_eq!(asks(kind.after(&stated)), page_url(2));
         stated.received = 6;
-        assert_eq!(kind.after(&stated).unwrap(), Next::End(Ended::AllItems));
+        assert_eq!(ends(kind.after(&stated)), Ended::AllItems);
     }
 
     #[test]
     fn a_count_that_may_be_of_the_page_does_not_end_the_walk() {
-        let mut kind = started(PageNumber::new("page"));
-        assert_eq!(
-            kind.after(&page(json!({"count": 3, "data": []}), 3))
-                .unwrap(),
-            next_page(2)
+        let mut kind = started(pages());
+        let counted = page(json!({"count": 3, "data": []}), 3);
+        assert_eq!(asks(kind.after(&counted)), page_url(2));
+    }
+
+    #[test]
+    fn calls_ahead_end_where_the_list_does() {
+        let ahead = |kind: &PageNumber, steps| kind.ahead(steps).map(|call| call.url.to_string());
+        let mut kind = started(pages());
+        assert_eq!(ahead(&kind, 9), Some(page_url(10)), "nobody knows better");
+        asks(kind.after(&page(json!({"total": 7, "data": []}), 3)));
+        assert_eq!(ahead(&kind, 1), Some(page_url(3)));
+        assert_eq!(ahead(&kind, 2), None);
+        let kind = started(pages().last(2));
+        assert_eq!(ahead(&kind, 1), Some(page_url(2)));
+        assert_eq!(ahead(&kind, 2), None);
+    }
+
+    #[test]
+    fn a_refused_page_is_the_end_only_where_all_has_come() {
+        let refused = |status| Error::new(crate::error::Kind::Status(status), "no");
+        let mut kind = started(pages());
+        asks(kind.after(&page(json!({"total": 9, "data": []}), 3)));
+        assert!(matches!(kind.end_by(&refused(404)), Some(Next::End(_))));
+        assert!(matches!(
+            kind.end_by(&refused(400)),
+            Some(Next::Doubtful(..))
+        ));
+        assert!(kind.end_by(&refused(403)).is_none());
+    }
+
+    #[test]
+    fn a_walk_is_taken_up_at_the_number_in_its_call() {
+        let mut kind = started(pages());
+        let call = kind.ahead(6).unwrap();
+        kind.resume(&call).unwrap();
+        assert_eq!(asks(kind.after(&page(json!([]), 3))), page_url(8));
+    }
+
+    #[test]
+    fn candidates_follow_what_the_answer_says_of_itself() {
+        let mut first = page(json!({"current_page": 0, "total_pages": 3, "data": []}), 3);
+        first.call.url.set_query(None);
+        let found = detected(&ENTRY, &first);
+        assert_eq!(found[0].kind.describe(), "page:page,first=0");
+        assert!(found[0].control.is_none());
+        first.envelope = json!({"data": []});
+        let found = detected(&ENTRY, &first);
+        assert_eq!(found[0].kind.describe(), "page:page");
+        assert!(
+            found[0].control.is_some(),
+            "how pages are counted is not known"
         );
     }
 }

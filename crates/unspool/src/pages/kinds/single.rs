@@ -7,7 +7,7 @@ pub(super) const ENTRY: Entry = Entry {
     syntax: "",
     about: "one page, whatever it says of others",
     parse: |_| Ok(Box::new(Single::new())),
-    detect: |_| None,
+    detect: |_| Vec::new(),
 };
 
 /// One page, whatever it says of others.
@@ -31,6 +31,10 @@ impl From<Single> for Paginate {
 }
 
 impl Kind for Single {
+    fn describe(&self) -> String {
+        ENTRY.name.to_owned()
+    }
+
     fn after(&mut self, _: &PageEnd) -> Result<Next, Error> {
         Ok(Next::End(Ended::Asked))
     }

@@ -1,0 +1,222 @@
+//! Pages that are read before their items are asked for: bounded in number and in
+//! bytes.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::vec::IntoIter;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::kinds::Kind;
+use super::open::Opener;
+use super::page::{Item, Page, Read, Summary};
+use crate::error::Error;
+use crate::http::Call;
+
+/// What all pages that are read ahead may hold together, in bytes.
+const BUDGET: usize = 8 << 20;
+
+/// The least that one of them may hold.
+const LEAST: usize = 64 << 10;
+
+/// Into how many batches a page's share is divided: this many are in the channel,
+/// one is being filled and one is being emptied.
+const BATCHES: usize = 4;
+
+/// The pages in flight behind the one that is being handed out.
+pub(super) struct InFlight {
+    /// How many pages may be read at a time, with the one that is handed out.
+    limit: usize,
+    queue: VecDeque<(Call, Ahead)>,
+}
+
+impl InFlight {
+    pub(super) fn new(limit: usize) -> Self {
+        InFlight {
+            limit: limit.max(1),
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// Whether pages are read ahead at all.
+    pub(super) fn is_on(&self) -> bool {
+        self.limit > 1
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Sends what the kind knows to come, as far as the limit allows.
+    pub(super) fn fill(&mut self, opener: &Arc<Opener>, kind: &dyn Kind) {
+        while self.queue.len() + 1 < self.limit {
+            let Some(call) = kind.ahead(self.queue.len() as u64 + 1) else {
+                return;
+            };
+            self.send(opener, call);
+        }
+    }
+
+    /// Sends the one call that is known to be next.
+    pub(super) fn send(&mut self, opener: &Arc<Opener>, call: Call) {
+        let page = Ahead::new(Arc::clone(opener), call.clone(), BUDGET / self.limit);
+        self.queue.push_back((call, page));
+    }
+
+    /// The page of this call; where another one was thought to come, all those in
+    /// flight are dropped.
+    pub(super) fn take(&mut self, opener: &Arc<Opener>, call: &Call) -> Ahead {
+        match self.queue.pop_front() {
+            Some((sent, page)) if sent == *call => page,
+            _ => {
+                self.queue.clear();
+                Ahead::new(Arc::clone(opener), call.clone(), BUDGET / self.limit)
+            }
+        }
+    }
+}
+
+/// A page that a task reads.
+pub(super) struct Ahead {
+    call: Call,
+    messages: mpsc::Receiver<Result<Vec<Item>, Error>>,
+    items: IntoIter<Item>,
+    summary: oneshot::Receiver<Box<Summary>>,
+    is_over: bool,
+    /// The items that have been handed out.
+    taken: u64,
+    _task: Task,
+}
+
+/// A task that ends with its owner.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Ahead {
+    fn new(opener: Arc<Opener>, call: Call, share: usize) -> Self {
+        let batch = share.max(LEAST) / (BATCHES + 2);
+        let (sender, messages) = mpsc::channel(BATCHES);
+        let (summary_sender, summary) = oneshot::channel();
+        let task = tokio::spawn(run(opener, call.clone(), batch, sender, summary_sender));
+        Ahead {
+            call,
+            messages,
+            items: Vec::new().into_iter(),
+            summary,
+            is_over: false,
+            taken: 0,
+            _task: Task(task),
+        }
+    }
+
+    /// Waits until there is an item to take, or none left.
+    pub(super) async fn opened(mut self) -> Result<Self, Error> {
+        self.receive().await?;
+        Ok(self)
+    }
+
+    pub(super) async fn next_item(&mut self) -> Result<Option<Item>, Error> {
+        loop {
+            if let Some(item) = self.items.next() {
+                self.taken += 1;
+                return Ok(Some(item));
+            }
+            if self.is_over {
+                return Ok(None);
+            }
+            self.receive().await?;
+        }
+    }
+
+    /// What the page was, as soon as its task has read it, even if not all items
+    /// have been taken.
+    pub(super) fn summary(&mut self) -> Option<Summary> {
+        self.summary.try_recv().ok().map(|summary| *summary)
+    }
+
+    pub(super) fn unfit(&self, error: serde_json::Error) -> Error {
+        let what = if error.is_data() {
+            "is not of the expected type"
+        } else {
+            "is not valid JSON"
+        };
+        Error::content(format!("item {} of the page {what}: {error}", self.taken))
+            .with_source(error)
+            .at_request(self.call.shown())
+    }
+
+    async fn receive(&mut self) -> Result<(), Error> {
+        match self.messages.recv().await {
+            Some(items) => self.items = items?.into_iter(),
+            None => self.is_over = true,
+        }
+        Ok(())
+    }
+}
+
+/// Reads a page and sends its items in batches.
+async fn run(
+    opener: Arc<Opener>,
+    call: Call,
+    batch_bytes: usize,
+    sender: mpsc::Sender<Result<Vec<Item>, Error>>,
+    summary: oneshot::Sender<Box<Summary>>,
+) {
+    let result = read(opener, call, batch_bytes, &sender, summary).await;
+    if let Err(error) = result {
+        // Nobody listens any more where this fails.
+        let _ = sender.send(Err(error)).await;
+    }
+}
+
+async fn read(
+    opener: Arc<Opener>,
+    call: Call,
+    batch_bytes: usize,
+    sender: &mpsc::Sender<Result<Vec<Item>, Error>>,
+    summary: oneshot::Sender<Box<Summary>>,
+) -> Result<(), Error> {
+    let mut page = Page::Here(Box::new(Read::open(opener, call).await?));
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    loop {
+        let mut next = pin!(page.next_item());
+        let next = match poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await {
+            Poll::Ready(next) => next,
+            Poll::Pending => {
+                // What has come is of more use on the other side than here.
+                if !batch.is_empty() && sender.capacity() > 0 {
+                    let _ = sender.send(Ok(std::mem::take(&mut batch))).await;
+                    bytes = 0;
+                }
+                next.await
+            }
+        };
+        let Some(item) = next? else {
+            break;
+        };
+        bytes += item.text.len();
+        batch.push(item);
+        if bytes >= batch_bytes {
+            let _ = sender.send(Ok(std::mem::take(&mut batch))).await;
+            bytes = 0;
+        }
+    }
+    if let Some(whole) = page.summary() {
+        // The walk may have been dropped.
+        let _ = summary.send(Box::new(whole));
+    }
+    if !batch.is_empty() {
+        let _ = sender.send(Ok(batch)).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,301 @@
+use serde_json::Value;
+
+use super::signs::{self, Member};
+use super::{Candidate, Description, Entry, First, Kind, More, Next, PageEnd, Paginate, Trust};
+use crate::error::Error;
+use crate::http::Call;
+use crate::pages::account::{Doubt, Ended};
+use crate::pages::place::{At, To};
+
+pub(super) const ENTRY: Entry = Entry {
+    name: "cursor",
+    syntax: ":AT,to=TO[,more=AT]",
+    about: "a token (a string, a number or an object) at AT in each page, sent for the next one in \
+            TO: a query parameter, `header:NAME`, `body:POINTER`, or `*` for all members of an \
+            object as parameters; AT may be `header:NAME`, too",
+    parse: |options| {
+        let at = options.unnamed().ok_or_else(|| {
+            Error::request("expected the place of the token: `cursor:/next_cursor,to=cursor`")
+        })?;
+        let to: To = options.value("to")?.ok_or_else(|| {
+            Error::request("expected `to`, where the token goes: `cursor:/next_cursor,to=cursor`")
+        })?;
+        let mut kind = Cursor::new(at.parse::<At>()?, to);
+        kind.more = options.value("more")?;
+        Ok(Box::new(kind))
+    },
+    detect,
+};
+
+/// Header fields with a token, or the number of the next page.
+const FIELDS: &[&str] = &[
+    "x-next-page",
+    "next-page",
+    "x-next-cursor",
+    "next-cursor",
+    "x-next-token",
+    "next-token",
+    "x-ms-continuationtoken",
+    "x-ms-continuation",
+    "x-continuation-token",
+    "x-pagination-next-token",
+];
+
+/// A token in each page, which the next request gives back; a page where it is
+/// missing, `null`, `false` or empty is the last.
+///
+/// A page without items that gives the very token that was sent is the last, too.
+#[derive(Clone, Debug)]
+pub struct Cursor {
+    at: At,
+    to: To,
+    more: Option<More>,
+    base: Option<Call>,
+    sent: Option<Value>,
+}
+
+impl Cursor {
+    /// The token at `at`, sent in `to`.
+    #[must_use]
+    pub fn new(at: impl Into<At>, to: impl Into<To>) -> Self {
+        Cursor {
+            at: at.into(),
+            to: to.into(),
+            more: None,
+            base: None,
+            sent: None,
+        }
+    }
+
+    /// The place of a flag that says whether there is a next page.
+    #[must_use]
+    pub fn more(mut self, place: impl Into<At>) -> Self {
+        self.more = Some(More {
+            at: place.into(),
+            is_inverted: false,
+        });
+        self
+    }
+}
+
+impl From<Cursor> for Paginate {
+    fn from(cursor: Cursor) -> Self {
+        Paginate::new(cursor)
+    }
+}
+
+impl Kind for Cursor {
+    fn describe(&self) -> String {
+        Description::new(ENTRY.name)
+            .unnamed(Some(&self.at))
+            .option("to", Some(&self.to))
+            .option("more", self.more.as_ref())
+            .end()
+    }
+
+    fn begin(&mut self, call: Call) -> Result<Call, Error> {
+        self.base = Some(call.clone());
+        Ok(call)
+    }
+
+    fn resume(&mut self, call: &Call) -> Result<(), Error> {
+        self.sent = self.to.read(call);
+        Ok(())
+    }
+
+    fn after(&mut self, page: &PageEnd) -> Result<Next, Error> {
+        let says_more = self.more.as_ref().and_then(|more| more.read(page));
+        if says_more == Some(false) {
+            return Ok(Next::End(Ended::NoMore));
+        }
+        let token = match page.find(&self.at) {
+            Some(Value::Bool(false)) => None,
+            Some(Value::String(text)) if text.is_empty() => None,
+            token => token,
+        };
+        let Some(token) = token else {
+            return Ok(match says_more {
+                Some(_) => Next::Doubtful(
+                    Ended::NoNext,
+                    Doubt::more_pages("it says that there is more, but gives no token for it"),
+                ),
+                None => Next::End(Ended::NoNext),
+            });
+        };
+        if page.items == 0 && self.sent.as_ref() == Some(&token) {
+            return Ok(Next::End(Ended::SameToken));
+        }
+        let base = self.base.as_ref().unwrap_or(&page.call);
+        let call = self.to.set(base, &token)?;
+        self.sent = Some(token);
+        Ok(Next::Call(call))
+    }
+
+    fn repeats_calls(&self) -> bool {
+        true
+    }
+}
+
+fn detect(first: &First<'_>) -> Vec<Candidate> {
+    let members = signs::members(&first.page.envelope);
+    let more = signs::more_flag(first.page);
+    let mut candidates = Vec::new();
+    for member in members.iter().filter(|member| signs::is_token(member)) {
+        let evidence = format!("`{}` holds a token", member.pointer);
+        candidates.extend(with_targets(first, member, more.as_ref(), &evidence));
+    }
+    for name in FIELDS {
+        let value = first.page.headers.get(*name);
+        if let (Some(true), Ok(name)) = (value.map(|value| !value.is_empty()), name.parse()) {
+            let at = At::header(name);
+            let key = at.to_string().replace("header:", "");
+            let evidence = format!("there is a `{key}` header");
+            for parameter in signs::parameters_for(&key) {
+                let to = signs::to_parameter(&parameter, first.base.body.is_some());
+                let kind = Cursor::new(at.clone(), to);
+                candidates.extend(first.candidate(kind, Trust::Token, evidence.clone()));
+            }
+        } else if value.is_some() {
+            // An empty one says that there is no next page.
+            if let Ok(name) = name.parse() {
+                let kind = Cursor::new(At::header(name), "page");
+                candidates.extend(first.candidate(
+                    kind,
+                    Trust::Stated,
+                    "the header for the next page is empty",
+                ));
+            }
+        }
+    }
+    if candidates.is_empty()
+        && let Some(spent) = members.iter().find(|member| signs::is_spent_token(member))
+    {
+        let evidence = format!(
+            "`{}` is for the next page, and there is none",
+            spent.pointer
+        );
+        let name = signs::parameters_for(spent.key).swap_remove(0);
+        let to = signs::to_parameter(&name, first.base.body.is_some());
+        let mut kind = Cursor::new(spent.at(), to);
+        kind.more = more.map(|(more, _)| more);
+        candidates.extend(first.candidate(kind, Trust::Stated, evidence));
+    }
+    candidates
+}
+
+/// The ways in which a token may be given back.
+fn with_targets(
+    first: &First<'_>,
+    member: &Member<'_>,
+    more: Option<&(More, bool)>,
+    evidence: &str,
+) -> Vec<Candidate> {
+    let has_body = first.base.body.is_some();
+    let targets: Vec<To> = match member.value {
+        Value::Object(_) if !has_body => "*".parse().into_iter().collect(),
+        _ => (signs::parameters_for(member.key).iter())
+            .map(|name| signs::to_parameter(name, has_body))
+            .collect(),
+    };
+    let in_request = |to: &To| to.read(first.base).is_some();
+    // What the caller's request has already is the likeliest.
+    let (mut likely, others): (Vec<To>, Vec<To>) = targets.into_iter().partition(in_request);
+    likely.extend(others);
+    (likely.into_iter())
+        .filter_map(|to| {
+            let mut kind = Cursor::new(member.at(), to);
+            kind.more = more.map(|(more, _)| more.clone());
+            first.candidate(kind, Trust::Token, evidence)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{asks, detected, ends, page};
+    use super::*;
+    use serde_json::json;
+
+    fn cursor(text: &str) -> Box<dyn Kind> {
+        let mut kind = text.parse::<Paginate>().unwrap().into_kind();
+        let call = Call::get("http://api.test/v1?limit=2".parse().unwrap());
+        kind.begin(call).unwrap();
+        kind
+    }
+
+    #[test]
+    fn the_token_goes_where_it_is_meant_to_and_the_rest_stays() {
+        let mut kind = cursor("cursor:/meta/next,to=cursor");
+        for token in ["a=b", "c d"] {
+            let asked = asks(kind.after(&page(json!({"meta": {"next": token}}), 2)));
+            let url: url::Url = asked.parse().unwrap();
+            assert_eq!(
+                url.query_pairs().into_owned().collect::<Vec<_>>(),
+                [
+                    ("limit".to_owned(), "2".to_owned()),
+                    ("cursor".to_owned(), token.to_owned())
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_without_a_token_is_the_last() {
+        for envelope in [
+            json!({}),
+            json!({"next": null}),
+            json!({"next": ""}),
+            json!({"next": false}),
+        ] {
+            let mut kind = cursor("cursor:/next,to=cursor");
+            assert_eq!(ends(kind.after(&page(envelope, 2))), Ended::NoNext);
+        }
+    }
+
+    #[test]
+    fn a_flag_decides_before_the_token() {
+        let mut kind = cursor("cursor:/next,to=cursor,more=/more");
+        let end = page(json!({"next": "x", "more": false}), 2);
+        assert_eq!(ends(kind.after(&end)), Ended::NoMore);
+        let contradiction = kind.after(&page(json!({"more": true}), 2)).unwrap();
+        assert!(matches!(contradiction, Next::Doubtful(Ended::NoNext, _)));
+    }
+
+    #[test]
+    fn the_same_token_behind_the_last_item_is_the_end() {
+        let mut kind = cursor("cursor:/next,to=cursor");
+        let same = |items| page(json!({"next": "same"}), items);
+        assert!(asks(kind.after(&same(2))).ends_with("cursor=same"));
+        assert!(asks(kind.after(&same(2))).ends_with("cursor=same"));
+        assert_eq!(ends(kind.after(&same(0))), Ended::SameToken);
+    }
+
+    #[test]
+    fn an_empty_page_with_another_token_is_not_the_end() {
+        let mut kind = cursor("cursor:/next,to=cursor");
+        asks(kind.after(&page(json!({"next": "a"}), 2)));
+        assert!(asks(kind.after(&page(json!({"next": "b"}), 0))).ends_with("cursor=b"));
+    }
+
+    #[test]
+    fn all_members_of_an_object_can_be_parameters() {
+        let mut kind = cursor("cursor:/continue,to=*");
+        let first = page(
+            json!({"continue": {"cmcontinue": "p|1", "continue": "-||"}}),
+            2,
+        );
+        assert_eq!(
+            asks(kind.after(&first)),
+            "http://api.test/v1?limit=2&cmcontinue=p%7C1&continue=-%7C%7C"
+        );
+    }
+
+    #[test]
+    fn a_parameter_of_the_request_is_tried_first() {
+        let mut first = page(json!({"next_cursor": "x"}), 2);
+        first.call.url.set_query(Some("after=&limit=2"));
+        let found = detected(&ENTRY, &first);
+        assert_eq!(found[0].kind.describe(), "cursor:/next_cursor,to=after");
+        assert_eq!(found[1].kind.describe(), "cursor:/next_cursor,to=cursor");
+    }
+}

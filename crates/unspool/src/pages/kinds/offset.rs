@@ -1,0 +1,314 @@
+use serde_json::json;
+
+use super::{
+    Candidate, Description, Entry, First, Kind, Next, PageEnd, Paginate, Trust, auto, signs,
+};
+use crate::error::Error;
+use crate::http::{Call, is_not_found};
+use crate::pages::account::{Doubt, Ended};
+use crate::pages::place::{To, number_of};
+
+pub(super) const ENTRY: Entry = Entry {
+    name: "offset",
+    syntax: "[:TO][,first=N][,step=N]",
+    about: "the number of items before the page in TO (`offset`), grown by the items that came, or by \
+            `step`, until the stated total has come or pages are empty or missing",
+    parse: |options| {
+        let mut kind = Offset::new(options.unnamed().unwrap_or("offset").parse::<To>()?);
+        kind.first = options.number("first")?;
+        kind.step = options.number("step")?;
+        match kind.step {
+            Some(0) => Err(Error::request("expected `step` to be 1 or more, found 0")),
+            _ => Ok(Box::new(kind)),
+        }
+    },
+    detect,
+};
+
+/// How many empty pages in a row are taken for the end where no total is known.
+const EMPTY_PAGES: u32 = 2;
+
+/// The number of items before the page.
+///
+/// It grows by the items that came, so that none is passed over where the upstream
+/// gives fewer than it was asked for; [`step`](Offset::step) makes it grow by that.
+/// The walk ends when all stated items have come, at a page that does not exist
+/// (404), or behind two empty pages in a row.
+#[derive(Clone, Debug)]
+pub struct Offset {
+    to: To,
+    first: Option<u64>,
+    step: Option<u64>,
+    base: Option<Call>,
+    begins_at: u64,
+    current: u64,
+    /// The most items that a page held.
+    size: u64,
+    empty: u32,
+    total: Option<u64>,
+    received_all: bool,
+}
+
+impl Offset {
+    /// An offset in this place, from that in the request or 0 on.
+    pub fn new(to: impl Into<To>) -> Self {
+        Offset {
+            to: to.into(),
+            first: None,
+            step: None,
+            base: None,
+            begins_at: 0,
+            current: 0,
+            size: 0,
+            empty: 0,
+            total: None,
+            received_all: false,
+        }
+    }
+
+    /// The offset of the first item; some APIs count from 1.
+    #[must_use]
+    pub fn first(mut self, offset: u64) -> Self {
+        self.first = Some(offset);
+        self
+    }
+
+    /// Grows by this for each page, however many items it held.
+    #[must_use]
+    pub fn step(mut self, items: u64) -> Self {
+        self.step = Some(items.max(1));
+        self
+    }
+
+    fn call(&self, offset: u64) -> Result<Call, Error> {
+        match &self.base {
+            Some(base) => self.to.set(base, &json!(offset)),
+            None => Err(Error::request("the walk has not begun")),
+        }
+    }
+}
+
+impl From<Offset> for Paginate {
+    fn from(offset: Offset) -> Self {
+        Paginate::new(offset)
+    }
+}
+
+impl Kind for Offset {
+    fn describe(&self) -> String {
+        Description::new(ENTRY.name)
+            .unnamed(Some(&self.to))
+            .option("first", self.first)
+            .option("step", self.step)
+            .end()
+    }
+
+    fn begin(&mut self, call: Call) -> Result<Call, Error> {
+        let in_call = self.to.read(&call).as_ref().and_then(number_of);
+        self.begins_at = self.first.or(in_call).unwrap_or(0);
+        self.current = self.begins_at;
+        self.base = Some(call);
+        self.call(self.current)
+    }
+
+    fn resume(&mut self, call: &Call) -> Result<(), Error> {
+        let current = self.to.read(call).as_ref().and_then(number_of);
+        self.current = current.unwrap_or(self.begins_at);
+        Ok(())
+    }
+
+    fn after(&mut self, page: &PageEnd) -> Result<Next, Error> {
+        self.size = self.size.max(page.items);
+        self.total = page.stated.items.or(self.total);
+        self.received_all = page.stated.items == Some(page.received);
+        if self.received_all {
+            return Ok(Next::End(Ended::AllItems));
+        }
+        self.empty = if page.items == 0 { self.empty + 1 } else { 0 };
+        if self.empty == EMPTY_PAGES || page.items == 0 && self.size == 0 {
+            return Ok(Next::End(Ended::EmptyPages));
+        }
+        let step = match page.items {
+            // A hole is passed over by the size of a page.
+            0 => self.step.unwrap_or(self.size),
+            items => self.step.unwrap_or(items),
+        };
+        self.current = self.current.saturating_add(step);
+        self.call(self.current).map(Next::Call)
+    }
+
+    fn ahead(&self, steps: u64) -> Option<Call> {
+        let step = self.step.unwrap_or(self.size);
+        let offset = self.current.checked_add(steps.checked_mul(step)?)?;
+        let is_behind = self
+            .total
+            .is_some_and(|total| offset >= self.begins_at + total);
+        if step == 0 || is_behind {
+            return None;
+        }
+        self.call(offset).ok()
+    }
+
+    fn end_by(&self, error: &Error) -> Option<Next> {
+        let ended = Ended::NoSuchPage { page: self.current };
+        match error.status()? {
+            _ if is_not_found(error) || self.received_all => Some(Next::End(ended)),
+            status @ (400 | 416 | 422) => Some(Next::Doubtful(
+                ended,
+                Doubt::RefusedPage {
+                    page: self.current,
+                    status,
+                },
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// Names of the parameter, the usual ones first.
+const NAMES: &[&str] = &[
+    "offset",
+    "skip",
+    "start",
+    "startAt",
+    "startIndex",
+    "start_index",
+    "from",
+    "$skip",
+    "page[offset]",
+    "_start",
+    "sroffset",
+];
+
+fn detect(first: &First<'_>) -> Vec<Candidate> {
+    let Some((trust, evidence)) = auto::may_go_on(first) else {
+        return Vec::new();
+    };
+    let has_body = first.base.body.is_some();
+    let target = |name: &str| signs::to_parameter(name, has_body);
+    let in_request = NAMES
+        .iter()
+        .find(|name| target(name).read(first.base).is_some());
+    if let Some(name) = in_request {
+        let evidence = format!("the request has a `{name}`, and {evidence}");
+        let kind = Offset::new(target(name));
+        return first.candidate(kind, trust, evidence).into_iter().collect();
+    }
+    // An answer that says where it begins uses the name of the parameter for that.
+    let echo = signs::members(&first.page.envelope)
+        .into_iter()
+        .find_map(|member| {
+            let key = member.key.rsplit(':').next().unwrap_or(member.key);
+            let name = NAMES.iter().find(|name| name.eq_ignore_ascii_case(key))?;
+            let number = number_of(member.value).filter(|number| *number <= 1)?;
+            Some((*name, key.to_owned(), number))
+        });
+    if let Some((name, key, number)) = echo {
+        let evidence = format!("`{key}` is {number}, and {evidence}");
+        let mut names = vec![key.as_str(), name];
+        names.extend(NAMES.iter().filter(|other| **other != name));
+        names.dedup();
+        return (names.into_iter())
+            .filter_map(|name| {
+                let mut kind = Offset::new(target(name));
+                if number > 0 {
+                    kind = kind.first(number);
+                }
+                first.candidate(kind, trust, evidence.clone())
+            })
+            .collect();
+    }
+    let names = match trust {
+        Trust::Tried => &NAMES[..1],
+        _ => NAMES,
+    };
+    (names.iter())
+        .filter_map(|name| first.candidate(Offset::new(target(name)), trust, evidence.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{asks, detected, ends, page};
+    use super::*;
+    use serde_json::json;
+
+    fn started(mut kind: Offset) -> Offset {
+        let call = Call::get("http://api.test/v1?limit=9".parse().unwrap());
+        kind.begin(call).unwrap();
+        kind
+    }
+
+    fn offsets() -> Offset {
+        Offset::new("offset")
+    }
+
+    fn url(offset: u64) -> String {
+        format!("http://api.test/v1?limit=9&offset={offset}")
+    }
+
+    #[test]
+    fn the_offset_grows_by_what_came() {
+        let mut kind = started(offsets());
+        for (items, expected) in [(5, 5), (3, 8), (5, 13)] {
+            assert_eq!(asks(kind.after(&page(json!([]), items))), url(expected));
+        }
+    }
+
+    #[test]
+    fn a_step_is_kept_whatever_came() {
+        let mut kind = started(offsets().step(9));
+        for (items, expected) in [(5, 9), (0, 18), (3, 27)] {
+            assert_eq!(asks(kind.after(&page(json!([]), items))), url(expected));
+        }
+    }
+
+    #[test]
+    fn a_hole_is_passed_over_but_two_empty_pages_are_the_end() {
+        let mut kind = started(offsets());
+        for (items, expected) in [(5, 5), (0, 10), (5, 15), (0, 20)] {
+            assert_eq!(asks(kind.after(&page(json!([]), items))), url(expected));
+        }
+        assert_eq!(ends(kind.after(&page(json!([]), 0))), Ended::EmptyPages);
+    }
+
+    #[test]
+    fn the_stated_total_is_the_end() {
+        let mut kind = started(offsets());
+        let mut stated = page(json!({"total": 7, "data": []}), 5);
+        assert_eq!(asks(kind.after(&stated)), url(5));
+        assert_eq!(kind.ahead(1), None, "there is nothing behind");
+        (stated.items, stated.received) = (2, 7);
+        assert_eq!(ends(kind.after(&stated)), Ended::AllItems);
+    }
+
+    #[test]
+    fn calls_ahead_are_by_the_size_of_a_page() {
+        let mut kind = started(offsets());
+        assert_eq!(kind.ahead(1), None, "the size is not known yet");
+        asks(kind.after(&page(json!({"total": 20, "data": []}), 5)));
+        let ahead = |steps| kind.ahead(steps).map(|call| call.url.to_string());
+        assert_eq!(ahead(1), Some(url(10)));
+        assert_eq!(ahead(2), Some(url(15)));
+        assert_eq!(ahead(3), None);
+    }
+
+    #[test]
+    fn an_answer_that_says_where_it_begins_names_the_parameter() {
+        let mut first = page(json!({"startAt": 0, "total": 9, "issues": []}), 3);
+        first.call.url.set_query(None);
+        assert_eq!(
+            detected(&ENTRY, &first)[0].kind.describe(),
+            "offset:startAt"
+        );
+        let mut first = page(
+            json!({"startIndex": 1, "totalResults": 9, "Resources": []}),
+            3,
+        );
+        first.call.url.set_query(None);
+        assert_eq!(
+            detected(&ENTRY, &first)[0].kind.describe(),
+            "offset:startIndex,first=1"
+        );
+    }
+}

@@ -1,0 +1,300 @@
+//! What the text around the items says of further pages, by the names that APIs give
+//! to such things.
+
+use serde_json::Value;
+
+use super::{More, PageEnd, truth};
+use crate::json::Pointer;
+use crate::pages::place::{At, To};
+
+/// How deep signs are looked for.
+const MAX_DEPTH: usize = 5;
+
+/// A member of an object of the envelope.
+pub(super) struct Member<'e> {
+    pub(super) pointer: Pointer,
+    pub(super) key: &'e str,
+    pub(super) value: &'e Value,
+}
+
+impl Member<'_> {
+    pub(super) fn at(&self) -> At {
+        self.pointer.clone().into()
+    }
+}
+
+/// All members of objects in an envelope, those nearest to the root first.
+pub(super) fn members(envelope: &Value) -> Vec<Member<'_>> {
+    let mut found: Vec<Member<'_>> = Vec::new();
+    let mut level: Vec<(Vec<String>, &Value)> = vec![(Vec::new(), envelope)];
+    for _ in 0..MAX_DEPTH {
+        let mut below = Vec::new();
+        for (steps, value) in level {
+            for (key, value) in value.as_object().into_iter().flatten() {
+                let mut steps = steps.clone();
+                steps.push(key.clone());
+                found.push(Member {
+                    pointer: Pointer::from_steps(steps.clone()),
+                    key,
+                    value,
+                });
+                below.push((steps, value));
+            }
+        }
+        level = below;
+    }
+    found
+}
+
+/// Keys that are true where there is more.
+const MORE_KEYS: &[&str] = &[
+    "has_more",
+    "hasmore",
+    "has_more_items",
+    "hasmoreitems",
+    "has_next",
+    "hasnext",
+    "has_next_page",
+    "hasnextpage",
+    "more",
+    "more_items_in_collection",
+    "is_truncated",
+    "truncated",
+    "istruncated",
+    "incomplete",
+    "more_results",
+    "moreresults",
+];
+
+/// Keys that are true where there is no more.
+const DONE_KEYS: &[&str] = &[
+    "is_last",
+    "islast",
+    "is_last_page",
+    "islastpage",
+    "last_page_reached",
+    "end_of_list",
+    "endofrecords",
+    "done",
+];
+
+/// The place that says whether there is more, and what it says.
+pub(super) fn more_flag(page: &PageEnd) -> Option<(More, bool)> {
+    members(&page.envelope).into_iter().find_map(|member| {
+        let key = member.key.to_ascii_lowercase();
+        let is_inverted = match () {
+            () if MORE_KEYS.contains(&&*key) => false,
+            () if DONE_KEYS.contains(&&*key) => true,
+            () => return None,
+        };
+        let is_set = match member.value {
+            Value::Bool(_) | Value::String(_) => truth(member.value)?,
+            _ => return None,
+        };
+        let more = More {
+            at: member.at(),
+            is_inverted,
+        };
+        Some((more, is_set != is_inverted))
+    })
+}
+
+/// Whether a text is meant as a URL and not as a token.
+pub(super) fn is_url(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| {
+        ["http://", "https://", "/", "?"]
+            .iter()
+            .any(|begin| text.starts_with(begin))
+            // Base64 may begin with a slash.
+            && !(text.starts_with('/') && text.ends_with('='))
+    })
+}
+
+/// Names of parameters for the token that was found under a key, the likeliest
+/// first.
+pub(super) fn parameters_for(key: &str) -> Vec<String> {
+    let lower = key.to_ascii_lowercase();
+    let known: &[&str] = match lower.as_str() {
+        "next_cursor" | "nextcursor" | "next-cursor" | "x-next-cursor" => &[
+            "cursor",
+            "start_cursor",
+            "after",
+            "next_cursor",
+            "starting_after",
+        ],
+        "end_cursor" | "endcursor" | "after_cursor" => &["after", "cursor", "page[after]"],
+        "nextpagetoken" => &["pageToken", "nextPageToken", "page_token"],
+        "next_page_token" => &["page_token", "pageToken", "next_page_token"],
+        "next_token" | "nexttoken" => &[
+            "next_token",
+            "pagination_token",
+            "nextToken",
+            "NextToken",
+            "token",
+        ],
+        "nextcontinuationtoken" => &["continuation-token", "ContinuationToken"],
+        "x-ms-continuationtoken" | "x-ms-continuation" => {
+            &["continuationToken", "continuation-token", "continuation"]
+        }
+        "nextmarker" | "next_marker" => &["marker", "Marker"],
+        "scroll_id" | "_scroll_id" => &["scroll_id"],
+        "lastevaluatedkey" => &["ExclusiveStartKey"],
+        "next_max_id" => &["max_id"],
+        "next_page" | "nextpage" | "x-next-page" | "next-page" => &["page", "page_token", "cursor"],
+        "next_offset" | "nextoffset" => &["offset", "start", "from"],
+        "nextpagestart" => &["start"],
+        "next" => &[
+            "cursor",
+            "next",
+            "page",
+            "after",
+            "page_token",
+            "pageToken",
+            "starting_after",
+        ],
+        "starting_after" => &["starting_after"],
+        _ => &[],
+    };
+    let mut names: Vec<String> = known.iter().map(|&name| name.to_owned()).collect();
+    let rest = ["next_", "next-", "Next", "next"]
+        .iter()
+        .find_map(|prefix| key.strip_prefix(prefix))
+        .filter(|rest| !rest.is_empty());
+    if let Some(rest) = rest {
+        let mut chars = rest.chars();
+        let lowered: String = (chars.next().into_iter())
+            .flat_map(char::to_lowercase)
+            .chain(chars)
+            .collect();
+        names.extend([lowered, rest.to_owned()]);
+    }
+    names.push(key.to_owned());
+    names.extend(
+        [
+            "cursor",
+            "after",
+            "page_token",
+            "pageToken",
+            "token",
+            "start",
+            "offset",
+        ]
+        .map(str::to_owned),
+    );
+    let mut unique = Vec::new();
+    for name in names {
+        if !unique.contains(&name) {
+            unique.push(name);
+        }
+    }
+    unique
+}
+
+/// Whether a member is what the upstream wants back for the next page.
+pub(super) fn is_token(member: &Member<'_>) -> bool {
+    let key = member.key.to_ascii_lowercase();
+    let is_named = names_next(&key)
+        || matches!(
+            key.as_str(),
+            "cursor"
+                | "after"
+                | "after_cursor"
+                | "end_cursor"
+                | "endcursor"
+                | "continue"
+                | "continuation"
+                | "continuation_token"
+                | "continuationtoken"
+                | "scroll_id"
+                | "_scroll_id"
+                | "bookmark"
+                | "lastevaluatedkey"
+        );
+    match member.value {
+        Value::String(text) => {
+            (is_named || key == "offset" && text.parse::<u64>().is_err())
+                && !text.is_empty()
+                && !is_url(member.value)
+        }
+        // A key that names the next one holds its number.
+        Value::Number(_) => names_next(&key),
+        Value::Object(fields) => {
+            let is_flat = !fields.is_empty() && fields.values().all(|value| !value.is_array());
+            is_flat && matches!(key.as_str(), "lastevaluatedkey" | "continue")
+        }
+        _ => false,
+    }
+}
+
+/// Whether a member stands where a token would, and says that there is none.
+pub(super) fn is_spent_token(member: &Member<'_>) -> bool {
+    let is_empty = match member.value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    };
+    is_empty && names_next(&member.key.to_ascii_lowercase())
+}
+
+fn names_next(key: &str) -> bool {
+    key.starts_with("next") || key.starts_with("@odata.next") || key.ends_with("nextlink")
+}
+
+/// Where the caller's request would take a parameter: in its body if it has one.
+pub(super) fn to_parameter(name: &str, has_body: bool) -> To {
+    match has_body {
+        false => To::query(name),
+        true => To::body(Pointer::from_steps(vec![name.to_owned()])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::page;
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn flags_are_found_in_both_senses() {
+        let flag =
+            |envelope| more_flag(&page(envelope, 3)).map(|(more, is)| (more.to_string(), is));
+        assert_eq!(
+            flag(json!({"meta": {"has_more": true}})),
+            Some(("/meta/has_more".to_owned(), true))
+        );
+        assert_eq!(
+            flag(json!({"isLast": false})),
+            Some(("!/isLast".to_owned(), true))
+        );
+        assert_eq!(
+            flag(json!({"ListBucketResult": {"IsTruncated": "false"}})),
+            Some(("/ListBucketResult/IsTruncated".to_owned(), false))
+        );
+        assert_eq!(flag(json!({"more": 7})), None);
+    }
+
+    #[test]
+    fn tokens_are_told_from_urls_and_other_things() {
+        let is = |value: Value| {
+            let envelope = value;
+            members(&envelope).iter().any(is_token)
+        };
+        assert!(is(json!({"meta": {"next_cursor": "abc"}})));
+        assert!(is(json!({"next": 2})));
+        assert!(is(json!({"LastEvaluatedKey": {"id": {"S": "7"}}})));
+        assert!(is(json!({"offset": "itrXYZ/rec1"})));
+        assert!(!is(json!({"next": "https://api.test/?page=2"})));
+        assert!(!is(
+            json!({"offset": 0, "next_cursor": null, "nextcloud": {}})
+        ));
+    }
+
+    #[test]
+    fn parameters_follow_the_name_of_the_token() {
+        let first = |key: &str| parameters_for(key).remove(0);
+        assert_eq!(first("nextPageToken"), "pageToken");
+        assert_eq!(first("next_starting_point"), "starting_point");
+        assert_eq!(first("NextToken"), "next_token");
+        assert_eq!(first("offset"), "offset");
+    }
+}

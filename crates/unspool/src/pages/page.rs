@@ -1,0 +1,178 @@
+//! One page: its items in order, once each, although its connection may break.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+
+use super::ahead::Ahead;
+use super::open::{Opener, Reading};
+use super::seen::{Fingerprint, mark_of};
+use crate::error::Error;
+use crate::http::{Attempts, Call};
+use crate::json::Envelope;
+
+/// The text of an item, and its mark.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) text: Bytes,
+    pub(super) mark: u64,
+}
+
+/// What is known of a page once it has been read.
+pub(super) struct Summary {
+    /// What it answers, redirects included.
+    pub(super) call: Call,
+    pub(super) headers: HeaderMap,
+    pub(super) envelope: Envelope,
+    pub(super) items: u64,
+    pub(super) last: Option<Item>,
+    /// The mark of all items.
+    pub(super) mark: u64,
+}
+
+/// A page, read where its items are asked for, or ahead of that in a task.
+pub(super) enum Page {
+    Here(Box<Read>),
+    Ahead(Ahead),
+}
+
+impl Page {
+    /// The next item; none at the proven end.
+    pub(super) async fn next_item(&mut self) -> Result<Option<Item>, Error> {
+        match self {
+            Page::Here(read) => read.next_item().await,
+            Page::Ahead(ahead) => ahead.next_item().await,
+        }
+    }
+
+    /// What the page was, once all items have been taken, or before where that is
+    /// known.
+    pub(super) fn summary(&mut self) -> Option<Summary> {
+        match self {
+            Page::Here(read) => read.summary(),
+            Page::Ahead(ahead) => ahead.summary(),
+        }
+    }
+
+    /// The error for the item that came last: it does not parse as it should.
+    pub(super) fn unfit(&self, item: &Item, error: serde_json::Error) -> Error {
+        match self {
+            Page::Here(read) => read.reading.unfit(&item.text, error),
+            Page::Ahead(ahead) => ahead.unfit(error),
+        }
+    }
+}
+
+/// A page that is read here. Where its body is cut, it is asked for again, and read
+/// up to where it was cut; it goes on if that is the same as before.
+pub(super) struct Read {
+    opener: Arc<Opener>,
+    call: Call,
+    reading: Reading,
+    attempts: Option<Attempts>,
+    /// The items that have been handed out.
+    taken: u64,
+    fingerprint: Fingerprint,
+    last: Option<Item>,
+    is_whole: bool,
+}
+
+impl Read {
+    /// Asks for a page, and again where that may help, up to its first item.
+    pub(super) async fn open(opener: Arc<Opener>, call: Call) -> Result<Self, Error> {
+        let mut attempts = opener.http.attempts();
+        let reading = loop {
+            match opener.open(&call).await {
+                Ok(reading) => break reading,
+                Err(error) => attempts.after(error).await?,
+            }
+        };
+        Ok(Read {
+            opener,
+            call,
+            reading,
+            attempts: None,
+            taken: 0,
+            fingerprint: Fingerprint::default(),
+            last: None,
+            is_whole: false,
+        })
+    }
+
+    /// The mark of the first item, before it is taken.
+    pub(super) fn first_mark(&self) -> Option<u64> {
+        self.reading.first().map(|text| mark_of(text))
+    }
+
+    pub(super) async fn next_item(&mut self) -> Result<Option<Item>, Error> {
+        let text = loop {
+            match self.reading.next_item().await {
+                Ok(text) => break text,
+                Err(error) if error.is_retryable() => self.again(error).await?,
+                Err(error) => return Err(error),
+            }
+        };
+        let Some(text) = text else {
+            self.is_whole = true;
+            return Ok(None);
+        };
+        let mark = mark_of(&text);
+        let item = Item { text, mark };
+        self.attempts = None;
+        self.taken += 1;
+        self.fingerprint.add(mark);
+        self.last = Some(item.clone());
+        Ok(Some(item))
+    }
+
+    fn summary(&mut self) -> Option<Summary> {
+        self.is_whole.then(|| Summary {
+            call: self.reading.call.clone(),
+            headers: self.reading.headers.clone(),
+            envelope: self.reading.take_envelope(),
+            items: self.taken,
+            last: self.last.take(),
+            mark: self.fingerprint.mark(),
+        })
+    }
+
+    /// Asks for the page again after it was cut, until it is there up to the cut.
+    async fn again(&mut self, mut error: Error) -> Result<(), Error> {
+        loop {
+            let attempts = self
+                .attempts
+                .get_or_insert_with(|| self.opener.http.attempts());
+            attempts.after(error).await?;
+            match self.reopened().await {
+                Ok(Some(reading)) => {
+                    self.reading = reading;
+                    return Ok(());
+                }
+                Ok(None) => {
+                    return Err(Error::content(format!(
+                        "the page was cut after item {}, and is another one now",
+                        self.taken
+                    ))
+                    .as_truncated()
+                    .at_request(self.call.shown()));
+                }
+                Err(next) => error = next,
+            }
+        }
+    }
+
+    /// The page once more, behind the items that were handed out; none if those are
+    /// not the same.
+    async fn reopened(&self) -> Result<Option<Reading>, Error> {
+        let mut reading = self.opener.open(&self.call).await?;
+        let mut fingerprint = Fingerprint::default();
+        for _ in 0..self.taken {
+            match reading.next_item().await? {
+                Some(text) => fingerprint.add(mark_of(&text)),
+                None => return Ok(None),
+            }
+        }
+        Ok((fingerprint.mark() == self.fingerprint.mark()).then_some(reading))
+    }
+}

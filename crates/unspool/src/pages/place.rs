@@ -1,0 +1,366 @@
+//! Where in a page a value is found, and where in a request it goes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use reqwest::header::{HeaderMap, HeaderName};
+use serde_json::{Map, Value};
+use serde_json_path::JsonPath;
+use url::Url;
+
+use crate::error::Error;
+use crate::http::Call;
+use crate::json::Pointer;
+
+/// Where in a page something is: at a JSON pointer (RFC 6901), at the first match of
+/// a JSONPath (RFC 9535), or in a header field.
+///
+/// As text: `/meta/next`, `$.meta.next`, `header:X-Next-Page`. The items themselves
+/// are not looked into.
+#[derive(Clone, Debug, PartialEq)]
+pub struct At {
+    kind: AtKind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum AtKind {
+    Pointer(Pointer),
+    Path(JsonPath),
+    Field(HeaderName),
+}
+
+impl At {
+    /// In the header field of that name.
+    #[must_use]
+    pub fn header(name: HeaderName) -> Self {
+        At {
+            kind: AtKind::Field(name),
+        }
+    }
+
+    /// The value; none where there is none, or `null`.
+    pub(crate) fn find(&self, headers: &HeaderMap, envelope: &Value) -> Option<Value> {
+        let value = match &self.kind {
+            AtKind::Pointer(pointer) => pointer.find(envelope)?.clone(),
+            AtKind::Path(path) => path.query(envelope).first()?.clone(),
+            AtKind::Field(name) => {
+                let text = headers.get(name)?.to_str().ok()?.trim();
+                Value::String(text.to_owned())
+            }
+        };
+        (!value.is_null()).then_some(value)
+    }
+}
+
+impl From<Pointer> for At {
+    fn from(pointer: Pointer) -> Self {
+        At {
+            kind: AtKind::Pointer(pointer),
+        }
+    }
+}
+
+impl FromStr for At {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let kind = if let Some(name) = text.strip_prefix("header:") {
+            AtKind::Field(header_name(name)?)
+        } else if text.starts_with('$') {
+            AtKind::Path(JsonPath::parse(text).map_err(|error| {
+                Error::request(format!(
+                    "expected a JSONPath such as `$.meta.next`, found `{text}`: {error}"
+                ))
+            })?)
+        } else {
+            AtKind::Pointer(text.parse()?)
+        };
+        Ok(At { kind })
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            AtKind::Pointer(pointer) => pointer.fmt(f),
+            AtKind::Path(path) => path.fmt(f),
+            AtKind::Field(name) => write!(f, "header:{name}"),
+        }
+    }
+}
+
+/// Where in a request a value goes: a query parameter, a header field, or a place in
+/// the JSON body.
+///
+/// As text: `cursor`, `header:X-Cursor`, `body:/start_cursor`; `*` takes the members
+/// of an object as parameters of their names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct To {
+    kind: ToKind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum ToKind {
+    Query(String),
+    Field(HeaderName),
+    Body(Pointer),
+    Members,
+}
+
+impl To {
+    /// A parameter of the query.
+    #[must_use]
+    pub fn query(name: impl Into<String>) -> Self {
+        To {
+            kind: ToKind::Query(name.into()),
+        }
+    }
+
+    /// A header field.
+    #[must_use]
+    pub fn header(name: HeaderName) -> Self {
+        To {
+            kind: ToKind::Field(name),
+        }
+    }
+
+    /// A place in the JSON body.
+    #[must_use]
+    pub fn body(pointer: Pointer) -> Self {
+        To {
+            kind: ToKind::Body(pointer),
+        }
+    }
+
+    /// A call with the value in its place.
+    pub(crate) fn set(&self, call: &Call, value: &Value) -> Result<Call, Error> {
+        let mut call = call.clone();
+        match &self.kind {
+            ToKind::Query(name) => call.url = with_parameter(&call.url, name, &text_of(value)),
+            ToKind::Field(name) => {
+                call.fields.insert(name.as_str().to_owned(), text_of(value));
+            }
+            ToKind::Body(pointer) => {
+                let body = call.body.as_mut().ok_or_else(|| {
+                    Error::request(format!(
+                        "a value for `{self}` needs a request with a JSON body"
+                    ))
+                })?;
+                *member(body, pointer)? = value.clone();
+            }
+            ToKind::Members => {
+                let Value::Object(members) = value else {
+                    return Err(Error::content(format!(
+                        "expected an object whose members are parameters, found `{value}`"
+                    )));
+                };
+                for (name, value) in members {
+                    call.url = with_parameter(&call.url, name, &text_of(value));
+                }
+            }
+        }
+        Ok(call)
+    }
+
+    /// What a call has in this place.
+    pub(crate) fn read(&self, call: &Call) -> Option<Value> {
+        match &self.kind {
+            ToKind::Query(name) => {
+                let (_, value) = call.url.query_pairs().find(|(found, _)| found == name)?;
+                Some(Value::String(value.into_owned()))
+            }
+            ToKind::Field(name) => call.fields.get(name.as_str()).cloned().map(Value::String),
+            ToKind::Body(pointer) => pointer.find(call.body.as_ref()?).cloned(),
+            ToKind::Members => None,
+        }
+    }
+}
+
+/// The parameter of that name.
+impl From<&str> for To {
+    fn from(name: &str) -> Self {
+        To::query(name)
+    }
+}
+
+impl FromStr for To {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let kind = if text == "*" {
+            ToKind::Members
+        } else if let Some(name) = text.strip_prefix("header:") {
+            ToKind::Field(header_name(name)?)
+        } else if let Some(pointer) = text.strip_prefix("body:") {
+            ToKind::Body(pointer.parse()?)
+        } else if text.is_empty() {
+            return Err(Error::request(
+                "expected the name of a parameter, found nothing",
+            ));
+        } else {
+            ToKind::Query(text.to_owned())
+        };
+        Ok(To { kind })
+    }
+}
+
+impl fmt::Display for To {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            ToKind::Query(name) => f.write_str(name),
+            ToKind::Field(name) => write!(f, "header:{name}"),
+            ToKind::Body(pointer) => write!(f, "body:{pointer}"),
+            ToKind::Members => f.write_str("*"),
+        }
+    }
+}
+
+/// A value as parameters and header fields have it: a string as it is, all else as
+/// JSON.
+pub(crate) fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A whole number, as such or in a string.
+pub(crate) fn number_of(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// The URL with one parameter set; all others stay as they are written.
+pub(crate) fn with_parameter(url: &Url, name: &str, value: &str) -> Url {
+    let pair = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair(name, value)
+        .finish();
+    let is_same = |part: &str| {
+        url::form_urlencoded::parse(part.as_bytes())
+            .next()
+            .is_some_and(|(found, _)| found == name)
+    };
+    let mut parts: Vec<&str> = Vec::new();
+    let mut is_set = false;
+    for part in url.query().into_iter().flat_map(|query| query.split('&')) {
+        if !is_same(part) {
+            parts.push(part);
+        } else if !is_set {
+            parts.push(&pair);
+            is_set = true;
+        }
+    }
+    if !is_set {
+        parts.push(&pair);
+    }
+    let query = parts.join("&");
+    let mut url = url.clone();
+    url.set_query(Some(query.trim_start_matches('&')));
+    url
+}
+
+fn header_name(text: &str) -> Result<HeaderName, Error> {
+    text.trim().parse().map_err(|_| {
+        Error::request(format!(
+            "expected the name of a header field, found `{text}`"
+        ))
+    })
+}
+
+/// The value at a pointer, with the objects on the way to it.
+fn member<'b>(body: &'b mut Value, pointer: &Pointer) -> Result<&'b mut Value, Error> {
+    let wrong = || Error::request(format!("the body has no place for a value at `{pointer}`"));
+    pointer.steps().iter().try_fold(body, |value, step| {
+        if value.is_null() {
+            *value = Value::Object(Map::new());
+        }
+        match value {
+            Value::Object(members) => Ok(members.entry(step.clone()).or_insert(Value::Null)),
+            Value::Array(elements) => {
+                let index: usize = step.parse().map_err(|_| wrong())?;
+                elements.get_mut(index).ok_or_else(wrong)
+            }
+            _ => Err(wrong()),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn call(body: Option<Value>) -> Call {
+        Call {
+            body,
+            ..Call::get("http://api.test/?a=%7E+b&c=1&c=2".parse().unwrap())
+        }
+    }
+
+    #[test]
+    fn places_are_read_as_they_are_written() {
+        for text in ["/meta/next", "", "$.meta.next", "header:x-next-page"] {
+            assert_eq!(text.parse::<At>().unwrap().to_string(), text);
+        }
+        for text in ["cursor", "page[after]", "header:x-cursor", "body:/a/b", "*"] {
+            assert_eq!(text.parse::<To>().unwrap().to_string(), text);
+        }
+        for wrong in ["meta", "$.[", "header:a b"] {
+            assert!(wrong.parse::<At>().unwrap_err().is_request(), "{wrong}");
+        }
+        for wrong in ["", "header:", "body:x"] {
+            assert!(wrong.parse::<To>().unwrap_err().is_request(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_found_by_pointer_path_and_header() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-next", "7".parse().unwrap());
+        let envelope = json!({"links": [{"rel": "self"}, {"rel": "next", "u": "/b"}], "n": null});
+        let find = |text: &str| text.parse::<At>().unwrap().find(&headers, &envelope);
+        assert_eq!(find("/links/1/u"), Some(json!("/b")));
+        assert_eq!(
+            find("$.links[?@.rel=='next'].u"),
+            Some(json!("/b")),
+            "a filter picks the link"
+        );
+        assert_eq!(find("header:X-Next"), Some(json!("7")));
+        assert_eq!(find("/n"), None);
+        assert_eq!(find("/missing"), None);
+    }
+
+    #[test]
+    fn a_value_goes_where_it_is_meant_to() {
+        let to = |text: &str| text.parse::<To>().unwrap();
+        let query = to("c").set(&call(None), &json!("x y+z")).unwrap();
+        assert_eq!(query.url.as_str(), "http://api.test/?a=%7E+b&c=x+y%2Bz");
+        let field = to("header:X-C").set(&call(None), &json!(7)).unwrap();
+        assert_eq!(field.fields["x-c"], "7");
+        let body = to("body:/variables/after")
+            .set(&call(Some(json!({"q": 1}))), &json!({"k": [2]}))
+            .unwrap();
+        assert_eq!(
+            body.body,
+            Some(json!({"q": 1, "variables": {"after": {"k": [2]}}}))
+        );
+        assert_eq!(
+            to("body:/variables/after").read(&body),
+            Some(json!({"k": [2]}))
+        );
+        let members = to("*")
+            .set(&call(None), &json!({"c": "3", "d": "4|x"}))
+            .unwrap();
+        assert_eq!(members.url.as_str(), "http://api.test/?a=%7E+b&c=3&d=4%7Cx");
+    }
+
+    #[test]
+    fn a_body_that_has_no_such_place_is_refused() {
+        let to: To = "body:/q/x".parse().unwrap();
+        assert!(to.set(&call(Some(json!({"q": 1}))), &json!(1)).is_err());
+        assert!(to.set(&call(None), &json!(1)).unwrap_err().is_request());
+    }
+}

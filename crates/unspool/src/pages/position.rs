@@ -1,0 +1,188 @@
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::account::Try;
+use crate::error::Error;
+use crate::http::{Call, is_secret_name};
+use crate::json::Pointer;
+
+/// The form of the data; another one is refused.
+const VERSION: u32 = 1;
+
+/// What stands in the place of a credential.
+const HIDDEN: &str = "…";
+
+/// Where a walk stands after an item: plain data, without credentials.
+///
+/// [`Pages::position`](super::Pages::position) gives it,
+/// [`Request::from`](super::Request::from) goes on from it, in another process, too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    version: u32,
+    /// The request that the walk began with.
+    pub(super) origin: Call,
+    /// How it gets from page to page, as far as that is settled.
+    pub(super) paginate: String,
+    /// Where the items are, if that is settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) items_at: Option<String>,
+    /// The request for the page of the item; none where nothing has been asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) call: Option<Call>,
+    /// How many items of that page have been taken.
+    pub(super) index: u64,
+    /// The mark of the last of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) mark: Option<u64>,
+    /// The number of the page in the walk, from 1.
+    pub(super) page: u64,
+    /// How many items there were on the pages before.
+    pub(super) received: u64,
+    /// Whether the walk has come to its end.
+    pub(super) is_over: bool,
+}
+
+impl Position {
+    /// The call to go on with, with the credentials that the new request brings.
+    pub(super) fn call(&self, base: &Call) -> Option<Call> {
+        let mut call = self.call.clone()?;
+        call.url = revealed(&call.url, &base.url);
+        Some(call)
+    }
+
+    /// Checks that this is a position of the walk that begins with `base`.
+    pub(super) fn check(&self, base: &Call) -> Result<(), Error> {
+        if self.version != VERSION {
+            return Err(Error::request(format!(
+                "expected a position of version {VERSION}, found version {}",
+                self.version
+            )));
+        }
+        let own = without_credentials(base, base);
+        if own != self.origin {
+            return Err(Error::request(format!(
+                "the position belongs to another request: {}, not {}",
+                self.origin.shown(),
+                own.shown()
+            )));
+        }
+        if self.page == 0 {
+            return Err(Error::request("the position has no page"));
+        }
+        Ok(())
+    }
+}
+
+/// How far a walk has come, for whoever asks from outside.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    /// The first request, once the walk has begun.
+    pub(super) base: Option<Call>,
+    pub(super) paginate: String,
+    pub(super) tried: Vec<Try>,
+    pub(super) items_at: Option<Pointer>,
+    pub(super) call: Option<Call>,
+    pub(super) page: u64,
+    pub(super) received: u64,
+    pub(super) is_over: bool,
+}
+
+/// The position behind an item: which on its page, and its mark.
+pub(super) fn position(course: &Mutex<Course>, index: u64, mark: Option<u64>) -> Option<Position> {
+    let course = course.lock().unwrap_or_else(PoisonError::into_inner);
+    let base = course.base.as_ref()?;
+    let call = course.call.as_ref();
+    Some(Position {
+        version: VERSION,
+        origin: without_credentials(base, base),
+        paginate: course.paginate.clone(),
+        items_at: course.items_at.as_ref().map(ToString::to_string),
+        call: call.map(|call| without_credentials(call, base)),
+        index,
+        mark,
+        page: course.page.max(1),
+        received: course.received,
+        is_over: course.is_over,
+    })
+}
+
+/// A call whose parameters do not hold what the caller's request holds under names
+/// for secrets.
+fn without_credentials(call: &Call, base: &Call) -> Call {
+    let secrets: Vec<(String, String)> = secrets(&base.url);
+    let mut call = call.clone();
+    if !secrets.is_empty() && call.url.query().is_some() {
+        let pairs: Vec<(String, String)> = call.url.query_pairs().into_owned().collect();
+        for pair in pairs.iter().filter(|pair| secrets.contains(pair)) {
+            call.url = super::place::with_parameter(&call.url, &pair.0, HIDDEN);
+        }
+    }
+    call
+}
+
+/// The call's URL with the secrets of the base in their places.
+fn revealed(url: &Url, base: &Url) -> Url {
+    let mut url = url.clone();
+    let hidden: Vec<String> = (url.query_pairs())
+        .filter(|(_, value)| value == HIDDEN)
+        .map(|(name, _)| name.into_owned())
+        .collect();
+    for (name, value) in secrets(base) {
+        if hidden.contains(&name) {
+            url = super::place::with_parameter(&url, &name, &value);
+        }
+    }
+    url
+}
+
+fn secrets(url: &Url) -> Vec<(String, String)> {
+    (url.query_pairs().into_owned())
+        .filter(|(name, value)| is_secret_name(name) && !value.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(url: &str) -> Call {
+        Call::get(url.parse().unwrap())
+    }
+
+    #[test]
+    fn a_position_holds_no_credentials_and_gets_those_of_the_new_request() {
+        let base = call("http://api.test/v1?api_key=hush&limit=2");
+        let course = Mutex::new(Course {
+            base: Some(base.clone()),
+            call: Some(call("http://api.test/v1?api_key=hush&page_token=abc")),
+            page: 2,
+            ..Course::default()
+        });
+        let position = position(&course, 3, Some(7)).unwrap();
+        let text = serde_json::to_string(&position).unwrap();
+        assert!(!text.contains("hush"), "{text}");
+        assert!(text.contains("page_token=abc"), "{text}");
+        let new = call("http://api.test/v1?api_key=new&limit=2");
+        position.check(&new).unwrap();
+        assert_eq!(
+            position.call(&new).unwrap().url.as_str(),
+            "http://api.test/v1?api_key=new&page_token=abc"
+        );
+    }
+
+    #[test]
+    fn a_position_of_another_request_is_refused() {
+        let course = Mutex::new(Course {
+            base: Some(call("http://api.test/v1")),
+            ..Course::default()
+        });
+        let position = position(&course, 0, None).unwrap();
+        let error = position.check(&call("http://api.test/v2")).unwrap_err();
+        assert!(
+            error.is_request() && error.to_string().contains("/v1"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Which of several ways to the next page is the right one: the one whose next page
+//! is another page.
+
+use std::sync::Arc;
+
+use super::account::{Doubt, Ended, Try};
+use super::kinds::{Candidate, Kind, Next, PageEnd, Trust, auto};
+use super::open::Opener;
+use super::page::Read;
+use super::trail::Trail;
+use crate::error::{Error, Kind as ErrorKind};
+use crate::http::Call;
+
+/// What came of the candidates.
+pub(super) enum Proof {
+    /// This kind leads on, to this page.
+    Kind(Box<dyn Kind>, Call, Box<Read>),
+    /// This kind says that there is no further page.
+    End(Box<dyn Kind>, Next),
+    /// None leads on.
+    None(Next),
+}
+
+/// What one candidate's next page shows.
+enum Verdict {
+    Proved(Call, Box<Read>),
+    End(Next),
+    /// It leads back to the first page.
+    Same,
+    /// It leads somewhere, but not to what follows.
+    Unclear(String),
+    Refused(String),
+}
+
+/// Tries one candidate after the other.
+pub(super) async fn prove(
+    opener: &Arc<Opener>,
+    page: &PageEnd,
+    trail: &Trail,
+    candidates: Vec<Candidate>,
+) -> Result<Proof, Error> {
+    let mut looped = None;
+    let mut unclear = None;
+    let mut fallback = None;
+    for mut candidate in candidates {
+        let verdict = attempt(opener, page, trail, &mut candidate).await?;
+        let note = |verdict: &str| {
+            trail.tried(Try {
+                paginate: candidate.kind.describe(),
+                evidence: candidate.evidence.clone(),
+                verdict: verdict.to_owned(),
+            });
+        };
+        match verdict {
+            Verdict::Proved(call, read) => {
+                note("proved: the next page holds other items");
+                return Ok(Proof::Kind(candidate.kind, call, read));
+            }
+            Verdict::End(next) => match auto::says_more(page) {
+                None => {
+                    note("says that there is no further page");
+                    return Ok(Proof::End(candidate.kind, next));
+                }
+                Some(doubt) => {
+                    note(&format!("says that there is no further page, but: {doubt}"));
+                    fallback.get_or_insert((candidate.kind, next, doubt));
+                }
+            },
+            Verdict::Same => {
+                note("gives the first page again");
+                if candidate.trust == Trust::Stated {
+                    looped = looped.or(Some(candidate.kind.describe()));
+                }
+            }
+            Verdict::Unclear(what) => {
+                note(&what);
+                unclear =
+                    unclear.or_else(|| Some(format!("{}: {what}", candidate.kind.describe())));
+            }
+            Verdict::Refused(what) => note(&what),
+        }
+    }
+    if let Some((kind, next, doubt)) = fallback {
+        let next = match next {
+            Next::End(ended) => Next::Doubtful(ended, doubt),
+            next => next,
+        };
+        return Ok(Proof::End(kind, next));
+    }
+    if let Some(paginate) = looped {
+        return Err(Error::new(
+            ErrorKind::Looped,
+            format!("the next page by `{paginate}` holds the same items as page 1: the upstream does not move on"),
+        )
+        .at_request(page.call.shown()));
+    }
+    let doubt = auto::doubt(page).or_else(|| unclear.map(Doubt::more_pages));
+    Ok(Proof::None(match doubt {
+        None => Next::End(Ended::OnlyPage),
+        Some(doubt) => Next::Doubtful(Ended::OnlyPage, doubt),
+    }))
+}
+
+async fn attempt(
+    opener: &Arc<Opener>,
+    page: &PageEnd,
+    trail: &Trail,
+    candidate: &mut Candidate,
+) -> Result<Verdict, Error> {
+    let call = match candidate.kind.after(page) {
+        Ok(Next::Call(call)) => call,
+        Ok(next) => return Ok(Verdict::End(next)),
+        Err(error) if candidate.trust == Trust::Stated => return Err(error),
+        Err(error) => return Ok(Verdict::Refused(error.message().to_owned())),
+    };
+    if trail.is_here(&call) {
+        return Ok(Verdict::Same);
+    }
+    let read = match open(opener, &call, candidate.trust).await? {
+        Ok(read) => read,
+        Err(refused) => return Ok(Verdict::Refused(refused)),
+    };
+    match read.first_mark() {
+        Some(mark) if trail.is_first(mark) => return Ok(Verdict::Same),
+        Some(mark)
+            if trail.knows(mark)
+                && candidate.trust != Trust::Stated
+                && !candidate.kind.overlaps() =>
+        {
+            let what = "its next page begins with an item of the first";
+            return Ok(Verdict::Unclear(what.to_owned()));
+        }
+        None if matches!(candidate.trust, Trust::Guessed | Trust::Tried) => {
+            return Ok(Verdict::Refused("its next page is empty".to_owned()));
+        }
+        _ => {}
+    }
+    let Some(control) = candidate.control.take() else {
+        return Ok(Verdict::Proved(call, Box::new(read)));
+    };
+    let first = open(opener, &control, candidate.trust).await?;
+    match first.map(|first| first.first_mark()) {
+        Ok(Some(mark)) if trail.is_first(mark) => Ok(Verdict::Proved(call, Box::new(read))),
+        Ok(_) => Ok(Verdict::Unclear(
+            "the page that ought to be the first is another one".to_owned(),
+        )),
+        Err(refused) => Ok(Verdict::Unclear(format!(
+            "the page that ought to be the first: {refused}"
+        ))),
+    }
+}
+
+/// Opens a page that may not exist; where it was only guessed, a refusal is an answer.
+async fn open(
+    opener: &Arc<Opener>,
+    call: &Call,
+    trust: Trust,
+) -> Result<Result<Read, String>, Error> {
+    match Read::open(Arc::clone(opener), call.clone()).await {
+        Ok(read) => Ok(Ok(read)),
+        Err(error) if trust == Trust::Stated => Err(error),
+        Err(error) => match error.status() {
+            Some(401 | 403 | 429) => Err(error),
+            Some(status) => Ok(Err(format!("answered {status}"))),
+            None if error.is_retryable() => Err(error),
+            None => Ok(Err(error.message().to_owned())),
+        },
+    }
+}

@@ -1,0 +1,278 @@
+//! Where a walk has been, what it has seen there, and what speaks against it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+
+use super::account::{Account, Doubt, Ended, Try};
+use super::kinds::{Kind, PageEnd};
+use super::page::{Item, Summary};
+use super::position::{Course, Position};
+use super::seen::{Keys, Repeats, Seen, mark_of};
+use super::stated::{Stated, Total};
+use crate::error::{Error, Kind as ErrorKind};
+use crate::http::{Call, Meter};
+use crate::json::Pointer;
+
+/// The longest error of an upstream that goes into a message.
+const MAX_ERROR: usize = 200;
+
+/// What a walk keeps in mind.
+pub(super) struct Trail {
+    meter: Arc<Meter>,
+    course: Arc<Mutex<Course>>,
+    page: u64,
+    calls: Seen<u64>,
+    last_call: u64,
+    contents: Seen<(u64, Box<str>)>,
+    repeats: Repeats,
+    unique: Option<Unique>,
+    /// The first item of the first page.
+    first: Option<u64>,
+    /// The last item of the page before.
+    previous: Option<u64>,
+    /// Items on this page so far, and whether its first was the last of the one
+    /// before.
+    items: u64,
+    overlap: u64,
+    /// Items on the pages before.
+    received: u64,
+    total: Total,
+    doubts: Vec<Doubt>,
+}
+
+struct Unique {
+    key: Pointer,
+    keys: Keys,
+}
+
+impl Trail {
+    pub(super) fn new(
+        meter: Arc<Meter>,
+        course: Arc<Mutex<Course>>,
+        unique: Option<Pointer>,
+    ) -> Self {
+        Trail {
+            meter,
+            course,
+            page: 0,
+            calls: Seen::new(),
+            last_call: 0,
+            contents: Seen::new(),
+            repeats: Repeats::new(),
+            unique: unique.map(|key| Unique {
+                key,
+                keys: Keys::default(),
+            }),
+            first: None,
+            previous: None,
+            items: 0,
+            overlap: 0,
+            received: 0,
+            total: Total::default(),
+            doubts: Vec::new(),
+        }
+    }
+
+    /// Goes on where a walk stopped.
+    pub(super) fn resume(&mut self, position: &Position) {
+        self.page = position.page - 1;
+        self.received = position.received;
+    }
+
+    /// Goes to a page, where the walk must not have been.
+    pub(super) fn visit(&mut self, call: &Call, kind: &dyn Kind) -> Result<(), Error> {
+        self.page += 1;
+        self.items = 0;
+        self.overlap = 0;
+        {
+            let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
+            course.paginate = kind.describe();
+            course.call = Some(call.clone());
+            course.page = self.page;
+            course.received = self.received;
+        }
+        let mark = mark_of_call(call);
+        let is_kept_place = kind.repeats_calls() && self.last_call == mark;
+        self.last_call = mark;
+        match self.calls.note(mark, self.page) {
+            Some(earlier) if !is_kept_place => Err(Error::new(
+                ErrorKind::Looped,
+                format!(
+                    "page {} of the walk is the same request as page {earlier}: the upstream leads in a circle",
+                    self.page
+                ),
+            )
+            .at_request(call.shown())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes in an item; whether it is to be handed out.
+    pub(super) fn item(&mut self, item: &Item, kind: &dyn Kind) -> bool {
+        self.items += 1;
+        self.first.get_or_insert(item.mark);
+        if self.items == 1 && kind.overlaps() && self.previous == Some(item.mark) {
+            self.overlap = 1;
+            return false;
+        }
+        self.meter.item();
+        if self.repeats.note(item.mark, self.page) {
+            self.meter.repeated();
+        }
+        let is_known = self
+            .unique
+            .as_mut()
+            .is_some_and(|unique| !unique.is_new(item));
+        if is_known {
+            self.meter.left_out();
+        }
+        !is_known
+    }
+
+    /// Passes over an item that was handed out before the walk was taken up.
+    pub(super) fn skip(&mut self, item: &Item) {
+        self.items += 1;
+        self.first.get_or_insert(item.mark);
+        self.repeats.note(item.mark, self.page);
+    }
+
+    /// Says that a page changed since a position on it was taken.
+    pub(super) fn shifted(&mut self) {
+        self.doubts.push(Doubt::Shifted);
+    }
+
+    /// Takes in a page that has been read to its end.
+    pub(super) fn page(&mut self, page: Summary) -> Result<(PageEnd, Pointer), Error> {
+        let shown = page.call.shown();
+        if page.items > 0
+            && let Some((earlier, request)) =
+                (self.contents).note(page.mark, (self.page, shown.as_str().into()))
+        {
+            return Err(Error::new(
+                ErrorKind::Looped,
+                format!(
+                    "page {} of the walk holds the same items as page {earlier}, which was `{request}`: the upstream does not move on",
+                    self.page
+                ),
+            )
+            .at_request(shown));
+        }
+        let envelope = page.envelope;
+        self.check_errors(&envelope.document, page.items, &shown)?;
+        let stated = Stated::read(&page.headers, &envelope.document);
+        self.total.note(&stated, page.items);
+        self.meter.page();
+        self.meter.stated_total(self.total.items());
+        if let (Some(rival), true) = (envelope.rival, self.page == 1) {
+            self.doubts.push(Doubt::OtherItems {
+                taken: envelope.items_at.to_string(),
+                other: rival.to_string(),
+            });
+        }
+        self.received += page.items - self.overlap;
+        self.previous = page.last.as_ref().map(|item| item.mark).or(self.previous);
+        let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
+        course.items_at = Some(envelope.items_at.clone());
+        let end = PageEnd {
+            call: page.call,
+            headers: page.headers,
+            envelope: envelope.document,
+            stated,
+            items: page.items,
+            fresh: page.items - self.overlap,
+            received: self.received,
+            last: page.last.map(|item| item.text),
+        };
+        Ok((end, envelope.items_at))
+    }
+
+    /// An answer of GraphQL and of JSON:API may hold errors in the place of its data,
+    /// or beside a part of it.
+    fn check_errors(&mut self, document: &Value, items: u64, shown: &str) -> Result<(), Error> {
+        let errors = document.get("errors").and_then(Value::as_array);
+        let Some(error) = errors.and_then(|errors| errors.first()) else {
+            return Ok(());
+        };
+        let message = ["message", "detail", "title"]
+            .iter()
+            .find_map(|key| error.get(key)?.as_str())
+            .map_or_else(|| error.to_string(), str::to_owned);
+        let message: String = message.chars().take(MAX_ERROR).collect();
+        if items == 0 {
+            return Err(
+                Error::content(format!("answered with an error: {message}")).at_request(shown)
+            );
+        }
+        self.doubts.push(Doubt::PartialAnswer { error: message });
+        Ok(())
+    }
+
+    /// Whether an item stands on the page that the walk comes from.
+    pub(super) fn knows(&self, item: u64) -> bool {
+        self.first == Some(item) || self.repeats.knows(item)
+    }
+
+    /// Whether an item is the first of the first page.
+    pub(super) fn is_first(&self, item: u64) -> bool {
+        self.first == Some(item)
+    }
+
+    /// Whether this is the call that the walk comes from.
+    pub(super) fn is_here(&self, call: &Call) -> bool {
+        self.last_call == mark_of_call(call)
+    }
+
+    pub(super) fn is_behind_first_page(&self) -> bool {
+        self.page > 1
+    }
+
+    pub(super) fn tried(&self, tried: Try) {
+        let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
+        course.tried.push(tried);
+    }
+
+    /// What the walk goes on with is settled.
+    pub(super) fn settled(&self, paginate: String) {
+        let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
+        course.paginate = paginate;
+    }
+
+    /// Closes the books.
+    pub(super) fn account(self, ended: Ended, doubt: Option<Doubt>) -> Account {
+        let mut doubts = self.doubts;
+        doubts.extend(doubt);
+        let stated = self.total.items().filter(|_| ended != Ended::Asked);
+        if let Some(stated) = stated.filter(|stated| *stated != self.received) {
+            doubts.push(Doubt::CountsDiffer {
+                stated,
+                received: self.received,
+            });
+        }
+        let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
+        course.is_over = true;
+        Account::new(&self.meter.read(), &course, ended, doubts)
+    }
+}
+
+impl Unique {
+    /// Whether no item with this key has come; an item without one is always new.
+    fn is_new(&mut self, item: &Item) -> bool {
+        let value: Value = serde_json::from_slice(&item.text).unwrap_or_default();
+        match self.key.find(&value) {
+            Some(key) => self.keys.note(mark_of(key.to_string().as_bytes())),
+            None => true,
+        }
+    }
+}
+
+fn mark_of_call(call: &Call) -> u64 {
+    let mut text = call.url.as_str().to_owned();
+    for (name, value) in &call.fields {
+        text.push_str(&format!("\n{name}: {value}"));
+    }
+    if let Some(body) = &call.body {
+        text.push_str(&format!("\n{body}"));
+    }
+    mark_of(text.as_bytes())
+}
