@@ -14,6 +14,7 @@ mod credentials;
 mod ends;
 mod examples;
 mod macros;
+mod replay;
 mod retries;
 mod server;
 mod streaming;

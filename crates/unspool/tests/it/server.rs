@@ -10,9 +10,11 @@ use std::thread;
 /// What came with one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
+    pub(crate) method: String,
     /// Path and query, as sent.
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
@@ -223,7 +225,8 @@ fn serve(
 
 fn read_request(reader: &mut impl BufRead) -> Option<Request> {
     let mut lines = reader.by_ref().lines().map_while(Result::ok);
-    let target = lines.next()?.split(' ').nth(1)?.to_owned();
+    let line = lines.next()?;
+    let (method, target) = line.rsplit_once(' ')?.0.split_once(' ')?;
     let headers = lines
         .take_while(|line| !line.is_empty())
         .filter_map(|line| {
@@ -231,7 +234,16 @@ fn read_request(reader: &mut impl BufRead) -> Option<Request> {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
         })
         .collect();
-    Some(Request { target, headers })
+    let mut request = Request {
+        method: method.to_owned(),
+        target: target.to_owned(),
+        headers,
+        body: Vec::new(),
+    };
+    let length = request.header("content-length").unwrap_or("0");
+    request.body = vec![0; length.parse().ok()?];
+    reader.read_exact(&mut request.body).ok()?;
+    Some(request)
 }
 
 /// Plays a reply; none if the connection is to be closed.
