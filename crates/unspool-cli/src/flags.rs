@@ -18,6 +18,18 @@ pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
+/// A JSON document, itself or as `@FILE`; `@-` is standard input.
+pub(crate) fn json(text: &str) -> Result<serde_json::Value, String> {
+    let text = match text.strip_prefix('@') {
+        None => text.to_owned(),
+        Some("-") => std::io::read_to_string(std::io::stdin())
+            .map_err(|error| format!("cannot read standard input: {error}"))?,
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read `{path}`: {error}"))?,
+    };
+    serde_json::from_str(&text).map_err(|error| format!("expected JSON: {error}"))
+}
+
 /// `user:password`; without a colon the password is empty.
 pub(crate) fn user(text: &str) -> Result<(String, String), String> {
     let (user, password) = text.split_once(':').unwrap_or((text, ""));
@@ -86,6 +98,17 @@ mod tests {
         for wrong in ["", "M", "1.5M", "2T", "99999999999999G"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_document_is_given_itself_or_as_a_file() {
+        assert_eq!(json(r#"{"a": 1}"#), Ok(serde_json::json!({"a": 1})));
+        assert!(json("{").unwrap_err().contains("JSON"));
+        assert!(
+            json("@/no/such/file")
+                .unwrap_err()
+                .contains("/no/such/file")
+        );
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
 use futures_util::{FutureExt, StreamExt};
 use reqwest::header::{HeaderName, HeaderValue};
+use serde_json::Value;
 use tokio::time::MissedTickBehavior;
 use unspool::pages::{Doubt, Ended, Pages, Paginate, RawItem};
 use unspool::{Error, Pointer};
@@ -19,6 +21,9 @@ use crate::report::{self, Progress};
 
 /// How often the progress line is renewed while items flow.
 const ITEMS_PER_UPDATE: u64 = 4096;
+
+/// The kind that the first page decides.
+const AUTO: &str = "auto";
 
 /// How long Ctrl-C waits for a reader to take what was written before.
 const LAST_FLUSH: Duration = Duration::from_secs(2);
@@ -40,8 +45,27 @@ pub(crate) struct Args {
 
     /// How to get to the next page; by default the first page decides. The kinds
     /// are listed below.
-    #[arg(long, value_name = "KIND", default_value = "auto", hide_default_value = true, value_parser = paginate)]
+    #[arg(long, value_name = "KIND", default_value = AUTO, hide_default_value = true, value_parser = paginate)]
     paginate: String,
+
+    /// A JSON document to send, which makes the requests `POST`s; `@FILE` reads it from a
+    /// file, `@-` from standard input.
+    #[arg(short, long, value_name = "JSON", value_parser = flags::json)]
+    data: Option<Value>,
+
+    /// Read up to N pages at a time, where their requests can be told before; their
+    /// items come in order.
+    #[arg(long, value_name = "N", default_value = "1", hide_default_value = true)]
+    in_flight: NonZeroUsize,
+
+    /// Leave out items whose value at POINTER has come before, such as `/id`; the last
+    /// million are remembered.
+    #[arg(long, value_name = "POINTER")]
+    unique: Option<Pointer>,
+
+    /// Say at the end what was tried to find the next page, and what came of it.
+    #[arg(long)]
+    explain: bool,
 
     /// A header to send, to the origin of URL only; may be given several times.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = flags::header)]
@@ -102,7 +126,10 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
         _ => stop,
     };
     let took = progress.end();
-    conclude(&pages, stop, took, args.quiet, account_file.as_mut())
+    if args.explain {
+        report::explain(&pages.account());
+    }
+    conclude(&pages, stop, took, &args, account_file.as_mut())
 }
 
 /// How pulling ended.
@@ -185,7 +212,7 @@ fn conclude(
     pages: &Pages<RawItem>,
     end: End,
     took: Duration,
-    quiet: bool,
+    args: &Args,
     account_file: Option<&mut Box<dyn Write>>,
 ) -> Exit {
     let account = pages.account();
@@ -221,7 +248,12 @@ fn conclude(
     if let Some(hint) = hint(&end, &account.doubts) {
         report::hint(hint);
     }
-    if !quiet {
+    if !args.quiet {
+        if args.paginate == AUTO
+            && let Some(pinned) = report::pinned(&account)
+        {
+            report::problem(&pinned);
+        }
         report::problem(&report::closing(&account, verdict, why.as_deref(), took));
     }
     let Some(file) = account_file else {
@@ -264,9 +296,16 @@ fn request(args: &Args) -> Result<Pages<RawItem>, Error> {
         .paginate(args.paginate.parse::<Paginate>()?)
         .retries(args.retries)
         .timeout(args.timeout)
-        .max_item(args.max_item);
+        .max_item(args.max_item)
+        .in_flight(args.in_flight.get());
     if let Some(pointer) = &args.items {
         request = request.items_at(pointer.clone());
+    }
+    if let Some(body) = &args.data {
+        request = request.data(body.clone());
+    }
+    if let Some(key) = &args.unique {
+        request = request.unique(key.clone());
     }
     for (name, value) in &args.headers {
         request = request.header(name.clone(), value.clone());

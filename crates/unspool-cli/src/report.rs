@@ -98,6 +98,19 @@ pub(crate) fn closing(
         HumanBytes(account.bytes),
         took.as_secs_f64()
     );
+    if account.left_out > 0 {
+        let _ = write!(
+            text,
+            "; {} left out",
+            count(account.left_out, "repeated item")
+        );
+    } else if account.repeated > 0 {
+        let _ = write!(
+            text,
+            "; {} came more than once",
+            count(account.repeated, "item")
+        );
+    }
     if let Some(why) = why {
         let _ = write!(text, "; {why}");
     }
@@ -105,6 +118,45 @@ pub(crate) fn closing(
         text.push_str(", and the upstream's own count agrees");
     }
     text
+}
+
+/// The flags that make a walk go the way that was found, if one was.
+pub(crate) fn pinned(account: &Account) -> Option<String> {
+    let items_at = account.items_at.as_ref()?;
+    if account.paginate == "auto" {
+        return None;
+    }
+    Some(format!(
+        "found: --paginate {} --items {}",
+        quoted(&account.paginate),
+        quoted(items_at)
+    ))
+}
+
+/// Says what was tried to find the next page.
+pub(crate) fn explain(account: &Account) {
+    for tried in &account.tried {
+        problem(&format!(
+            "tried {}, as {}: {}",
+            quoted(&tried.paginate),
+            tried.evidence,
+            tried.verdict
+        ));
+    }
+    if account.tried.is_empty() {
+        problem(
+            "tried nothing: nothing on the first page speaks of another, or it was said how to get there",
+        );
+    }
+}
+
+/// A word for a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./:,=@%+".contains(char);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
 }
 
 fn count(number: u64, noun: &str) -> String {

@@ -158,6 +158,18 @@ fn a_wrong_request_is_refused_before_anything_is_sent() {
             "cannot write the account",
         ),
         (&["pages", "http://127.0.0.1:9/", "--wrong"], "--wrong"),
+        (
+            &["pages", "http://127.0.0.1:9/", "--data", "{"],
+            "expected JSON",
+        ),
+        (
+            &["pages", "http://127.0.0.1:9/", "--in-flight", "0"],
+            "--in-flight",
+        ),
+        (
+            &["pages", "http://127.0.0.1:9/", "--paginate", "cursor:/next"],
+            "expected `to`",
+        ),
         (&["page"], "unrecognized subcommand"),
     ] {
         let result = run(args);
@@ -177,6 +189,8 @@ fn the_account_is_written_as_json_however_it_ends() {
     let (code, ..) = run(&[
         "pages",
         &server.url("/"),
+        "--retries",
+        "0",
         "--account",
         file.to_str().unwrap(),
     ]);
@@ -327,4 +341,67 @@ fn secrets_are_in_no_message_and_no_account() {
     ]);
     assert_eq!(code, 1);
     assert!(!words.contains("hunter2"), "{words}");
+}
+
+#[test]
+fn a_token_is_found_and_the_flags_that_pin_it_are_printed() {
+    let server = Server::start(|request| match request.query("cursor") {
+        None => Reply::json(r#"{"list": [{"id": 1}], "meta": {"next_cursor": "a b"}}"#),
+        Some("a+b") => Reply::json(r#"{"list": [{"id": 2}], "meta": {"next_cursor": null}}"#),
+        Some(other) => panic!("{other}"),
+    });
+    let (code, items, words) = run(&["pages", &server.url("/"), "--explain"]);
+    assert_eq!((code, items.len()), (0, 2), "{words}");
+    let pinned = "--paginate cursor:/meta/next_cursor,to=cursor --items /list";
+    assert!(words.contains(&format!("found: {pinned}")), "{words}");
+    assert!(
+        words.contains("as `/meta/next_cursor` holds a token: proved"),
+        "{words}"
+    );
+    let flags: Vec<&str> = pinned.split(' ').collect();
+    let (code, items, words) = run(&[&["pages", &server.url("/")], &flags[..]].concat());
+    assert_eq!((code, items.len()), (0, 2), "{words}");
+    assert!(!words.contains("found:"), "{words}");
+}
+
+#[test]
+fn a_document_to_send_makes_the_requests_posts() {
+    let server = Server::start(|request| {
+        assert_eq!(request.method, "POST");
+        let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+        match body["after"].as_u64() {
+            None => Reply::json(r#"{"rows": [1], "next": 7}"#),
+            Some(7) => Reply::json(r#"{"rows": [2]}"#),
+            Some(other) => panic!("{other}"),
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("query.json");
+    std::fs::write(&file, r#"{"q": "x"}"#).unwrap();
+    let data = format!("@{}", file.display());
+    let (code, items, words) = run(&[
+        "pages",
+        &server.url("/"),
+        "--data",
+        &data,
+        "--paginate",
+        "cursor:/next,to=body:/after",
+    ]);
+    assert_eq!((code, items.len()), (0, 2), "{words}");
+}
+
+#[test]
+fn repeated_items_are_counted_or_left_out() {
+    let server = Server::start(|request| match request.page() {
+        1 => Reply::json(r#"{"pages": 2, "rows": [{"id": 1}, {"id": 2}]}"#),
+        _ => Reply::json(r#"{"pages": 2, "rows": [{"id": 2}, {"id": 3}]}"#),
+    });
+    let url = server.url("/");
+    let args = ["pages", &url, "--paginate", "page"];
+    let (code, items, words) = run(&args);
+    assert_eq!((code, items.len()), (0, 4), "{words}");
+    assert!(words.contains("1 item came more than once"), "{words}");
+    let (code, items, words) = run(&[&args[..], &["--unique", "/id", "--in-flight", "2"]].concat());
+    assert_eq!((code, items.len()), (0, 3), "{words}");
+    assert!(words.contains("1 repeated item left out"), "{words}");
 }

@@ -69,7 +69,9 @@ fn no_progress_is_drawn_between_items_or_when_quiet() {
         terminal.try_clone().unwrap().into()
     });
     assert!(
-        shown.starts_with("0\r\n1\r\n2\r\n3\r\nunspool: complete"),
+        shown.starts_with(
+            "0\r\n1\r\n2\r\n3\r\nunspool: found: --paginate link --items ''\r\nunspool: complete"
+        ),
         "{shown}"
     );
     let shown = screen(&["pages", "--quiet", &slow().url("/")], |_| Stdio::null());

@@ -5,14 +5,27 @@ use reqwest::header::{HeaderMap, LINK};
 /// The target of the first link with this relation, as it is written: it may be
 /// relative to the page.
 pub(crate) fn link_target<'h>(headers: &'h HeaderMap, relation: &str) -> Option<&'h str> {
+    link(headers, relation).map(|link| link.target)
+}
+
+/// A parameter of the first link with this relation.
+pub(crate) fn link_parameter<'h>(
+    headers: &'h HeaderMap,
+    relation: &str,
+    name: &str,
+) -> Option<&'h str> {
+    let parameters = link(headers, relation)?.parameters;
+    self::parameters(parameters)
+        .find(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+}
+
+/// The first link with this relation.
+fn link<'h>(headers: &'h HeaderMap, relation: &str) -> Option<Link<'h>> {
     let fields = headers.get_all(LINK).into_iter();
     fields
         .filter_map(|field| field.to_str().ok())
-        .find_map(|field| {
-            links(field)
-                .find(|link| link.has_relation(relation))
-                .map(|link| link.target)
-        })
+        .find_map(|field| links(field).find(|link| link.has_relation(relation)))
 }
 
 struct Link<'t> {

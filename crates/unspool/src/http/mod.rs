@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use url::{Origin, Url};
 
 pub(crate) use call::Call;
-pub(crate) use link::link_target;
+pub(crate) use link::{link_parameter, link_target};
 pub(crate) use meter::{Meter, Reading};
 pub(crate) use retry::{Attempts, Retry};
 pub(crate) use shown::is_secret_name;

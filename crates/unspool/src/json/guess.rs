@@ -19,17 +19,13 @@ pub(super) fn only_array(document: &Value) -> Result<Pointer, Error> {
         )));
     };
     let direct = arrays_in(fields, &[]);
-    let arrays = if direct.is_empty() {
-        let objects = fields
-            .iter()
-            .filter_map(|(key, value)| Some((key, value.as_object()?)));
-        objects
-            .flat_map(|(key, fields)| arrays_in(fields, std::slice::from_ref(key)))
-            .collect()
-    } else {
-        direct
-    };
-    match arrays.as_slice() {
+    let objects = (fields.iter()).filter_map(|(key, value)| Some((key, value.as_object()?)));
+    let below: Vec<Pointer> = objects
+        .filter(|(key, _)| !ABOUT_PAGES.contains(&key.as_str()))
+        .flat_map(|(key, fields)| arrays_in(fields, std::slice::from_ref(key)))
+        .collect();
+    let likely = likely(direct, below, document);
+    match likely.as_slice() {
         [array] => Ok(array.clone()),
         [] => Err(Error::content(format!(
             "expected an array of items, found an object without an array{}",
@@ -37,9 +33,64 @@ pub(super) fn only_array(document: &Value) -> Result<Pointer, Error> {
         ))),
         [first, second, ..] => Err(Error::content(format!(
             "found {} arrays that could hold the items, such as `{first}` and `{second}`: say which with a JSON pointer",
-            arrays.len()
+            likely.len()
         ))),
     }
+}
+
+/// Objects that speak of the pages, and hold no items.
+const ABOUT_PAGES: &[&str] = &[
+    "meta",
+    "pagination",
+    "paging",
+    "page",
+    "links",
+    "_links",
+    "_meta",
+];
+
+/// Those of several arrays that may be meant: not the links, not the empty ones beside
+/// others, and before all the ones beside what speaks of further pages.
+fn likely(direct: Vec<Pointer>, below: Vec<Pointer>, document: &Value) -> Vec<Pointer> {
+    let is_list = |at: &Pointer| {
+        !matches!(
+            at.steps().last().map(String::as_str),
+            Some("links" | "_links" | "errors")
+        )
+    };
+    let is_filled = |at: &Pointer| {
+        let array = at.find(document).and_then(Value::as_array);
+        array.is_some_and(|array| !array.is_empty())
+    };
+    let holds_objects = |at: &Pointer| {
+        let first = at.find(document).and_then(|array| array.get(0));
+        first.is_some_and(Value::is_object)
+    };
+    let is_beside_pages = |at: &Pointer| {
+        let above = at.steps().split_last().map_or(&[][..], |(_, above)| above);
+        let beside = Pointer::from_steps(above.to_vec());
+        let fields = beside.find(document).and_then(Value::as_object);
+        fields.is_some_and(|fields| fields.keys().any(|key| speaks_of_pages(key)))
+    };
+    let prefer = |arrays: Vec<Pointer>, is_fit: &dyn Fn(&Pointer) -> bool| {
+        let fit: Vec<Pointer> = arrays.iter().filter(|at| is_fit(at)).cloned().collect();
+        if fit.is_empty() { arrays } else { fit }
+    };
+    let direct = prefer(prefer(direct, &is_list), &is_filled);
+    let below = prefer(prefer(below, &is_list), &is_filled);
+    let is_below = direct.is_empty()
+        || !direct.iter().any(is_beside_pages) && below.iter().any(is_beside_pages);
+    let likely = prefer(if is_below { below } else { direct }, &is_beside_pages);
+    prefer(likely, &holds_objects)
+}
+
+fn speaks_of_pages(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    [
+        "next", "more_", "has_more", "hasmore", "total", "per_page", "pageinfo",
+    ]
+    .iter()
+    .any(|begin| key.starts_with(begin))
 }
 
 fn arrays_in(fields: &Map<String, Value>, above: &[String]) -> Vec<Pointer> {

@@ -119,7 +119,12 @@ impl Outline {
                         self.end_scalar(begin, position)?;
                     }
                 }
-                _ if is_space(byte) => *at += 1,
+                _ if is_space(byte) => {
+                    if self.may_hold_items() {
+                        self.text.push(byte);
+                    }
+                    *at += 1;
+                }
                 State::Value | State::ValueOrClose if byte == b'[' && self.is_at_place() => {
                     if self.found.is_none() {
                         self.found = Some(self.pointer());
@@ -138,6 +143,11 @@ impl Outline {
             }
         }
         Ok(Stop::More)
+    }
+
+    /// Whether what is read now may turn out to be items, which keep their text.
+    fn may_hold_items(&self) -> bool {
+        self.found.is_none() && (self.open.iter()).any(|frame| matches!(frame, Frame::Array { .. }))
     }
 
     /// The array of items has been read: goes on behind it.

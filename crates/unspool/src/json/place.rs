@@ -59,6 +59,8 @@ pub(crate) fn is_usual(keys: &[&str]) -> bool {
         [] => true,
         // HAL names the array after what it holds.
         ["_embedded", _] => true,
+        // A connection of GraphQL stands somewhere in the answer's data.
+        ["data", fields @ .., "nodes" | "edges"] if !fields.is_empty() && fields.len() <= 4 => true,
         [wrappers @ .., array] => {
             wrappers.len() <= 2
                 && wrappers.iter().all(|name| WRAPPERS.contains(name))

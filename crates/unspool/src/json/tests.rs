@@ -128,7 +128,7 @@ fn the_first_usual_name_is_taken_and_other_arrays_are_passed_over() {
 fn an_unusual_name_is_taken_if_there_is_no_other_array() {
     check(
         r#"{"n": 1, "cats": [{"a": [1]}, 2]}"#,
-        &[r#"{"a":[1]}"#, "2"],
+        &[r#"{"a": [1]}"#, "2"],
         r#"{"cats":[{"a":[1]},2],"n":1}"#,
     );
     check(

@@ -33,6 +33,8 @@ pub struct Account {
     /// How the walk got from page to page, as the text that makes it do so again;
     /// `auto` as long as that is not settled.
     pub paginate: String,
+    /// The JSON pointer of the items in a page, once the first has been read.
+    pub items_at: Option<String>,
     /// What was tried to find that out, in this order.
     pub tried: Vec<Try>,
     /// Why the walk ended.
@@ -156,6 +158,7 @@ impl Account {
             bytes: reading.bytes,
             stated_total: reading.stated_total,
             paginate: course.paginate.clone(),
+            items_at: course.items_at.as_ref().map(ToString::to_string),
             tried: course.tried.clone(),
             ended,
             doubts,

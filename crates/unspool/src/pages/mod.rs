@@ -50,7 +50,7 @@ use crate::error::Error;
 use crate::http::{Call, Meter, Options, basic_auth};
 use crate::json::{Check, Place, Pointer};
 use kinds::Custom;
-use position::Course;
+use position::{Course, Taken};
 use walk::{Placed, Plan, walk};
 
 /// The largest item by default: 16 MiB.
@@ -267,7 +267,7 @@ impl Request {
             walk: Box::pin(walk(plan, Arc::clone(&meter), Arc::clone(&course), decode)),
             meter,
             course,
-            last: (0, None),
+            taken: None,
             end: None,
         }
     }
@@ -298,8 +298,7 @@ pub struct Pages<T> {
     walk: Walk<T>,
     meter: Arc<Meter>,
     course: Arc<Mutex<Course>>,
-    /// Which of its page the last item was, and its mark.
-    last: (u64, Option<u64>),
+    taken: Option<Taken>,
     /// The account, or that there was an error.
     end: Option<Result<Account, ()>>,
 }
@@ -324,8 +323,7 @@ impl<T> Pages<T> {
     /// there with [`Request::from`]. None before the first poll.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
-        let (index, mark) = self.last;
-        position::position(&self.course, index, mark)
+        position::position(&self.course, self.taken)
     }
 
     /// What the walk waits for before it tries again, if it does.
@@ -344,7 +342,7 @@ impl<T> Stream for Pages<T> {
                 .as_mut()
                 .poll_resume(cx, &mut Some(Resume::Send(())))
         ) {
-            self.last = (placed.index, Some(placed.mark));
+            self.taken = Some(placed.at);
             return Poll::Ready(Some(Ok(placed.item)));
         }
         match self.walk.as_mut().take_return() {

@@ -85,13 +85,29 @@ pub(super) struct Course {
     pub(super) items_at: Option<Pointer>,
     pub(super) call: Option<Call>,
     pub(super) page: u64,
+    /// How many items of the page were taken before the walk was taken up, and the
+    /// mark of the last of them.
+    pub(super) skipped: (u64, Option<u64>),
     pub(super) received: u64,
     pub(super) is_over: bool,
 }
 
-/// The position behind an item: which on its page, and its mark.
-pub(super) fn position(course: &Mutex<Course>, index: u64, mark: Option<u64>) -> Option<Position> {
+/// The item that was taken last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    pub(super) page: u64,
+    /// How many items of the page there are with it.
+    pub(super) index: u64,
+    pub(super) mark: u64,
+}
+
+/// The position behind an item.
+pub(super) fn position(course: &Mutex<Course>, taken: Option<Taken>) -> Option<Position> {
     let course = course.lock().unwrap_or_else(PoisonError::into_inner);
+    let (index, mark) = match taken.filter(|taken| taken.page == course.page) {
+        Some(taken) => (taken.index, Some(taken.mark)),
+        None => course.skipped,
+    };
     let base = course.base.as_ref()?;
     let call = course.call.as_ref();
     Some(Position {
@@ -160,7 +176,7 @@ mod tests {
             page: 2,
             ..Course::default()
         });
-        let position = position(&course, 3, Some(7)).unwrap();
+        let position = position(&course, None).unwrap();
         let text = serde_json::to_string(&position).unwrap();
         assert!(!text.contains("hush"), "{text}");
         assert!(text.contains("page_token=abc"), "{text}");
@@ -178,7 +194,7 @@ mod tests {
             base: Some(call("http://api.test/v1")),
             ..Course::default()
         });
-        let position = position(&course, 0, None).unwrap();
+        let position = position(&course, None).unwrap();
         let error = position.check(&call("http://api.test/v2")).unwrap_err();
         assert!(
             error.is_request() && error.to_string().contains("/v1"),

@@ -41,6 +41,7 @@ pub(super) async fn prove(
 ) -> Result<Proof, Error> {
     let mut looped = None;
     let mut unclear = None;
+    let mut is_ignored = false;
     let mut fallback = None;
     for mut candidate in candidates {
         let verdict = attempt(opener, page, trail, &mut candidate).await?;
@@ -68,6 +69,7 @@ pub(super) async fn prove(
             },
             Verdict::Same => {
                 note("gives the first page again");
+                is_ignored |= candidate.trust == Trust::Tried;
                 if candidate.trust == Trust::Stated {
                     looped = looped.or(Some(candidate.kind.describe()));
                 }
@@ -90,11 +92,13 @@ pub(super) async fn prove(
     if let Some(paginate) = looped {
         return Err(Error::new(
             ErrorKind::Looped,
-            format!("the next page by `{paginate}` holds the same items as page 1: the upstream does not move on"),
+            format!("the next page by `{paginate}` is the same request as page 1: the upstream leads in a circle"),
         )
         .at_request(page.call.shown()));
     }
-    let doubt = auto::doubt(page).or_else(|| unclear.map(Doubt::more_pages));
+    let doubt = auto::doubt(page)
+        .or_else(|| unclear.map(Doubt::more_pages))
+        .or_else(|| is_ignored.then(|| auto::full_page(page)).flatten());
     Ok(Proof::None(match doubt {
         None => Next::End(Ended::OnlyPage),
         Some(doubt) => Next::Doubtful(Ended::OnlyPage, doubt),
@@ -121,12 +125,11 @@ async fn attempt(
         Err(refused) => return Ok(Verdict::Refused(refused)),
     };
     match read.first_mark() {
+        // Where the upstream itself names the page, all its items are compared later;
+        // some repeat what is pinned on top of each.
+        _ if candidate.trust == Trust::Stated => {}
         Some(mark) if trail.is_first(mark) => return Ok(Verdict::Same),
-        Some(mark)
-            if trail.knows(mark)
-                && candidate.trust != Trust::Stated
-                && !candidate.kind.overlaps() =>
-        {
+        Some(mark) if trail.knows(mark) && !candidate.is_named && !candidate.kind.overlaps() => {
             let what = "its next page begins with an item of the first";
             return Ok(Verdict::Unclear(what.to_owned()));
         }

@@ -32,6 +32,13 @@ const ITEMS_KEYS: &[&str] = &[
     "totalElements",
     "total_entries",
     "@odata.count",
+    "total-results",
+    "totalHits",
+    "nbHits",
+    "numFound",
+    "total_rows",
+    "recordsTotal",
+    "opensearch:totalResults",
     "filtered_table_rows_count",
 ];
 
@@ -48,6 +55,7 @@ const PAGES_KEYS: &[&str] = &[
     "last_page",
     "lastPage",
     "num_pages",
+    "nbPages",
     "pages",
 ];
 
@@ -62,6 +70,9 @@ const AROUND: &[&str] = &[
     "/page_info",
     "/info",
     "/hits",
+    "/message",
+    "/response",
+    "/result",
 ];
 
 /// What one page states.

@@ -78,6 +78,11 @@ impl Trail {
     pub(super) fn resume(&mut self, position: &Position) {
         self.page = position.page - 1;
         self.received = position.received;
+        let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
+        (course.call, course.page) = (position.call.clone(), position.page);
+        course.skipped = (position.index, position.mark);
+        course.received = position.received;
+        course.is_over = position.is_over;
     }
 
     /// Goes to a page, where the walk must not have been.
@@ -89,6 +94,9 @@ impl Trail {
             let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
             course.paginate = kind.describe();
             course.call = Some(call.clone());
+            if course.page != self.page {
+                course.skipped = (0, None);
+            }
             course.page = self.page;
             course.received = self.received;
         }
@@ -160,8 +168,10 @@ impl Trail {
         }
         let envelope = page.envelope;
         self.check_errors(&envelope.document, page.items, &shown)?;
-        let stated = Stated::read(&page.headers, &envelope.document);
+        let mut stated = Stated::read(&page.headers, &envelope.document);
         self.total.note(&stated, page.items);
+        // With what earlier pages tell of the meaning of a count.
+        stated.items = self.total.items();
         self.meter.page();
         self.meter.stated_total(self.total.items());
         if let (Some(rival), true) = (envelope.rival, self.page == 1) {
@@ -223,8 +233,9 @@ impl Trail {
         self.last_call == mark_of_call(call)
     }
 
-    pub(super) fn is_behind_first_page(&self) -> bool {
-        self.page > 1
+    /// The number of the page that the walk is on, from 1.
+    pub(super) fn page_number(&self) -> u64 {
+        self.page
     }
 
     pub(super) fn tried(&self, tried: Try) {

@@ -10,7 +10,7 @@ use super::ahead::InFlight;
 use super::kinds::{Kind, Next, PageEnd, Paginate};
 use super::open::Opener;
 use super::page::{Page, Read};
-use super::position::{Course, Position};
+use super::position::{Course, Position, Taken};
 use super::prove::{Proof, prove};
 use super::trail::Trail;
 use crate::error::Error;
@@ -30,11 +30,10 @@ pub(super) struct Plan {
     pub(super) from: Option<Box<Position>>,
 }
 
-/// An item, and which of its page it is.
+/// An item, and where it stands.
 pub(super) struct Placed<T> {
     pub(super) item: T,
-    pub(super) index: u64,
-    pub(super) mark: u64,
+    pub(super) at: Taken,
 }
 
 /// Yields the items of every page, in the order that the server gives them, and
@@ -60,19 +59,20 @@ where
                 Next::Doubtful(ended, doubt) => break (ended, Some(doubt)),
             };
             trail.visit(&call, &*kind)?;
+            // The page in hand makes room for one more in flight, which is sent before
+            // this one is waited for.
+            let ahead = (flight.is_on() && proved.is_none()).then(|| flight.take(&opener, &call));
             flight.fill(&opener, &*kind);
-            let opened = match proved.take() {
-                Some(read) => Ok(Page::Here(read)),
-                None if flight.is_on() => {
-                    flight.take(&opener, &call).opened().await.map(Page::Ahead)
-                }
-                None => Read::open(Arc::clone(&opener), call).await
+            let opened = match (proved.take(), ahead) {
+                (Some(read), _) => Ok(Page::Here(read)),
+                (None, Some(ahead)) => ahead.opened().await.map(Page::Ahead),
+                (None, None) => Read::open(Arc::clone(&opener), call).await
                     .map(|read| Page::Here(Box::new(read))),
             };
             let mut page = match opened {
                 Ok(page) => page,
                 Err(error) => {
-                    let end = trail.is_behind_first_page().then(|| kind.end_by(&error)).flatten();
+                    let end = (trail.page_number() > 1).then(|| kind.end_by(&error)).flatten();
                     next = end.ok_or(error)?;
                     continue;
                 }
@@ -88,7 +88,8 @@ where
                 }
                 if trail.item(&item, &*kind) {
                     let value = decode(&item.text).map_err(|error| page.unfit(&item, error))?;
-                    yield Placed { item: value, index, mark: item.mark };
+                    let page = trail.page_number();
+                    yield Placed { item: value, at: Taken { page, index, mark: item.mark } };
                 }
                 if flight.is_on() && flight.is_empty() && decided.is_none()
                     && let Some(summary) = page.summary()
@@ -170,11 +171,11 @@ fn begin(plan: Plan, meter: Arc<Meter>, course: Arc<Mutex<Course>>) -> Result<Be
     }
     let first = kind.begin(base.clone())?;
     if let Some(position) = from {
+        trail.resume(&position);
         if let Some(call) = position.call(&base) {
             kind.resume(&call)?;
             next = Some(Next::Call(call));
         }
-        trail.resume(&position);
         if position.is_over {
             next = Some(Next::End(Ended::Asked));
         }

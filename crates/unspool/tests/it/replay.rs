@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -140,7 +141,8 @@ fn read(path: &Path) -> Recording {
 }
 
 /// Serves a recording and remembers what it was asked.
-pub(crate) fn serve(recording: Recording) -> Server {
+pub(crate) fn serve(recording: impl Into<Arc<Recording>>) -> Server {
+    let recording = recording.into();
     Server::start(move |request| recording.reply(request))
 }
 

@@ -56,8 +56,8 @@ enum Step {
     Send(Vec<u8>),
     /// Goes on when the gate opens, or the test ends.
     Gate(Receiver<()>),
-    /// Sends zeros until the client is gone, and says how many it took.
-    Endless(Sender<u64>),
+    /// Sends the same bytes until the client is gone, and says how many it took.
+    Endless(Vec<u8>, Sender<u64>),
     Close,
 }
 
@@ -136,10 +136,27 @@ impl Reply {
         (self, sender)
     }
 
+    /// These bytes alone, and then a closed connection.
+    pub(crate) fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        Reply {
+            head: String::new(),
+            steps: vec![Step::Send(bytes.into()), Step::Close],
+            is_drop: false,
+        }
+    }
+
+    /// The same bytes without end; the receiver gets their number once the client is
+    /// gone.
+    pub(crate) fn repeating(mut self, bytes: Vec<u8>) -> (Self, Receiver<u64>) {
+        let (sender, count) = channel();
+        self.steps.push(Step::Endless(bytes, sender));
+        (self, count)
+    }
+
     /// Zeros without end; the receiver gets their number once the client is gone.
     pub(crate) fn endless(mut self) -> (Self, Receiver<u64>) {
         let (sender, count) = channel();
-        self.steps.push(Step::Endless(sender));
+        self.steps.push(Step::Endless(vec![b'0'; 4096], sender));
         (self, count)
     }
 }
@@ -259,10 +276,10 @@ fn answer(mut connection: &TcpStream, reply: Reply) -> Option<()> {
         match step {
             Step::Send(bytes) => connection.write_all(&bytes).ok()?,
             Step::Gate(gate) => gate.recv().ok()?,
-            Step::Endless(count) => {
+            Step::Endless(bytes, count) => {
                 let mut sent = 0;
-                while let Ok(written) = connection.write(&[b'0'; 4096]) {
-                    sent += written as u64;
+                while connection.write_all(&bytes).is_ok() {
+                    sent += bytes.len() as u64;
                 }
                 // The test may not wait for the number.
                 let _ = count.send(sent);

@@ -63,12 +63,16 @@ pub(super) fn may_go_on(first: &First<'_>) -> Option<(Trust, String)> {
         Some(Doubt::MorePages { evidence }) => Some((Trust::Guessed, evidence)),
         // The upstream says that this is all.
         _ if signs::more_flag(page).is_some() || page.stated.items == Some(page.items) => None,
-        _ if is_round(page) => Some((
-            Trust::Tried,
-            format!("{} items look like a full page", page.items),
-        )),
-        _ => None,
+        _ => match full_page(page) {
+            Some(Doubt::MorePages { evidence }) => Some((Trust::Tried, evidence)),
+            _ => None,
+        },
     }
+}
+
+/// That a page is as full as pages are.
+pub(crate) fn full_page(page: &PageEnd) -> Option<Doubt> {
+    is_round(page).then(|| Doubt::more_pages(format!("{} items look like a full page", page.items)))
 }
 
 /// What speaks against a page being the only one.
@@ -147,6 +151,13 @@ const SIZE_PARAMETERS: &[&str] = &[
     "first",
     "rows",
     "$top",
+    "$limit",
+    "ps",
+    "take",
+    "max-keys",
+    "hitsperpage",
+    "itemsperpage",
+    "pagination[pagesize]",
     "page[size]",
 ];
 

@@ -39,6 +39,7 @@ const FIELDS: &[&str] = &[
     "x-ms-continuation",
     "x-continuation-token",
     "x-pagination-next-token",
+    "next-range",
 ];
 
 /// A token in each page, which the next request gives back; a page where it is
@@ -138,7 +139,7 @@ impl Kind for Cursor {
 
 fn detect(first: &First<'_>) -> Vec<Candidate> {
     let members = signs::members(&first.page.envelope);
-    let more = signs::more_flag(first.page);
+    let more = signs::true_flag(first.page);
     let mut candidates = Vec::new();
     for member in members.iter().filter(|member| signs::is_token(member)) {
         let evidence = format!("`{}` holds a token", member.pointer);
@@ -150,8 +151,7 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
             let at = At::header(name);
             let key = at.to_string().replace("header:", "");
             let evidence = format!("there is a `{key}` header");
-            for parameter in signs::parameters_for(&key) {
-                let to = signs::to_parameter(&parameter, first.base.body.is_some());
+            for to in targets_of_field(&key, first) {
                 let kind = Cursor::new(at.clone(), to);
                 candidates.extend(first.candidate(kind, Trust::Token, evidence.clone()));
             }
@@ -177,24 +177,40 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
         let name = signs::parameters_for(spent.key).swap_remove(0);
         let to = signs::to_parameter(&name, first.base.body.is_some());
         let mut kind = Cursor::new(spent.at(), to);
-        kind.more = more.map(|(more, _)| more);
+        kind.more = more;
         candidates.extend(first.candidate(kind, Trust::Stated, evidence));
     }
     candidates
+}
+
+/// Where the token of a header field may go: a field without the `next`, one of the
+/// same name, or what a token from a body may go into.
+fn targets_of_field(key: &str, first: &First<'_>) -> Vec<To> {
+    let stripped = key.trim_start_matches("x-").trim_start_matches("next-");
+    let is_own = stripped == "range" || key == "x-ms-continuation";
+    let own = [stripped, key]
+        .into_iter()
+        .filter_map(|name| Some(To::header(name.parse().ok()?)));
+    let others = (signs::parameters_for(key).into_iter())
+        .flat_map(|name| signs::to_parameters(&name, first.base.body.is_some()));
+    match is_own {
+        true => own.chain(others).collect(),
+        false => others.chain(own).collect(),
+    }
 }
 
 /// The ways in which a token may be given back.
 fn with_targets(
     first: &First<'_>,
     member: &Member<'_>,
-    more: Option<&(More, bool)>,
+    more: Option<&More>,
     evidence: &str,
 ) -> Vec<Candidate> {
     let has_body = first.base.body.is_some();
     let targets: Vec<To> = match member.value {
         Value::Object(_) if !has_body => "*".parse().into_iter().collect(),
         _ => (signs::parameters_for(member.key).iter())
-            .map(|name| signs::to_parameter(name, has_body))
+            .flat_map(|name| signs::to_parameters(name, has_body))
             .collect(),
     };
     let in_request = |to: &To| to.read(first.base).is_some();
@@ -204,7 +220,7 @@ fn with_targets(
     (likely.into_iter())
         .filter_map(|to| {
             let mut kind = Cursor::new(member.at(), to);
-            kind.more = more.map(|(more, _)| more.clone());
+            kind.more = more.cloned();
             first.candidate(kind, Trust::Token, evidence)
         })
         .collect()

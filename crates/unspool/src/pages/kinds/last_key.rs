@@ -50,6 +50,8 @@ pub struct LastKey {
     more: Option<More>,
     form: Form,
     base: Option<Call>,
+    /// Whether the flag has been there; some APIs leave it out where it is false.
+    has_flag: bool,
 }
 
 /// How a key is sent.
@@ -71,6 +73,7 @@ impl LastKey {
             more: None,
             form: Form::Plain,
             base: None,
+            has_flag: false,
         }
     }
 
@@ -143,9 +146,11 @@ impl Kind for LastKey {
     }
 
     fn after(&mut self, page: &PageEnd) -> Result<Next, Error> {
-        if self.more.as_ref().and_then(|more| more.read(page)) == Some(false) {
+        let says_more = self.more.as_ref().and_then(|more| more.read(page));
+        if says_more == Some(false) || says_more.is_none() && self.has_flag {
             return Ok(Next::End(Ended::NoMore));
         }
+        self.has_flag = says_more.is_some();
         let Some(last) = page.last.as_ref().filter(|_| page.fresh > 0) else {
             return Ok(Next::End(Ended::NothingBehind));
         };
@@ -232,6 +237,18 @@ mod tests {
         };
         kind.begin(call).unwrap();
         kind
+    }
+
+    #[test]
+    fn a_flag_that_was_there_and_is_left_out_is_false() {
+        let mut kind = last("last:/id,to=after,more=/more", None);
+        let item = || json!({"id": 1});
+        asks(kind.after(&ending_with(item(), json!({}))));
+        asks(kind.after(&ending_with(item(), json!({"more": true}))));
+        assert_eq!(
+            ends(kind.after(&ending_with(item(), json!({})))),
+            Ended::NoMore
+        );
     }
 
     fn ending_with(item: Value, envelope: Value) -> PageEnd {

@@ -1,6 +1,6 @@
 use super::{Description, Entry, Kind, Next, PageEnd, Paginate, Trust};
 use crate::error::Error;
-use crate::http::link_target;
+use crate::http::{link_parameter, link_target};
 use crate::pages::account::Ended;
 
 pub(super) const ENTRY: Entry = Entry {
@@ -69,6 +69,12 @@ impl Kind for LinkHeader {
 
     fn after(&mut self, page: &PageEnd) -> Result<Next, Error> {
         match link_target(&page.headers, &self.relation) {
+            // Sentry's way to say that the link leads nowhere.
+            Some(_)
+                if link_parameter(&page.headers, &self.relation, "results") == Some("false") =>
+            {
+                Ok(Next::End(Ended::NoMore))
+            }
             Some(target) => page.resolve(target).map(Next::Call),
             None => Ok(Next::End(Ended::NoNext)),
         }

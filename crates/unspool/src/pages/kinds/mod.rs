@@ -133,6 +133,7 @@ impl First<'_> {
             kind: Box::new(kind),
             trust,
             evidence: evidence.into(),
+            is_named: false,
             control: None,
         })
     }
@@ -145,6 +146,10 @@ pub(crate) struct Candidate {
     pub(crate) trust: Trust,
     /// What speaks for it.
     pub(crate) evidence: String,
+    /// Whether the upstream itself uses the name of the parameter, so that an item of
+    /// the first page at the begin of the second tells of a shift and not of a wrong
+    /// guess.
+    pub(crate) is_named: bool,
     /// A call that has to give the first page again if this is it.
     pub(crate) control: Option<Call>,
 }
@@ -301,7 +306,10 @@ impl FromStr for Paginate {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let (name, options) = text.split_once(':').unwrap_or((text, ""));
+        let (name, options) = match text.split_once(':') {
+            Some((name, options)) => (name, Some(options)),
+            None => (text, None),
+        };
         let Some(entry) = KINDS.iter().find(|entry| entry.name == name) else {
             let names: Vec<_> = KINDS
                 .iter()
@@ -325,10 +333,9 @@ pub(crate) struct Options<'t> {
 }
 
 impl<'t> Options<'t> {
-    fn new(text: &'t str) -> Self {
-        let rest = text.split(',').filter(|option| !option.is_empty());
+    fn new(text: Option<&'t str>) -> Self {
         Options {
-            rest: rest.collect(),
+            rest: text.map_or_else(Vec::new, |text| text.split(',').collect()),
         }
     }
 
@@ -507,6 +514,7 @@ pub(crate) mod tests {
             "cursor:/continue,to=*",
             "last:/id,to=starting_after,more=/has_more",
             "last:/key,to=body:/key,next=base64",
+            "last:,to=since",
             "page:page",
             "page:p,first=0,last=4",
             "page:body:/page",

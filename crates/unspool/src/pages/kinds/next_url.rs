@@ -3,6 +3,7 @@ use serde_json::Value;
 use super::signs::{self, is_url};
 use super::{Candidate, Description, Entry, First, Kind, More, Next, PageEnd, Paginate, Trust};
 use crate::error::Error;
+use crate::json::Pointer;
 use crate::pages::account::{Doubt, Ended};
 use crate::pages::place::At;
 
@@ -108,7 +109,7 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
         true => format!("`{at}` holds a URL"),
         false => format!("`{at}` names the next page, and there is none"),
     };
-    let more = signs::more_flag(first.page).map(|(more, _)| more);
+    let more = signs::true_flag(first.page);
     let kind = NextUrl { at: Some(at), more };
     first
         .candidate(kind, Trust::Stated, evidence)
@@ -120,18 +121,23 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
 fn usual_place(page: &PageEnd) -> Option<(At, bool)> {
     let members = signs::members(&page.envelope);
     let named = || members.iter().filter(|member| names_next_url(member.key));
-    let there = named().find(|member| is_url(target(member.value)));
+    let there = named().find(|member| {
+        let target = target(member.value);
+        let is_text = target.as_str().is_some_and(|text| !text.is_empty());
+        is_url(target) || is_text && names_link(member.key)
+    });
     if let Some(member) = there {
-        return Some((member.at(), true));
+        let key = TARGETS.iter().find(|key| member.value.get(**key).is_some());
+        let mut steps = member.pointer.steps().to_vec();
+        steps.extend(key.map(|key| (*key).to_owned()));
+        return Some((Pointer::from_steps(steps).into(), true));
     }
     if let Some(at) = in_links(&members) {
         return Some((at, true));
     }
     // A token in that place is another kind's.
     let absent = named().find(|member| {
-        let is_url_key = ["next", "nextlink", "@odata.nextlink", "__next"]
-            .contains(&member.key.to_ascii_lowercase().as_str())
-            || member.key.to_ascii_lowercase().ends_with("url");
+        let is_url_key = member.key.eq_ignore_ascii_case("next") || names_link(member.key);
         is_url_key && is_absent(target(member.value))
     })?;
     Some((absent.at(), false))
@@ -143,6 +149,14 @@ fn names_next_url(key: &str) -> bool {
         || key.ends_with("nextlink")
         || key == "__next"
         || key.starts_with("more_") && key.ends_with("_url")
+}
+
+/// Whether what goes by this name is an address, however it is written.
+fn names_link(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    ["link", "url", "uri", "href", "__next"]
+        .iter()
+        .any(|end| key.ends_with(end))
 }
 
 fn is_absent(value: &Value) -> bool {
@@ -174,9 +188,12 @@ fn in_links(members: &[signs::Member<'_>]) -> Option<At> {
     })
 }
 
+/// Where link objects have their URL.
+const TARGETS: &[&str] = &["href", "url", "uri", "@href"];
+
 /// The URL itself, or the one in a link object: `{"href": …}`.
 fn target(value: &Value) -> &Value {
-    ["href", "url", "uri", "@href"]
+    TARGETS
         .iter()
         .find_map(|key| value.get(key))
         .unwrap_or(value)

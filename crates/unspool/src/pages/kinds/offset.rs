@@ -172,12 +172,9 @@ const NAMES: &[&str] = &[
     "start",
     "startAt",
     "startIndex",
-    "start_index",
     "from",
     "$skip",
-    "page[offset]",
     "_start",
-    "sroffset",
 ];
 
 fn detect(first: &First<'_>) -> Vec<Candidate> {
@@ -192,7 +189,13 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
     if let Some(name) = in_request {
         let evidence = format!("the request has a `{name}`, and {evidence}");
         let kind = Offset::new(target(name));
-        return first.candidate(kind, trust, evidence).into_iter().collect();
+        let candidate = first.candidate(kind, trust, evidence);
+        return (candidate.into_iter())
+            .map(|candidate| Candidate {
+                is_named: true,
+                ..candidate
+            })
+            .collect();
     }
     // An answer that says where it begins uses the name of the parameter for that.
     let echo = signs::members(&first.page.envelope)
@@ -214,7 +217,11 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
                 if number > 0 {
                     kind = kind.first(number);
                 }
-                first.candidate(kind, trust, evidence.clone())
+                let candidate = first.candidate(kind, trust, evidence.clone())?;
+                Some(Candidate {
+                    is_named: name == key,
+                    ..candidate
+                })
             })
             .collect();
     }

@@ -169,8 +169,10 @@ impl Kind for PageNumber {
             return None;
         }
         let ended = Ended::NoSuchPage { page: self.current };
+        // WordPress says so in as many words.
+        let is_said = error.message().contains("invalid_page_number");
         match error.status()? {
-            _ if is_not_found(error) => Some(Next::End(ended)),
+            _ if is_not_found(error) || is_said => Some(Next::End(ended)),
             400 | 416 | 422 if self.received_all => Some(Next::End(ended)),
             status @ (400 | 416 | 422) => Some(Next::Doubtful(
                 ended,
@@ -188,15 +190,11 @@ impl Kind for PageNumber {
 const NAMES: &[&str] = &[
     "page",
     "page[number]",
+    "pagination[page]",
     "pageNumber",
     "page_number",
-    "pageNum",
-    "PageNumber",
     "_page",
     "p",
-    "pg",
-    "currentPage",
-    "pageIndex",
 ];
 
 /// Where an answer says which page it is.
@@ -224,7 +222,13 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
     {
         let evidence = format!("the request has a `{name}`, and {evidence}");
         let kind = PageNumber::new(target(name));
-        return first.candidate(kind, trust, evidence).into_iter().collect();
+        let candidate = first.candidate(kind, trust, evidence);
+        return (candidate.into_iter())
+            .map(|candidate| Candidate {
+                is_named: true,
+                ..candidate
+            })
+            .collect();
     }
     let echo = signs::members(&first.page.envelope)
         .into_iter()
@@ -241,8 +245,15 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
             .chain(NAMES.iter().copied().filter(|name| Some(*name) != own));
         return names
             .filter_map(|name| {
-                let kind = PageNumber::new(target(&name)).first(*number);
-                first.candidate(kind, trust, evidence.clone())
+                let mut kind = PageNumber::new(target(&name));
+                if *number == 0 {
+                    kind = kind.first(0);
+                }
+                let candidate = first.candidate(kind, trust, evidence.clone())?;
+                Some(Candidate {
+                    is_named: name == key,
+                    ..candidate
+                })
             })
             .collect();
     }

@@ -27,7 +27,7 @@ pub(super) const ENTRY: Entry = Entry {
             let evidence = format!("`{at}` is the `pageInfo` of a GraphQL connection");
             let kind = Relay {
                 at: Some(at),
-                to: to.clone(),
+                to: Some(to.clone().unwrap_or_else(|| Relay::default().target())),
                 ..Relay::default()
             };
             first.candidate(kind, Trust::Token, evidence)

@@ -78,6 +78,12 @@ const DONE_KEYS: &[&str] = &[
     "done",
 ];
 
+/// The place that says that there is more: one that says otherwise on a first page
+/// with a token or a link is about something else.
+pub(super) fn true_flag(page: &PageEnd) -> Option<More> {
+    more_flag(page).and_then(|(more, is_more)| is_more.then_some(more))
+}
+
 /// The place that says whether there is more, and what it says.
 pub(super) fn more_flag(page: &PageEnd) -> Option<(More, bool)> {
     members(&page.envelope).into_iter().find_map(|member| {
@@ -150,8 +156,11 @@ pub(super) fn parameters_for(key: &str) -> Vec<String> {
             "after",
             "page_token",
             "pageToken",
-            "starting_after",
+            "from",
+            "_next",
         ],
+        "nextforwardtoken" => &["nextToken"],
+        "nextcursormark" => &["cursorMark"],
         "starting_after" => &["starting_after"],
         _ => &[],
     };
@@ -193,7 +202,14 @@ pub(super) fn parameters_for(key: &str) -> Vec<String> {
 /// Whether a member is what the upstream wants back for the next page.
 pub(super) fn is_token(member: &Member<'_>) -> bool {
     let key = member.key.to_ascii_lowercase();
+    if ["prev", "back", "sync"]
+        .iter()
+        .any(|part| key.contains(part))
+    {
+        return false;
+    }
     let is_named = names_next(&key)
+        || is_below_next(member)
         || matches!(
             key.as_str(),
             "cursor"
@@ -217,7 +233,7 @@ pub(super) fn is_token(member: &Member<'_>) -> bool {
                 && !is_url(member.value)
         }
         // A key that names the next one holds its number.
-        Value::Number(_) => names_next(&key),
+        Value::Number(_) => names_next(&key) || is_below_next(member),
         Value::Object(fields) => {
             let is_flat = !fields.is_empty() && fields.values().all(|value| !value.is_array());
             is_flat && matches!(key.as_str(), "lastevaluatedkey" | "continue")
@@ -236,8 +252,26 @@ pub(super) fn is_spent_token(member: &Member<'_>) -> bool {
     is_empty && names_next(&member.key.to_ascii_lowercase())
 }
 
+/// Whether a member is part of an object that describes the next page.
+fn is_below_next(member: &Member<'_>) -> bool {
+    let mut above = member.pointer.steps().iter().rev().skip(1);
+    above.next().is_some_and(|key| {
+        key.eq_ignore_ascii_case("next") || key.eq_ignore_ascii_case("next_page")
+    })
+}
+
 fn names_next(key: &str) -> bool {
     key.starts_with("next") || key.starts_with("@odata.next") || key.ends_with("nextlink")
+}
+
+/// Where the caller's request may take a parameter, the likeliest place first.
+pub(super) fn to_parameters(name: &str, has_body: bool) -> Vec<To> {
+    let own = to_parameter(name, has_body);
+    let in_pagination = || Pointer::from_steps(vec!["pagination".to_owned(), name.to_owned()]);
+    match has_body {
+        false => vec![own],
+        true => vec![own, To::body(in_pagination())],
+    }
 }
 
 /// Where the caller's request would take a parameter: in its body if it has one.
