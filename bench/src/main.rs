@@ -3,6 +3,7 @@
 //! ```text
 //! bench generators [--wall] [ROW | COLUMN]...
 //! bench pages
+//! bench splitter [ENGINE]...
 //! ```
 //!
 //! Exits with 2 if the figures could not be taken, or an answer was wrong.
@@ -10,6 +11,7 @@
 
 mod generators;
 mod pages;
+mod splitter;
 
 use std::env;
 use std::process::ExitCode;
@@ -20,11 +22,15 @@ fn main() -> ExitCode {
         Some((command, rest)) => match command.as_str() {
             "generators" => generators::run(rest),
             "pages" => pages::run(rest),
+            "splitter" => splitter::run(rest),
             // What `generators` starts itself with, once per cell.
             "run" => generators::answer(rest),
-            _ => Err(format!("no command `{command}`; there are `generators` and `pages`").into()),
+            _ => Err(format!(
+                "no command `{command}`; there are `generators`, `pages` and `splitter`"
+            )
+            .into()),
         },
-        None => Err("a command is missing: `generators` or `pages`".into()),
+        None => Err("a command is missing: `generators`, `pages` or `splitter`".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

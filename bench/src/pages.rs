@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use client::{Client, Programs, UNSPOOL, measure_all};
 use process::Cost;
+pub(crate) use server::Orders;
 use server::{HUGE_ITEMS, PAGED_ITEMS, Server};
 
 /// Peak memory on the huge page, in bytes.

@@ -215,7 +215,7 @@ struct Template {
 }
 
 impl Orders {
-    fn new() -> Orders {
+    pub(crate) fn new() -> Orders {
         Orders {
             templates: (0..TEMPLATES).map(template).collect(),
         }

@@ -5,6 +5,9 @@
 mod boxed;
 mod error;
 mod http;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod json;
 pub mod pages;
 

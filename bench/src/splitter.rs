@@ -1,0 +1,197 @@
+//! `bench splitter`: what it costs to cut the items out of a document in memory,
+//! beside its floor and what people use today.
+//!
+//! Every figure is the best of several runs by the CPU time of its thread, the
+//! engines in turn. Each run is checked: it finds all items.
+
+use std::error::Error;
+use std::hint::black_box;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustix::time::{ClockId, clock_gettime};
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use unspool::internals::{Items, split};
+
+use crate::pages::Orders;
+
+/// About 100 MB.
+const ITEMS: usize = 245_000;
+
+const RUNS: usize = 7;
+
+/// Megabytes a second of checked items.
+const TARGET: f64 = 800.0;
+
+const OURS: &str = "splitter/16 KB/unspool, checked";
+const FLOOR: &str = "splitter/16 KB/memchr, quotes";
+
+/// The sizes that bodies arrive in: what one read of a socket gives at most, and
+/// what a decoder gives.
+const CHUNKS: [(&str, usize); 2] = [("16 KB", 16 << 10), ("64 KB", 64 << 10)];
+
+/// Counts the items.
+type Engine = fn(&Document, usize) -> Result<u64, Box<dyn Error>>;
+
+const ENGINES: &[(&str, Engine)] = &[
+    ("memchr, quotes", |document, chunk| {
+        let chunks = document.whole.chunks(chunk);
+        black_box(
+            chunks
+                .map(|chunk| memchr::memchr_iter(b'"', chunk).count())
+                .sum::<usize>(),
+        );
+        Ok(ITEMS as u64)
+    }),
+    ("unspool, checked", |document, chunk| {
+        own(document, chunk, Items::Checked)
+    }),
+    ("unspool, unchecked", |document, chunk| {
+        own(document, chunk, Items::Unchecked)
+    }),
+    // Not in chunks: the next two need the whole document.
+    ("serde_json, Vec<&RawValue>", |document, _| {
+        let items: Vec<&RawValue> = serde_json::from_slice(&document.whole)?;
+        Ok(black_box(items).len() as u64)
+    }),
+    ("serde_json, Vec<IgnoredAny>", |document, _| {
+        let items: Vec<IgnoredAny> = serde_json::from_slice(&document.whole)?;
+        Ok(black_box(items).len() as u64)
+    }),
+    // Less work than ours: where the items are is known beforehand.
+    ("serde_json, IgnoredAny an item", |document, _| {
+        for item in &document.items {
+            let text = std::str::from_utf8(item)?;
+            black_box(serde_json::from_str::<IgnoredAny>(text)?);
+        }
+        Ok(document.items.len() as u64)
+    }),
+];
+
+/// Measures all engines, or those that are named, and prints the table.
+///
+/// # Errors
+///
+/// An argument names nothing, or an engine gives a wrong answer.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    let is_named = |name: &str| arguments.is_empty() || arguments.iter().any(|word| word == name);
+    if let Some(unknown) =
+        (arguments.iter()).find(|word| ENGINES.iter().all(|(name, _)| name != word))
+    {
+        let names: Vec<_> = ENGINES.iter().map(|(name, _)| *name).collect();
+        return Err(format!("no `{unknown}` among `{}`", names.join("`, `")).into());
+    }
+    let document = Document::new();
+    let mut rows: Vec<Row> = ENGINES
+        .iter()
+        .filter(|(name, _)| is_named(name))
+        .flat_map(|(name, engine)| {
+            CHUNKS.iter().map(move |(size, chunk)| Row {
+                name: format!("splitter/{size}/{name}"),
+                engine: *engine,
+                chunk: *chunk,
+                best: Duration::MAX,
+            })
+        })
+        .collect();
+    for _ in 0..RUNS {
+        for row in &mut rows {
+            row.measure(&document)?;
+        }
+    }
+    print(&rows, document.whole.len());
+    Ok(())
+}
+
+struct Row {
+    name: String,
+    engine: Engine,
+    chunk: usize,
+    best: Duration,
+}
+
+impl Row {
+    fn measure(&mut self, document: &Document) -> Result<(), Box<dyn Error>> {
+        let begin = cpu_time()?;
+        let count = (self.engine)(document, self.chunk)?;
+        let took = cpu_time()? - begin;
+        if count != ITEMS as u64 {
+            return Err(format!("`{}` found {count} of {ITEMS} items", self.name).into());
+        }
+        self.best = self.best.min(took);
+        Ok(())
+    }
+
+    fn megabytes_a_second(&self, bytes: usize) -> f64 {
+        bytes as f64 / 1e6 / self.best.as_secs_f64()
+    }
+}
+
+fn print(rows: &[Row], bytes: usize) {
+    let find = |name: &str| rows.iter().find(|row| row.name == name);
+    println!(
+        "## {ITEMS} items, {} MB, {} bytes an item, best of {RUNS} by CPU time\n",
+        bytes / 1_000_000,
+        bytes / ITEMS
+    );
+    println!("| engine | MB/s | of memchr's speed |");
+    println!("|---|---|---|");
+    let floor = find(FLOOR).map(|floor| floor.best.as_secs_f64());
+    for row in rows {
+        let part = floor.map_or_else(String::new, |floor| {
+            format!("{:.2}x", floor / row.best.as_secs_f64())
+        });
+        let speed = row.megabytes_a_second(bytes);
+        println!("| {} | {speed:.0} | {part} |", row.name);
+    }
+    if let Some(own) = find(OURS) {
+        let speed = own.megabytes_a_second(bytes);
+        let verdict = if speed >= TARGET { "met" } else { "MISSED" };
+        println!("\ntarget: `{OURS}` at {TARGET} MB/s or better: {speed:.0} MB/s: {verdict}");
+    }
+}
+
+/// The document, and where its items are.
+struct Document {
+    whole: Bytes,
+    items: Vec<Bytes>,
+}
+
+impl Document {
+    fn new() -> Document {
+        let orders = Orders::new();
+        let mut text = vec![b'['];
+        let mut places = Vec::with_capacity(ITEMS);
+        for number in 0..ITEMS {
+            let begin = text.len();
+            orders.append(number, &mut text);
+            places.push(begin..text.len());
+            text.push(if number + 1 < ITEMS { b',' } else { b']' });
+        }
+        let whole = Bytes::from(text);
+        let items = places.into_iter().map(|place| whole.slice(place)).collect();
+        Document { whole, items }
+    }
+}
+
+fn own(document: &Document, chunk: usize, items: Items) -> Result<u64, Box<dyn Error>> {
+    let size = document.whole.len();
+    let chunks = (0..size)
+        .step_by(chunk)
+        .map(|begin| document.whole.slice(begin..size.min(begin + chunk)));
+    let mut bytes = 0;
+    let count = split(chunks, items, 1 << 20, |item| bytes += item.len())?;
+    if bytes + ITEMS + 1 != size {
+        return Err(format!("the items have {bytes} bytes together").into());
+    }
+    Ok(count)
+}
+
+fn cpu_time() -> Result<Duration, Box<dyn Error>> {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Ok(Duration::new(
+        time.tv_sec.try_into()?,
+        time.tv_nsec.try_into()?,
+    ))
+}
