@@ -47,8 +47,8 @@ const ENGINES: &[(&str, Engine)] = &[
     ("unspool, checked", |document, chunk| {
         own(document, chunk, Items::Checked)
     }),
-    ("unspool, unchecked", |document, chunk| {
-        own(document, chunk, Items::Unchecked)
+    ("unspool, UTF-8 unchecked", |document, chunk| {
+        own(document, chunk, Items::AnyEncoding)
     }),
     // Not in chunks: the next two need the whole document.
     ("serde_json, Vec<&RawValue>", |document, _| {

@@ -10,10 +10,10 @@ use crate::json::{Check, End, Place, Pointer, Splitter};
 /// Whether the splitter checks the items that it hands out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Items {
-    /// They are checked to be valid JSON.
+    /// They are checked to be valid JSON in UTF-8.
     Checked,
-    /// They are not: whoever takes them will parse them.
-    Unchecked,
+    /// They are checked to be valid JSON, but not to be in UTF-8.
+    AnyEncoding,
 }
 
 /// Splits a document that is an array, and hands its items out one by one.
@@ -29,7 +29,7 @@ pub fn split(
 ) -> Result<u64, Error> {
     let check = match items {
         Items::Checked => Check::Valid,
-        Items::Unchecked => Check::Nothing,
+        Items::AnyEncoding => Check::Nothing,
     };
     let root = Place::At(Pointer::default());
     let mut splitter = Splitter::new(root, check, max_bytes);

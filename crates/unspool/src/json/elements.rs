@@ -1,10 +1,11 @@
 //! The elements of the array of items, from chunks.
 
-use bytes::{Bytes, BytesMut};
-use serde_json::value::RawValue;
+use std::str::Utf8Error;
 
+use bytes::{Bytes, BytesMut};
+
+use super::checker::{Checker, Fault, MAX_DEPTH, Reason, is_space};
 use super::outline::display_byte;
-use super::scan::{MAX_DEPTH, Scan, TooDeep, is_space};
 use crate::error::{Error, Kind};
 
 /// What is done with an element before it is handed out.
@@ -12,7 +13,8 @@ use crate::error::{Error, Kind};
 pub(crate) enum Check {
     /// It is checked to be valid JSON in UTF-8.
     Valid,
-    /// Nothing: whoever takes it will parse it.
+    /// It is checked to be valid JSON, but not that its strings are in UTF-8:
+    /// whoever takes it will.
     Nothing,
 }
 
@@ -21,6 +23,7 @@ pub(crate) struct Elements {
     check: Check,
     max_bytes: usize,
     state: State,
+    checker: Checker,
     part: BytesMut,
     /// Where the element in hand begins in the document.
     begins_at: u64,
@@ -32,7 +35,7 @@ enum State {
     ValueOrClose,
     Value,
     CommaOrClose,
-    Inside(Scan),
+    Inside,
 }
 
 /// What [`Elements::next`] came to.
@@ -52,10 +55,16 @@ impl Elements {
             check,
             max_bytes,
             state: State::ValueOrClose,
+            checker: Checker::new(),
             part: BytesMut::new(),
             begins_at: 0,
             count: 0,
         }
+    }
+
+    /// A chunk begins.
+    pub(crate) fn begin_chunk(&mut self) {
+        self.checker.begin_chunk();
     }
 
     /// How many elements have come out.
@@ -65,7 +74,7 @@ impl Elements {
 
     /// Whether an element has come in part.
     pub(crate) fn is_inside(&self) -> bool {
-        matches!(self.state, State::Inside(_))
+        self.state == State::Inside
     }
 
     /// Reads `chunk` from `at`, which stands at `offset` in the document.
@@ -76,8 +85,8 @@ impl Elements {
         offset: u64,
     ) -> Result<Found, Error> {
         loop {
-            if let State::Inside(scan) = self.state {
-                return self.inside(scan, chunk, at);
+            if self.state == State::Inside {
+                return self.inside(chunk, at, offset);
             }
             let Some(&byte) = chunk.get(*at) else {
                 return Ok(Found::More);
@@ -94,73 +103,39 @@ impl Elements {
                 }
                 (State::ValueOrClose | State::Value, _) if begins_value(byte) => {
                     self.begins_at = offset + *at as u64;
-                    if let Some(length) = self.whole(&chunk[*at..])? {
-                        let element = chunk.slice(*at..*at + length);
-                        *at += length;
-                        return self.complete(element);
-                    }
-                    self.state = State::Inside(Scan::Start);
+                    self.checker.begin();
+                    self.state = State::Inside;
                 }
                 (state, _) => return Err(self.unexpected(state, byte, offset + *at as u64)),
             }
         }
     }
 
-    /// The length of the element at the front, if it is a container that has come
-    /// as a whole: the parser finds its end while it checks it, which is faster
-    /// than one after the other.
-    fn whole(&self, rest: &[u8]) -> Result<Option<usize>, Error> {
-        if self.check == Check::Nothing || !matches!(rest.first(), Some(b'{' | b'[')) {
-            return Ok(None);
-        }
-        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();
-        // Not every error is one: a chunk that ends behind `1.` holds an invalid
-        // number, so far. What is wrong is found again in the whole element.
-        let Some(Ok(_)) = values.next() else {
-            return Ok(None);
-        };
-        let length = values.byte_offset();
-        // Each level takes two bytes at the least: a short element is not deep.
-        if length > 2 * MAX_DEPTH as usize {
-            Scan::Start
-                .feed(&rest[..length])
-                .map_err(|TooDeep| self.too_deep())?;
-        }
-        Ok(Some(length))
-    }
-
     /// Goes on with an element that began in this chunk or in one before it.
-    fn inside(&mut self, mut scan: Scan, chunk: &Bytes, at: &mut usize) -> Result<Found, Error> {
-        let rest = &chunk[*at..];
-        let end = scan.feed(rest).map_err(|TooDeep| self.too_deep())?;
-        let length = end.unwrap_or(rest.len());
-        if self.part.len() + length > self.max_bytes {
+    fn inside(&mut self, chunk: &Bytes, at: &mut usize, offset: u64) -> Result<Found, Error> {
+        let begin = *at;
+        let end = (self.checker.feed(chunk, begin))
+            .map_err(|fault| self.invalid(fault, chunk, offset))?;
+        let part = &chunk[begin..end.unwrap_or(chunk.len())];
+        if self.part.len() + part.len() > self.max_bytes {
             return Err(self.too_large());
         }
-        let begin = *at;
-        *at += length;
+        *at = begin + part.len();
         if end.is_none() {
-            self.part.extend_from_slice(rest);
-            self.state = State::Inside(scan);
+            self.part.extend_from_slice(part);
             return Ok(Found::More);
         }
         let element = if self.part.is_empty() {
             chunk.slice(begin..*at)
         } else {
-            self.part.extend_from_slice(&rest[..length]);
+            self.part.extend_from_slice(part);
             self.part.split().freeze()
         };
         if self.check == Check::Valid
-            && let Err(error) = serde_json::from_slice::<&RawValue>(&element)
+            && !self.checker.is_ascii()
+            && let Err(error) = std::str::from_utf8(&element)
         {
-            return Err(self.invalid(self.count + 1, &element, error));
-        }
-        self.complete(element)
-    }
-
-    fn complete(&mut self, element: Bytes) -> Result<Found, Error> {
-        if element.len() > self.max_bytes {
-            return Err(self.too_large());
+            return Err(self.not_utf_8(error));
         }
         self.state = State::CommaOrClose;
         self.count += 1;
@@ -169,20 +144,45 @@ impl Elements {
 
     /// The error for the element that came last: it does not parse as it should.
     pub(crate) fn unfit(&self, element: &[u8], error: serde_json::Error) -> Error {
-        self.invalid(self.count, element, error)
-    }
-
-    fn invalid(&self, number: u64, element: &[u8], error: serde_json::Error) -> Error {
         let what = if error.is_data() {
             "is not of the expected type"
         } else {
             "is not valid JSON"
         };
         Error::content(format!(
-            "item {number}, at byte {}, {what}: {} at byte {}",
+            "item {}, at byte {}, {what}: {} at byte {}",
+            self.count,
             self.begins_at,
             reason(&error),
             self.begins_at + position_of(element, &error),
+        ))
+        .with_source(error)
+    }
+
+    /// The error for the element in hand, where it comes to a byte of a chunk that
+    /// stands at `offset`.
+    fn invalid(&self, fault: Fault, chunk: &[u8], offset: u64) -> Error {
+        let found = chunk.get(fault.at).copied().map(display_byte);
+        let found = found.unwrap_or_default();
+        let what = match fault.reason {
+            Reason::TooDeep => return self.too_deep(),
+            Reason::Expected(what) => format!("expected {what}"),
+            Reason::Control => "control character in a string, not escaped,".to_owned(),
+        };
+        Error::content(format!(
+            "item {}, at byte {}, is not valid JSON: {what} at byte {}, found {found}",
+            self.count + 1,
+            self.begins_at,
+            offset + fault.at as u64,
+        ))
+    }
+
+    fn not_utf_8(&self, error: Utf8Error) -> Error {
+        Error::content(format!(
+            "item {}, at byte {}, is not valid JSON: invalid unicode code point at byte {}",
+            self.count + 1,
+            self.begins_at,
+            self.begins_at + error.valid_up_to() as u64,
         ))
         .with_source(error)
     }

@@ -1,14 +1,15 @@
 //! Items out of a body as its bytes arrive.
 
+mod checker;
 mod elements;
 mod guess;
 mod outline;
 mod place;
 mod pointer;
-mod scan;
 mod splitter;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use pointer::Pointer;
 

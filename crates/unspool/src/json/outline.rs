@@ -9,8 +9,8 @@ use bytes::Bytes;
 use memchr::memchr2;
 use serde_json::Value;
 
+use super::checker::{MAX_DEPTH, is_space};
 use super::place::{Place, is_usual};
-use super::scan::{MAX_DEPTH, is_space};
 use super::{Pointer, guess};
 use crate::error::{Error, Kind};
 

@@ -62,6 +62,7 @@ impl Splitter {
         self.offset += self.chunk.len() as u64;
         self.chunk = chunk;
         self.at = 0;
+        self.elements.begin_chunk();
     }
 
     /// The next item, or none where more bytes are needed.
