@@ -5,7 +5,7 @@
 mod boxed;
 mod error;
 mod http;
-#[cfg(feature = "internals")]
+#[cfg(any(test, feature = "internals"))]
 #[doc(hidden)]
 pub mod internals;
 mod json;

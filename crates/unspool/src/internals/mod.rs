@@ -1,0 +1,46 @@
+//! Private parts, for the bench and the fuzz targets of this repository.
+//!
+//! Nothing here is part of the library's interface: it changes without notice.
+//! For each fuzz target there is a function that takes any bytes and panics where
+//! a property does not hold; the tests call it too, with random bytes.
+
+mod link;
+mod splitter;
+
+pub use link::check_link;
+pub use splitter::{Items, check_splitter, split};
+
+/// Random numbers from a seed (xorshift).
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Random((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+}
+
+/// Calls `check` with some thousands of texts made of these parts, one behind the
+/// other, some bytes of them changed.
+#[cfg(test)]
+fn check_random(parts: &[&[u8]], check: fn(&[u8])) {
+    for seed in 0..20_000 {
+        let mut random = Random::new(seed);
+        let mut text = vec![random.below(256) as u8, random.below(256) as u8];
+        for _ in 0..random.below(20) {
+            text.extend_from_slice(parts[random.below(parts.len())]);
+        }
+        for _ in 0..random.below(3) {
+            let at = random.below(text.len());
+            text[at] = random.below(256) as u8;
+        }
+        check(&text);
+    }
+}
