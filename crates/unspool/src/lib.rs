@@ -10,6 +10,8 @@ mod http;
 pub mod internals;
 mod json;
 pub mod pages;
+mod split;
+mod xml;
 
 pub use boxed::{BoxGenerator, Generators, Shutdown};
 pub use error::Error;

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::Random;
+use super::{Random, cut};
 use crate::error::Error;
 use crate::json::{Check, End, Place, Pointer, Splitter};
 
@@ -96,18 +96,6 @@ fn outcome<'d>(place: &Place, chunks: impl IntoIterator<Item = &'d [u8]>) -> Out
         Ok(End::Late(_, late)) => outcome(&Place::At(Pointer::default()), [&*late]),
         Err(error) => Err((error.to_string(), items.len())),
     }
-}
-
-fn cut<'d>(document: &'d [u8], random: &mut Random) -> Vec<&'d [u8]> {
-    let longest = [1, 3, 20, 200][random.below(4)];
-    let mut chunks = Vec::new();
-    let mut rest = document;
-    while !rest.is_empty() {
-        let (chunk, behind) = rest.split_at((1 + random.below(longest)).min(rest.len()));
-        chunks.push(chunk);
-        rest = behind;
-    }
-    chunks
 }
 
 fn compare_items(document: &[u8], ours: &Outcome) {

@@ -7,7 +7,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
 use crate::error::Error;
 use crate::http::{Body, Call, Http};
-use crate::json::{Check, End, Envelope, Place, Pointer, Splitter};
+use crate::json::{Check, End, Envelope, Place, Pointer};
+use crate::split::Splitter;
 
 /// What all requests of a walk have in common.
 #[derive(Clone)]

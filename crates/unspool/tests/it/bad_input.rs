@@ -70,8 +70,10 @@ async fn html_with_status_200() {
     check(
         &result,
         &[],
-        "expected a value at byte 0, found `<` (the answer says that it is `text/html; charset=utf-8`)",
+        "found a document type (`<!…`) at byte 0, which is refused: this is a web page, or declares entities (the answer says that it is `text/html; charset=utf-8`)",
     );
+    let result = failure(|| Reply::json("<html><ul><li>a</li><li>b</li></ul></html>")).await;
+    check(&result, &[], "found a web page (`<html>`)");
 }
 
 #[tokio::test]

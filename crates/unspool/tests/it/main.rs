@@ -16,6 +16,7 @@ mod ends;
 mod examples;
 mod faults;
 mod in_flight;
+mod listings;
 mod macros;
 mod positions;
 mod replay;
