@@ -1,17 +1,20 @@
-//! Items out of a body as its bytes arrive, whatever it is written in.
+//! Items out of a body as its bytes arrive, whatever it is written in: a document
+//! in JSON or XML, or JSON on lines.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::error::Error;
-use crate::json::{self, Check, End, Place};
+use crate::json::{self, Check, End, Place, RECORD};
 use crate::xml;
 
 /// Splits one body by what it is, not by what it is said to be: XML begins with
-/// `<`, and all else should be JSON.
+/// `<`, and all else should be JSON. Only a body that could be one document as well
+/// as lines of them is what its content type says.
 pub(crate) struct Splitter {
     place: Place,
     check: Check,
     max_bytes: usize,
+    is_said_to_be_lines: bool,
     form: Form,
 }
 
@@ -22,6 +25,10 @@ enum Form {
     Xml(Box<xml::Splitter>),
 }
 
+/// What is in the content types of JSON on lines: `application/x-ndjson`,
+/// `application/jsonl`, `application/json-seq` and the like.
+const LINES: [&str; 5] = ["ndjson", "jsonl", "json-l", "json-seq", "stream+json"];
+
 /// The byte order mark in UTF-8.
 const MARK: &[u8] = "\u{FEFF}".as_bytes();
 
@@ -31,8 +38,16 @@ impl Splitter {
             place,
             check,
             max_bytes,
+            is_said_to_be_lines: false,
             form: Form::Unknown(BytesMut::new()),
         }
+    }
+
+    /// What the upstream says that the body is.
+    pub(crate) fn said_to_be(mut self, content_type: Option<&str>) -> Self {
+        let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
+        self.is_said_to_be_lines = LINES.iter().any(|name| content_type.contains(name));
+        self
     }
 
     /// Gives the next bytes of the body; those before must have been read.
@@ -97,8 +112,11 @@ impl Splitter {
     }
 
     fn begin(&mut self, begun: Bytes) {
-        let unmarked = begun.strip_prefix(MARK).unwrap_or(&begun);
-        self.form = match unmarked.trim_ascii_start().first() {
+        let mark = match begun.starts_with(MARK) {
+            true => MARK.len(),
+            false => 0,
+        };
+        self.form = match begun[mark..].trim_ascii_start().first() {
             // What is no space at all is refused when there is enough of it.
             None if begun.len() < self.max_bytes => Form::Unknown(BytesMut::from(begun)),
             _ if MARK.starts_with(&begun) => Form::Unknown(BytesMut::from(begun)),
@@ -108,6 +126,11 @@ impl Splitter {
                 splitter.push(&begun);
                 Form::Xml(Box::new(splitter))
             }
+            Some(byte) if self.is_lines(*byte) => {
+                let mut splitter = json::Splitter::on_lines(self.check, self.max_bytes);
+                splitter.push(begun.slice(mark..));
+                Form::Json(Box::new(splitter))
+            }
             _ => {
                 let mut splitter = self.json();
                 splitter.push(begun);
@@ -116,8 +139,163 @@ impl Splitter {
         };
     }
 
+    /// Whether a body that begins with this byte has an item on each line. One that
+    /// begins as an array is that array: if more lines follow, it is refused.
+    fn is_lines(&self, first: u8) -> bool {
+        let is_at_root = match &self.place {
+            Place::Auto => true,
+            Place::At(pointer) => pointer.steps().is_empty(),
+        };
+        let is_said = self.is_said_to_be_lines && first != b'[';
+        is_at_root && (is_said || first == RECORD)
+    }
+
     fn json(&self) -> Box<json::Splitter> {
         let splitter = json::Splitter::new(self.place.clone(), self.check, self.max_bytes);
         Box::new(splitter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The items of a body, which must be the same for every way to cut it in two
+    /// and for single bytes.
+    #[track_caller]
+    fn split(body: &[u8], content_type: &str) -> Result<Vec<String>, String> {
+        let whole = items(&[body], content_type);
+        for cut in 0..=body.len() {
+            let (front, back) = body.split_at(cut);
+            assert_eq!(items(&[front, back], content_type), whole, "cut at {cut}");
+        }
+        let bytes: Vec<&[u8]> = body.chunks(1).collect();
+        assert_eq!(items(&bytes, content_type), whole);
+        whole
+    }
+
+    fn items(chunks: &[&[u8]], content_type: &str) -> Result<Vec<String>, String> {
+        let splitter = Splitter::new(Place::Auto, Check::Valid, 1 << 20);
+        let mut splitter = splitter.said_to_be(Some(content_type));
+        let mut items = Vec::new();
+        for chunk in chunks {
+            splitter.push(Bytes::copy_from_slice(chunk));
+            while let Some(item) = splitter.next().map_err(|error| error.to_string())? {
+                items.push(String::from_utf8(item.into()).unwrap());
+            }
+        }
+        let count = splitter.count();
+        match splitter.end().map_err(|error| error.to_string())? {
+            End::Whole(_) => assert_eq!(count, items.len() as u64),
+            End::Late(_, late) => items.push(String::from_utf8(late.into()).unwrap()),
+        }
+        Ok(items)
+    }
+
+    #[track_caller]
+    fn check(body: &str, content_type: &str, expected: &[&str]) {
+        assert_eq!(split(body.as_bytes(), content_type).unwrap(), expected);
+    }
+
+    #[track_caller]
+    fn check_error(body: &str, content_type: &str, part: &str) {
+        let error = split(body.as_bytes(), content_type).unwrap_err();
+        assert!(error.contains(part), "{error}");
+    }
+
+    const LINES: &str = "application/x-ndjson";
+
+    #[test]
+    fn the_first_byte_says_what_a_body_is() {
+        check("\u{FEFF} \n[1]", "application/xml", &["1"]);
+        check(
+            "\u{FEFF} \n<feed><entry>1</entry></feed>",
+            "application/json",
+            &["\"1\""],
+        );
+        check_error(" \n ", "", "truncated: the body ends at byte 3");
+        check_error("", "", "truncated: the body is empty");
+        check_error("\u{FEFF}", "", "truncated");
+    }
+
+    #[test]
+    fn lines_are_items_where_the_content_type_says_so() {
+        for content_type in [
+            LINES,
+            "application/jsonl; charset=utf-8",
+            "application/stream+json",
+        ] {
+            check("{\"items\":[1]}\n", content_type, &["{\"items\":[1]}"]);
+        }
+        check(
+            "\n{\"a\": 1}\r\n\n \"b\"\n3\n{}",
+            LINES,
+            &["{\"a\": 1}", "\"b\"", "3", "{}"],
+        );
+        check("null\n[1]\n", LINES, &["null", "[1]"]);
+    }
+
+    #[test]
+    fn lines_of_objects_are_items_whatever_the_content_type() {
+        check(
+            "{\"a\": [1, \"\\u00e9\"]}\n{\"items\": [2]}\n{}\n",
+            "application/json",
+            &["{\"a\":[1,\"\\u00e9\"]}", "{\"items\": [2]}", "{}"],
+        );
+    }
+
+    #[test]
+    fn records_of_a_text_sequence_are_items() {
+        check(
+            "\x1E{\"a\":1}\n\x1E2\n",
+            "application/json-seq",
+            &["{\"a\":1}", "2"],
+        );
+        check("\x1E{}\x1E{}", "", &["{}", "{}"]);
+    }
+
+    /// Which of the two it is cannot be known.
+    #[test]
+    fn lines_of_arrays_and_of_whole_pages_are_refused() {
+        check("[\n1,\n2]\n", LINES, &["1", "2"]);
+        check_error("[1]\n[2]\n", LINES, "expected nothing more at byte 4");
+        check_error(
+            "{\"items\":[1]}\n{\"items\":[2]}",
+            "",
+            "expected nothing more at byte 14",
+        );
+    }
+
+    #[test]
+    fn values_on_one_line_are_refused() {
+        check_error(
+            "{} {}\n",
+            LINES,
+            "expected the end of the line after 1 items, at byte 3",
+        );
+        check_error("{} {}", "", "expected nothing more");
+        check_error("{\"a\":\"\\x\"}\n{}", "", "not JSON");
+        check_error("{}\n{]\n", LINES, "item 2, at byte 3, is not valid JSON");
+        check_error("{},\n{}\n", LINES, "expected the end of the line");
+    }
+
+    #[test]
+    fn a_line_that_stops_is_truncated() {
+        check_error(
+            "{}\n{\"a\"",
+            "",
+            "truncated: the body ends at byte 7, inside of item 2",
+        );
+        check_error(
+            "{}\n{\"a\"",
+            LINES,
+            "truncated: the body ends at byte 7, inside of item 2",
+        );
+        // Another digit could follow.
+        check_error(
+            "1\n2",
+            LINES,
+            "truncated: the body ends at byte 3, inside of item 2",
+        );
     }
 }

@@ -19,10 +19,14 @@ pub(crate) enum Check {
 }
 
 /// Cuts elements out of chunks; keeps the part of one that spans several.
+///
+/// They are those of an array, or values on lines of their own.
 pub(crate) struct Elements {
     check: Check,
     max_bytes: usize,
     state: State,
+    /// The state behind an element.
+    behind: State,
     checker: Checker,
     part: BytesMut,
     /// Where the element in hand begins in the document.
@@ -35,8 +39,15 @@ enum State {
     ValueOrClose,
     Value,
     CommaOrClose,
+    /// The next line, or the next record, may begin.
+    Line,
+    /// The line must end.
+    EndOfLine,
     Inside,
 }
+
+/// Begins each value of a text sequence (RFC 7464).
+pub(crate) const RECORD: u8 = 0x1E;
 
 /// What [`Elements::next`] came to.
 #[derive(Debug, PartialEq)]
@@ -55,10 +66,21 @@ impl Elements {
             check,
             max_bytes,
             state: State::ValueOrClose,
+            behind: State::CommaOrClose,
             checker: Checker::new(),
             part: BytesMut::new(),
             begins_at: 0,
             count: 0,
+        }
+    }
+
+    /// Values on lines of their own, behind as many as have been read elsewhere.
+    pub(super) fn on_lines(check: Check, max_bytes: usize, count: u64) -> Self {
+        Elements {
+            state: State::Line,
+            behind: State::EndOfLine,
+            count,
+            ..Elements::new(check, max_bytes)
         }
     }
 
@@ -92,6 +114,10 @@ impl Elements {
                 return Ok(Found::More);
             };
             match (self.state, byte) {
+                (State::EndOfLine, b'\n' | RECORD) | (State::Line, RECORD) => {
+                    *at += 1;
+                    self.state = State::Line;
+                }
                 _ if is_space(byte) => *at += 1,
                 (State::ValueOrClose | State::CommaOrClose, b']') => {
                     *at += 1;
@@ -101,7 +127,7 @@ impl Elements {
                     *at += 1;
                     self.state = State::Value;
                 }
-                (State::ValueOrClose | State::Value, _) if begins_value(byte) => {
+                (State::ValueOrClose | State::Value | State::Line, _) if begins_value(byte) => {
                     self.begins_at = offset + *at as u64;
                     self.checker.begin();
                     self.state = State::Inside;
@@ -137,7 +163,7 @@ impl Elements {
         {
             return Err(self.not_utf_8(error));
         }
-        self.state = State::CommaOrClose;
+        self.state = self.behind;
         self.count += 1;
         Ok(Found::Element(element))
     }
@@ -190,6 +216,7 @@ impl Elements {
     fn unexpected(&self, state: State, byte: u8, position: u64) -> Error {
         let expected = match state {
             State::CommaOrClose => "`,` or `]`",
+            State::EndOfLine => "the end of the line",
             _ => "a value",
         };
         Error::content(format!(

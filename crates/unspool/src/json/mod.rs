@@ -13,6 +13,6 @@ mod window;
 
 pub use pointer::Pointer;
 
-pub(crate) use elements::Check;
+pub(crate) use elements::{Check, RECORD};
 pub(crate) use place::Place;
 pub(crate) use splitter::{End, Envelope, Splitter};

@@ -28,6 +28,8 @@ pub(crate) struct Outline {
     aside_bytes: usize,
     found: Option<Pointer>,
     rival: Option<Pointer>,
+    /// Whether the line ended behind the document.
+    is_next_line: bool,
 }
 
 /// The byte order mark in UTF-8.
@@ -43,6 +45,8 @@ pub(crate) enum Stop {
     More,
     /// Behind the bracket that opens the array of items.
     Items,
+    /// Before another document on another line, with nothing taken out of this one.
+    Line,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,6 +91,7 @@ impl Outline {
             aside_bytes: 0,
             found: None,
             rival: None,
+            is_next_line: false,
         }
     }
 
@@ -123,8 +128,11 @@ impl Outline {
                     if self.may_hold_items() {
                         self.text.push(byte);
                     }
+                    self.is_next_line |= self.state == State::Ended && byte == b'
+';
                     *at += 1;
                 }
+                State::Ended if byte == b'{' && self.is_one_of_many() => return Ok(Stop::Line),
                 State::Value | State::ValueOrClose if byte == b'[' && self.is_at_place() => {
                     if self.found.is_none() {
                         self.found = Some(self.pointer());
@@ -162,6 +170,15 @@ impl Outline {
             self.end_scalar(begin, position)?;
         }
         Ok(self.state == State::Ended)
+    }
+
+    /// Whether this is an object, as it came, and the first value of several.
+    fn is_one_of_many(&self) -> bool {
+        self.is_next_line
+            && matches!(self.place, Place::Auto)
+            && self.found.is_none()
+            && self.aside.is_empty()
+            && self.text.starts_with(b"{")
     }
 
     /// The envelope as JSON text; whole once [`end`](Outline::end) says so.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Pointer;
 use super::elements::{Check, Elements, Found};
@@ -9,15 +10,19 @@ use super::outline::{Outline, Stop};
 use super::place::Place;
 use crate::error::{Error, Kind};
 
-/// Splits one document: [`push`](Splitter::push) each chunk and take the items
+/// Splits one document, or lines of them: [`push`](Splitter::push) each chunk and take the items
 /// that have come; then say that there is no more with [`end`](Splitter::end).
 ///
 /// The items come as slices of the chunks. Memory is bounded by one chunk, one
 /// item and the text around the items.
 pub(crate) struct Splitter {
+    check: Check,
+    max_bytes: usize,
     outline: Outline,
     elements: Elements,
     at_items: bool,
+    /// Whether there is a value on each line, instead of one document.
+    on_lines: bool,
     chunk: Bytes,
     at: usize,
     /// Where the chunk begins in the document.
@@ -47,12 +52,25 @@ pub(crate) enum End {
 impl Splitter {
     pub(crate) fn new(place: Place, check: Check, max_bytes: usize) -> Self {
         Splitter {
+            check,
+            max_bytes,
             outline: Outline::new(place, max_bytes),
             elements: Elements::new(check, max_bytes),
             at_items: false,
+            on_lines: false,
             chunk: Bytes::new(),
             at: 0,
             offset: 0,
+        }
+    }
+
+    /// Splits values on lines of their own, or behind record separators (RFC 7464).
+    pub(crate) fn on_lines(check: Check, max_bytes: usize) -> Self {
+        Splitter {
+            elements: Elements::on_lines(check, max_bytes, 0),
+            at_items: true,
+            on_lines: true,
+            ..Splitter::new(Place::Auto, check, max_bytes)
         }
     }
 
@@ -81,8 +99,23 @@ impl Splitter {
             match (self.outline).feed(&self.chunk, &mut self.at, self.offset)? {
                 Stop::More => return Ok(None),
                 Stop::Items => self.at_items = true,
+                Stop::Line => return self.first_line().map(Some),
             }
         }
+    }
+
+    /// What was read as a document is the first of many: from here on there are
+    /// items only.
+    fn first_line(&mut self) -> Result<Bytes, Error> {
+        let text = self.outline.text();
+        if let Err(error) = serde_json::from_slice::<&RawValue>(text) {
+            return Err(Error::content(format!("not JSON: {error}")).with_source(error));
+        }
+        let first = Bytes::copy_from_slice(text);
+        self.elements = Elements::on_lines(self.check, self.max_bytes, 1);
+        self.at_items = true;
+        self.on_lines = true;
+        Ok(first)
     }
 
     /// How many items have come out.
@@ -98,6 +131,12 @@ impl Splitter {
     /// There is no more: proves that the document is whole.
     pub(crate) fn end(&mut self) -> Result<End, Error> {
         let position = self.offset + self.chunk.len() as u64;
+        if self.on_lines && position > 0 && !self.elements.is_inside() {
+            return Ok(End::Whole(Envelope {
+                document: Value::Array(Vec::new()),
+                ..Envelope::default()
+            }));
+        }
         if self.at_items || !self.outline.end(position)? {
             return Err(self.truncated(position));
         }

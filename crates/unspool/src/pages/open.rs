@@ -37,11 +37,12 @@ impl Opener {
     /// none: until then nothing has been handed out, and all can be tried again.
     pub(super) async fn open(&self, call: &Call) -> Result<Reading, Error> {
         let answer = self.http.send(call).await?;
+        let splitter = Splitter::new(self.place.clone(), self.check, self.max_item);
         let mut reading = Reading {
             call: answer.call,
+            splitter: splitter.said_to_be(content_type(&answer.headers)),
             headers: answer.headers,
             body: answer.body,
-            splitter: Splitter::new(self.place.clone(), self.check, self.max_item),
             check: self.check,
             max_item: self.max_item,
             envelope: None,
@@ -110,11 +111,7 @@ impl Reading {
 
     /// Names the request; where the body is not JSON, also what it says it is.
     fn in_context(&self, error: Error) -> Error {
-        let content_type = self
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
-        let error = match content_type {
+        let error = match content_type(&self.headers) {
             Some(content_type) if !content_type.contains("json") => {
                 error.with_note(format!("the answer says that it is `{content_type}`"))
             }
@@ -122,4 +119,8 @@ impl Reading {
         };
         error.at_request(self.call.shown())
     }
+}
+
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(CONTENT_TYPE)?.to_str().ok()
 }

@@ -1,4 +1,5 @@
-//! Listings in XML: their items come as JSON, and never fewer of them.
+//! Listings that are not one JSON document: their items come as JSON, and never
+//! fewer of them.
 
 use unspool::pages::{Doubt, Ended, NextUrl};
 
@@ -166,4 +167,36 @@ async fn xml_that_is_said_to_be_json_is_xml() {
             .len(),
         2
     );
+}
+
+#[tokio::test]
+async fn lines_of_json_are_items_on_every_page() {
+    let server = Server::start(|request| {
+        let reply = Reply::status(200).header("content-type", "application/x-ndjson");
+        match request.page() {
+            1 => reply
+                .header("link", "<?page=2>; rel=next")
+                .body("{\"id\":1}\n{\"id\":2}\n"),
+            _ => reply.body("{\"id\":3}\n"),
+        }
+    });
+    let (items, account) = complete(unspool::pages(server.url("/")).raw()).await;
+    assert_eq!(items, [r#"{"id":1}"#, r#"{"id":2}"#, r#"{"id":3}"#]);
+    assert_eq!((account.ended, account.items), (Ended::NoNext, 3));
+}
+
+#[tokio::test]
+async fn lines_that_are_cut_are_truncated() {
+    const LINES: &str = "{\"id\":1}\n{\"id\":2}\n";
+    let server = Server::start(|request| {
+        let end: usize = request.query("end").unwrap().parse().unwrap();
+        Reply::status(200)
+            .header("content-type", "application/x-ndjson")
+            .cut(&LINES.as_bytes()[..end], LINES.len())
+    });
+    for end in 0..LINES.len() {
+        let request = unspool::pages(server.url(&format!("/?end={end}"))).retries(0);
+        let error = drain(request.raw()).await.1.unwrap_err();
+        assert!(error.is_truncated(), "{error} at {end}");
+    }
 }
