@@ -68,8 +68,7 @@ impl Splitter {
     /// The next item, or none where more bytes are needed.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
-            let position = self.tokens.position();
-            let Some(token) = self.tokens.next()? else {
+            let Some((position, token)) = self.tokens.next()? else {
                 return Ok(None);
             };
             let item = self.tree.take(token, position)?;

@@ -159,6 +159,23 @@ fn a_feed() {
 }
 
 #[test]
+fn a_byte_order_mark_is_passed_over() {
+    check(
+        "\u{FEFF}<feed><entry/></feed>",
+        &["\"\""],
+        r#"{"feed":{"entry":[]}}"#,
+    );
+}
+
+#[test]
+fn positions_count_from_the_begin_of_the_body() {
+    check_error(
+        "\u{FEFF}x<feed/>".as_bytes(),
+        "expected an element at byte 3",
+    );
+}
+
+#[test]
 fn a_listing_without_items_is_empty() {
     let (items_at, rival) = check(
         "<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>",

@@ -91,8 +91,8 @@ impl Tokens {
         &self.text[self.at..]
     }
 
-    /// The next token that is there as a whole.
-    pub(super) fn next(&mut self) -> Result<Option<Token<'_>>, Error> {
+    /// The next token that is there as a whole, and where in the document it begins.
+    pub(super) fn next(&mut self) -> Result<Option<(u64, Token<'_>)>, Error> {
         if self.position() == 0 && !self.skip_mark()? {
             return Ok(None);
         }
@@ -106,7 +106,7 @@ impl Tokens {
             }
             return Ok(None);
         };
-        let begin = self.at;
+        let (begin, begins_at) = (self.at, self.position());
         self.at = inside.end + form.closing();
         self.scanned = self.at;
         let position = self.offset + inside.start as u64;
@@ -114,14 +114,15 @@ impl Tokens {
             let position = position + error.valid_up_to() as u64;
             Error::content(format!("not XML in UTF-8: invalid byte {position}")).with_source(error)
         })?;
-        Ok(Some(match (form, self.text.get(begin + 1)) {
+        let token = match (form, self.text.get(begin + 1)) {
             (Form::Text, _) => Token::Text(text),
             (Form::Start, _) => Token::Start(text),
             (_, Some(b'/')) => Token::End(text),
             (_, Some(b'?')) => Token::Instruction(text),
             (Form::Between(b"<!--", _), _) => Token::Comment,
             _ => Token::Verbatim(text),
-        }))
+        };
+        Ok(Some((begins_at, token)))
     }
 
     /// Passes over a byte order mark. Whether it is known if there is one.
@@ -131,7 +132,8 @@ impl Tokens {
             return Err(Error::content("expected text in UTF-8, found UTF-16"));
         }
         if rest.starts_with(MARK) {
-            self.at += MARK.len();
+            self.at = MARK.len();
+            self.scanned = self.at;
             return Ok(true);
         }
         Ok(!MARK.starts_with(rest))
