@@ -77,15 +77,6 @@ impl Splitter {
         }
     }
 
-    /// How many items have come out.
-    pub(crate) fn count(&self) -> u64 {
-        match &self.form {
-            Form::Json(splitter) => splitter.count(),
-            Form::Xml(splitter) => splitter.count(),
-            Form::Unknown(_) => 0,
-        }
-    }
-
     /// The error for the item that came last: it does not parse as it should.
     pub(crate) fn unfit(&self, item: &[u8], error: serde_json::Error) -> Error {
         match &self.form {
@@ -184,9 +175,8 @@ mod tests {
                 items.push(String::from_utf8(item.into()).unwrap());
             }
         }
-        let count = splitter.count();
         match splitter.end().map_err(|error| error.to_string())? {
-            End::Whole(_) => assert_eq!(count, items.len() as u64),
+            End::Whole(_) => {}
             End::Late(_, late) => items.push(String::from_utf8(late.into()).unwrap()),
         }
         Ok(items)
@@ -240,7 +230,7 @@ mod tests {
         check(
             "{\"a\": [1, \"\\u00e9\"]}\n{\"items\": [2]}\n{}\n",
             "application/json",
-            &["{\"a\":[1,\"\\u00e9\"]}", "{\"items\": [2]}", "{}"],
+            &["{\"a\": [1, \"\\u00e9\"]}", "{\"items\": [2]}", "{}"],
         );
     }
 

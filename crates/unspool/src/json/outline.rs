@@ -1,7 +1,7 @@
 //! Follows a JSON document around its array of items.
 //!
-//! All that is not in that array, the *envelope*, is kept, without white space
-//! and with `[]` where the array stands.
+//! All that is not in that array, the *envelope*, is kept with `[]` where the array
+//! stands, and from there on without white space.
 
 use std::borrow::Cow;
 
@@ -128,8 +128,7 @@ impl Outline {
                     if self.may_hold_items() {
                         self.text.push(byte);
                     }
-                    self.is_next_line |= self.state == State::Ended && byte == b'
-';
+                    self.is_next_line |= self.state == State::Ended && byte == b'\n';
                     *at += 1;
                 }
                 State::Ended if byte == b'{' && self.is_one_of_many() => return Ok(Stop::Line),
@@ -155,7 +154,7 @@ impl Outline {
 
     /// Whether what is read now may turn out to be items, which keep their text.
     fn may_hold_items(&self) -> bool {
-        self.found.is_none() && (self.open.iter()).any(|frame| matches!(frame, Frame::Array { .. }))
+        self.found.is_none() && !self.open.is_empty()
     }
 
     /// The array of items has been read: goes on behind it.

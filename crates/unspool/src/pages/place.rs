@@ -224,11 +224,13 @@ pub(crate) fn text_of(value: &Value) -> String {
     }
 }
 
-/// A whole number, as such or in a string.
+/// A whole number, as such, in a string, or in an element of XML.
 pub(crate) fn number_of(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64(),
         Value::String(text) => text.trim().parse().ok(),
+        // An element of XML that has attributes.
+        Value::Object(fields) => fields.get("#text")?.as_str()?.trim().parse().ok(),
         _ => None,
     }
 }

@@ -3,6 +3,8 @@
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use super::place::number_of;
+
 /// Header fields with the number of items.
 const ITEMS_HEADERS: &[&str] = &[
     "x-total-count",
@@ -90,10 +92,14 @@ impl Stated {
             let field = names.iter().find_map(|name| headers.get(*name))?;
             field.to_str().ok()?.trim().parse().ok()
         };
+        // The element around all others, where the envelope was XML.
+        let root = envelope.as_object().filter(|fields| fields.len() == 1);
+        let root = root.and_then(|fields| fields.values().next());
         let in_envelope = |names: &[&str]| {
             (AROUND
                 .iter()
                 .filter_map(|pointer| envelope.pointer(pointer)))
+            .chain(root)
             .flat_map(|object| names.iter().filter_map(|name| object.get(*name)))
             .find_map(number)
         };
@@ -108,8 +114,7 @@ impl Stated {
 /// A number as such, in a string, or with the word that it is exact.
 fn number(value: &Value) -> Option<u64> {
     match value {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.parse().ok(),
+        Value::Object(fields) if fields.contains_key("#text") => number_of(value),
         Value::Object(fields)
             if fields
                 .get("relation")
@@ -117,7 +122,7 @@ fn number(value: &Value) -> Option<u64> {
         {
             fields.get("value")?.as_u64()
         }
-        _ => None,
+        value => number_of(value),
     }
 }
 

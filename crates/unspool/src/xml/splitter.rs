@@ -80,11 +80,6 @@ impl Splitter {
         }
     }
 
-    /// How many items have come out.
-    pub(crate) fn count(&self) -> u64 {
-        self.tree.count
-    }
-
     /// The error for the item that came last: it does not parse as it should.
     pub(crate) fn unfit(&self, error: serde_json::Error) -> Error {
         Error::content(format!(

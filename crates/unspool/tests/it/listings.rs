@@ -60,8 +60,9 @@ async fn pages_of_a_listing_are_walked_to_one_without_items() {
         2 => xml("<feed><next>?page=3</next><entry>3</entry></feed>"),
         _ => xml("<feed><next/></feed>"),
     });
-    let request =
-        unspool::pages(server.url("/")).paginate(NextUrl::at("/feed/next".parse().unwrap()));
+    let request = unspool::pages(server.url("/")).paginate(NextUrl::at(
+        "/feed/next".parse::<unspool::Pointer>().unwrap(),
+    ));
     let (items, account) = complete(request.raw()).await;
     assert_eq!(items, ["\"1\"", "\"2\"", "\"3\""]);
     assert_eq!((account.ended, account.pages), (Ended::NoNext, 3));
@@ -126,13 +127,13 @@ async fn a_listing_that_is_cut_anywhere_is_truncated() {
 async fn a_listing_in_the_smallest_pieces_is_the_same() {
     for body in [BUCKET, FEED] {
         let server = Server::start(move |request| {
-            let size: usize = request.query("size").unwrap().parse().unwrap();
+            let size: usize = request.query("bytes").unwrap().parse().unwrap();
             let reply = Reply::status(200).header("content-length", body.len());
             (body.as_bytes().chunks(size)).fold(reply, |reply, chunk| reply.send(chunk))
         });
         let mut all = Vec::new();
         for size in [1, 2, 7, 50, 5000] {
-            let request = unspool::pages(server.url(&format!("/?size={size}")));
+            let request = unspool::pages(server.url(&format!("/?bytes={size}")));
             all.push(complete(request.raw()).await.0);
         }
         assert!(

@@ -14,7 +14,7 @@ fn stored(position: &Position) -> Position {
 
 /// Walks with a stop after each number of items, and checks that what comes behind is
 /// exactly the rest.
-async fn check_everywhere(server: &Server, total: usize, request: impl Fn() -> Request) {
+async fn check_everywhere(total: usize, request: impl Fn() -> Request) {
     let (all, _) = complete(request().raw()).await;
     assert_eq!(all.len(), total);
     for stop in 0..=total {
@@ -36,7 +36,7 @@ async fn check_everywhere(server: &Server, total: usize, request: impl Fn() -> R
 #[tokio::test]
 async fn a_walk_over_links_goes_on_behind_each_item() {
     let server = Server::linked_pages(4, 3);
-    check_everywhere(&server, 12, || unspool::pages(server.url("/"))).await;
+    check_everywhere(12, || unspool::pages(server.url("/"))).await;
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn a_walk_over_tokens_goes_on_without_detection() {
             numbers(token * 2..token * 2 + 2)
         ))
     });
-    check_everywhere(&server, 8, || unspool::pages(server.url("/"))).await;
+    check_everywhere(8, || unspool::pages(server.url("/"))).await;
     let mut pages = unspool::pages(server.url("/")).raw();
     for _ in 0..5 {
         pages.try_next().await.unwrap().unwrap();
@@ -72,7 +72,7 @@ async fn a_walk_over_numbers_goes_on_with_pages_in_flight() {
             numbers((page - 1) * 3..page * 3)
         ))
     });
-    check_everywhere(&server, 15, || {
+    check_everywhere(15, || {
         unspool::pages(server.url("/"))
             .paginate(PageNumber::new("page"))
             .in_flight(3)
