@@ -133,12 +133,15 @@ impl Error {
 
     /// Whether the same request may succeed later.
     ///
-    /// True for a failed connection, silence, a body that was cut short and the
-    /// statuses 408, 429 and 5xx; those have been retried by then.
+    /// True for a failed connection, silence, a body that was cut short, the
+    /// statuses 408, 429 and 5xx, and a 403 that says when to come back; those have
+    /// been retried by then.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.inner.kind {
             Kind::Connection | Kind::Timeout | Kind::Truncated => true,
+            // GitHub says 403 to those who are too fast.
+            Kind::Status(403) => self.inner.retry_after.is_some(),
             Kind::Status(status) => status == 408 || status == 429 || status >= 500,
             Kind::Request | Kind::Content | Kind::Looped | Kind::TooLarge => false,
         }

@@ -87,7 +87,7 @@ fn parameters(text: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The first `separator` that does not stand in quotes.
-fn unquoted(text: &str, separator: char) -> Option<usize> {
+pub(super) fn unquoted(text: &str, separator: char) -> Option<usize> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     text.char_indices().find_map(|(index, char)| {
         match char {

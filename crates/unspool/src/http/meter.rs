@@ -1,5 +1,5 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a walk has done so far, for whoever watches it from outside.
 #[derive(Debug, Default)]
@@ -13,7 +13,14 @@ pub(crate) struct Meter {
     bytes: AtomicU64,
     /// One more than the total, or zero where none was stated.
     stated_total: AtomicU64,
-    waiting: Mutex<Option<String>>,
+    waiting: Mutex<Waits>,
+}
+
+/// What is waited for at the moment, each with its number.
+#[derive(Debug, Default)]
+struct Waits {
+    begun: u64,
+    reasons: Vec<(u64, String)>,
 }
 
 /// One reading of a [`Meter`].
@@ -66,8 +73,14 @@ impl Meter {
 
     /// Says what is waited for, until the guard is dropped.
     pub(crate) fn waiting(&self, reason: String) -> Waiting<'_> {
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
-        Waiting(self)
+        let mut waits = self.waits();
+        waits.begun += 1;
+        let number = waits.begun;
+        waits.reasons.push((number, reason));
+        Waiting {
+            meter: self,
+            number,
+        }
     }
 
     pub(crate) fn read(&self) -> Reading {
@@ -80,21 +93,25 @@ impl Meter {
             left_out: self.left_out.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
             stated_total: self.stated_total.load(Relaxed).checked_sub(1),
-            waiting: (self.waiting.lock().unwrap_or_else(PoisonError::into_inner)).clone(),
+            waiting: (self.waits().reasons.first()).map(|(_, reason)| reason.clone()),
         }
+    }
+
+    fn waits(&self) -> MutexGuard<'_, Waits> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// While it lives, the meter shows what is waited for.
-pub(crate) struct Waiting<'m>(&'m Meter);
+pub(crate) struct Waiting<'m> {
+    meter: &'m Meter,
+    number: u64,
+}
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        *self
-            .0
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = None;
+        let mut waits = self.meter.waits();
+        waits.reasons.retain(|(number, _)| *number != self.number);
     }
 }
 

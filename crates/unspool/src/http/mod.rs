@@ -1,8 +1,11 @@
 //! The one HTTP client: origins and their credentials, redirects, waits, retries.
 
 mod call;
+mod limits;
 mod link;
 mod meter;
+mod pace;
+mod rate;
 mod retry;
 mod shown;
 
@@ -23,10 +26,12 @@ use url::{Origin, Url};
 pub(crate) use call::Call;
 pub(crate) use link::{link_parameter, link_target};
 pub(crate) use meter::{Meter, Reading};
+pub use rate::Rate;
 pub(crate) use retry::{Attempts, Retry};
 pub(crate) use shown::is_secret_name;
 
 use crate::error::{Error, Kind};
+use pace::Pace;
 
 /// How many redirects one request may follow.
 const MAX_REDIRECTS: usize = 10;
@@ -51,6 +56,7 @@ pub(crate) struct Http {
     /// Where the headers may go.
     home: Origin,
     headers: HeaderMap,
+    pace: Pace,
     timeout: Duration,
     retry: Retry,
     meter: Arc<Meter>,
@@ -60,6 +66,7 @@ pub(crate) struct Http {
 #[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) headers: HeaderMap,
+    pub(crate) rate: Option<Rate>,
     pub(crate) timeout: Duration,
     pub(crate) retry: Retry,
 }
@@ -68,6 +75,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             headers: HeaderMap::new(),
+            rate: None,
             timeout: Duration::from_secs(30),
             retry: Retry::default(),
         }
@@ -98,6 +106,7 @@ impl Http {
             secure: OnceLock::new(),
             home: url.origin(),
             headers,
+            pace: Pace::new(options.rate),
             timeout: options.timeout,
             retry: options.retry.clone(),
             meter,
@@ -145,10 +154,14 @@ impl Http {
         let mut request = Request::new(call.method(), call.url.clone());
         *request.headers_mut() = self.headers_for(call)?;
         *request.body_mut() = call.body.as_ref().map(|body| body.to_string().into());
-        self.meter.request();
         let client = self.client_for(&call.url)?;
+        let turn = self.pace.turn(call.url.origin(), &self.meter).await;
+        self.meter.request();
         match timeout(self.timeout, client.execute(request)).await {
-            Ok(Ok(response)) => Ok(response),
+            Ok(Ok(response)) => {
+                turn.answered(response.status(), response.headers());
+                Ok(response)
+            }
             Ok(Err(error)) => Err(no_answer(error)),
             Err(_) => Err(silence(self.timeout, "no answer")),
         }
@@ -205,7 +218,7 @@ impl Http {
     /// The error for an answer that is not a success, with the begin of its body.
     async fn refusal(&self, mut response: Response) -> Error {
         let status = response.status();
-        let wait = retry::retry_after(response.headers());
+        let wait = retry::wait_for(status, response.headers());
         let body = match timeout(self.timeout, response.chunk()).await {
             Ok(Ok(Some(chunk))) => excerpt(&chunk),
             _ => String::new(),

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::Meter;
+use super::limits::{exhausted, server_time};
 use crate::error::Error;
 
 /// The longest wait, whatever a server asks for.
-const MAX_WAIT: Duration = Duration::from_secs(300);
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(300);
 
 /// How often and how patiently a failed request is repeated.
 #[derive(Clone, Debug)]
@@ -77,6 +79,15 @@ impl Attempts {
     }
 }
 
+/// How long a refused request should wait before it is made again, by the server's
+/// word: with `Retry-After`, or because no more requests are allowed until then.
+pub(super) fn wait_for(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+    retry_after(headers).or_else(|| match status.as_u16() {
+        403 | 429 => exhausted(headers, SystemTime::now()),
+        _ => None,
+    })
+}
+
 /// The wait that a `Retry-After` field asks for, in seconds or until a date (RFC
 /// 9110, section 10.2.3).
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -85,8 +96,10 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     let date = httpdate::parse_http_date(text).ok()?;
+    // The server's clock may not be ours.
+    let now = server_time(headers).unwrap_or_else(SystemTime::now);
     // A date in the past asks for no wait.
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+    Some(date.duration_since(now).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -111,6 +124,36 @@ mod tests {
             "{wait:?}"
         );
         assert_eq!(check("soon"), None);
+    }
+
+    #[test]
+    fn a_date_is_read_by_the_clock_of_the_server() {
+        let mut headers = HeaderMap::new();
+        headers.insert("date", "Wed, 21 Oct 2015 07:27:00 GMT".parse().unwrap());
+        let until = "Wed, 21 Oct 2015 07:28:00 GMT";
+        headers.insert(RETRY_AFTER, until.parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_403_is_retried_only_if_it_says_when() {
+        let is_retryable = |fields: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            let wait = wait_for(StatusCode::FORBIDDEN, &headers);
+            let error = Error::new(Kind::Status(403), "no").with_retry_after(wait);
+            error.is_retryable()
+        };
+        assert!(!is_retryable(&[]));
+        assert!(is_retryable(&[("retry-after", "60")]));
+        let remaining = |count| {
+            let reset = ("x-ratelimit-reset-after", "60");
+            is_retryable(&[("x-ratelimit-remaining", count), reset])
+        };
+        assert!(remaining("0"));
+        assert!(!remaining("7"));
     }
 
     #[tokio::test(start_paused = true)]

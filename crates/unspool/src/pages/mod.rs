@@ -47,7 +47,7 @@ pub use place::{At, To};
 pub use position::Position;
 
 use crate::error::Error;
-use crate::http::{Call, Meter, Options, basic_auth};
+use crate::http::{Call, Meter, Options, Rate, basic_auth};
 use crate::json::{Check, Place, Pointer};
 use kinds::Custom;
 use position::{Course, Taken};
@@ -199,6 +199,27 @@ impl Request {
         self
     }
 
+    /// How fast requests may follow each other, from start to start, retries and
+    /// redirects included; by default as fast as the upstream allows.
+    ///
+    /// What the upstream says is obeyed in any case: `Retry-After` stops all requests
+    /// to its origin, and where it states how many more requests it allows
+    /// (`X-RateLimit-Remaining`, `RateLimit` and their kin), none is made that it
+    /// would refuse.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), unspool::Error> {
+    /// let posts = unspool::pages("https://api.example.com/posts")
+    ///     .rate("600/m".parse()?)
+    ///     .raw();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn rate(mut self, rate: Rate) -> Self {
+        self.http.rate = Some(rate);
+        self
+    }
+
     /// How often a request is repeated that failed in a way that may pass; 5 by
     /// default. The waits in between double from a quarter of a second to half a
     /// minute, or are what `Retry-After` says, up to five minutes.
@@ -326,7 +347,7 @@ impl<T> Pages<T> {
         position::position(&self.course, self.taken)
     }
 
-    /// What the walk waits for before it tries again, if it does.
+    /// What the walk waits for before its next request, if it does.
     #[must_use]
     pub fn waiting(&self) -> Option<String> {
         self.meter.read().waiting
