@@ -147,6 +147,14 @@ impl Error {
         }
     }
 
+    /// Whether the upstream does not know who asks, or not as one who may.
+    ///
+    /// True for the statuses 401 and 403.
+    #[must_use]
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self.inner.kind, Kind::Status(401 | 403))
+    }
+
     /// The status of the answer, where that was the failure.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

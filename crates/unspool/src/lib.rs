@@ -19,6 +19,8 @@ pub use http::Rate;
 pub use json::Pointer;
 #[doc(inline)]
 pub use pages::pages;
+/// The version of the HTTP client that [`Request::client`](pages::Request::client) takes.
+pub use reqwest;
 pub use unspool_core::{
     AnextExt, AsyncGenerator, AsyncIterator, TryAsyncIterator, aiter, generator, stream, stream_fn,
     try_aiter, try_stream, try_stream_fn,

@@ -1,6 +1,9 @@
 //! The one HTTP client: origins and their credentials, redirects, waits, retries.
 
 mod call;
+mod client;
+mod cookies;
+mod credentials;
 mod limits;
 mod link;
 mod meter;
@@ -10,28 +13,28 @@ mod retry;
 mod shown;
 
 use std::error::Error as StdError;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{
-    ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    LOCATION, USER_AGENT,
-};
-use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Request, Response, StatusCode};
+use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::{Client, Request, Response, StatusCode};
 use tokio::time::timeout;
-use url::{Origin, Url};
+use url::Url;
 
 pub(crate) use call::Call;
+pub(crate) use credentials::basic_auth;
 pub(crate) use link::{link_parameter, link_target};
 pub(crate) use meter::{Meter, Reading};
 pub use rate::Rate;
 pub(crate) use retry::{Attempts, Retry};
 pub(crate) use shown::is_secret_name;
 
-use crate::error::{Error, Kind};
+use client::Clients;
+use credentials::Credentials;
 use pace::Pace;
+
+use crate::error::{Error, Kind};
 
 /// How many redirects one request may follow.
 const MAX_REDIRECTS: usize = 10;
@@ -39,23 +42,10 @@ const MAX_REDIRECTS: usize = 10;
 /// How much of the body of a failed request goes into its error.
 const EXCERPT: usize = 200;
 
-/// The shortest word that is taken out of excerpts because it may be a secret.
-const SECRET: usize = 4;
-
-/// The user's headers that say nothing about who the user is, and may therefore
-/// go to any origin.
-const HARMLESS: [HeaderName; 3] = [ACCEPT, ACCEPT_LANGUAGE, USER_AGENT];
-
-/// A client for one walk over one API.
+/// A client for one walk over one API, whose requests may be on their way together.
 pub(crate) struct Http {
-    /// For `http:`.
-    plain: Client,
-    /// For `https:`. To read the system's certificates takes longer than many a
-    /// whole walk: it is made when it is needed.
-    secure: OnceLock<Client>,
-    /// Where the headers may go.
-    home: Origin,
-    headers: HeaderMap,
+    clients: Clients,
+    credentials: Credentials,
     pace: Pace,
     timeout: Duration,
     retry: Retry,
@@ -66,7 +56,12 @@ pub(crate) struct Http {
 #[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) headers: HeaderMap,
+    /// Parameters of the query that are credentials.
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) cookies: Vec<(String, String)>,
     pub(crate) rate: Option<Rate>,
+    /// The caller's own client, to be used as it is.
+    pub(crate) client: Option<Client>,
     pub(crate) timeout: Duration,
     pub(crate) retry: Retry,
 }
@@ -75,7 +70,10 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             headers: HeaderMap::new(),
+            query: Vec::new(),
+            cookies: Vec::new(),
             rate: None,
+            client: None,
             timeout: Duration::from_secs(30),
             retry: Retry::default(),
         }
@@ -83,34 +81,24 @@ impl Default for Options {
 }
 
 impl Http {
-    /// A client that gives the caller's headers to the origin of `url` only. User
-    /// and password move from the URL into a header.
+    /// A client that gives the caller's credentials to the origin of `url` only.
+    /// They move out of the URL.
     pub(crate) fn new(url: &mut Url, options: &Options, meter: Arc<Meter>) -> Result<Self, Error> {
         check_scheme(url)?;
-        let mut headers = options.headers.clone();
-        if !url.username().is_empty() || url.password().is_some() {
-            let credentials = basic_auth(
-                &percent_decoded(url.username()),
-                &percent_decoded(url.password().unwrap_or_default()),
-            );
-            headers.entry(AUTHORIZATION).or_insert(credentials);
-            // Cannot fail: an HTTP URL has a host.
-            let _ = url.set_username("");
-            let _ = url.set_password(None);
-        }
         Ok(Http {
-            plain: client(match has_tls_proxy() {
-                true => Client::builder(),
-                false => Client::builder().tls_certs_only([]),
-            })?,
-            secure: OnceLock::new(),
-            home: url.origin(),
-            headers,
+            clients: Clients::new(options.client.as_ref())?,
+            credentials: Credentials::new(url, options)?,
             pace: Pace::new(options.rate),
             timeout: options.timeout,
             retry: options.retry.clone(),
             meter,
         })
+    }
+
+    /// Takes the caller's credentials out of an address that the server gave, which
+    /// may hold what the server was sent.
+    pub(crate) fn strip(&self, url: &mut Url) {
+        self.credentials.strip(url);
     }
 
     /// The tries that one request is allowed.
@@ -121,12 +109,14 @@ impl Http {
     /// Sends a call, follows redirects, and gives the answer if it is a success.
     pub(crate) async fn send(&self, call: &Call) -> Result<Answer, Error> {
         let mut call = call.clone();
+        self.strip(&mut call.url);
         for _ in 0..=MAX_REDIRECTS {
             let response = self
                 .exchange(&call)
                 .await
                 .map_err(|error| error.at_request(call.shown()))?;
-            match redirected(&call, &response)? {
+            self.take_redirect_of_client(&mut call, &response)?;
+            match redirected(&call, &response, |url| self.strip(url))? {
                 Some(target) => call = target,
                 None if response.status().is_success() => {
                     return Ok(Answer {
@@ -151,11 +141,20 @@ impl Http {
     /// One request and the head of its answer.
     async fn exchange(&self, call: &Call) -> Result<Response, Error> {
         check_scheme(&call.url)?;
-        let mut request = Request::new(call.method(), call.url.clone());
-        *request.headers_mut() = self.headers_for(call)?;
+        let url = self.credentials.address(&call.url);
+        let mut request = Request::new(call.method(), url);
+        *request.headers_mut() = self.credentials.headers_for(call)?;
         *request.body_mut() = call.body.as_ref().map(|body| body.to_string().into());
-        let client = self.client_for(&call.url)?;
-        let turn = self.pace.turn(call.url.origin(), &self.meter).await;
+        let response = self.transmit(request).await?;
+        let cookies = &self.credentials.cookies;
+        cookies.store(response.url(), response.headers(), SystemTime::now());
+        Ok(response)
+    }
+
+    /// Sends a request when its turn has come, and waits for the head of the answer.
+    async fn transmit(&self, request: Request) -> Result<Response, Error> {
+        let client = self.clients.for_url(request.url())?;
+        let turn = self.pace.turn(request.url().origin(), &self.meter).await;
         self.meter.request();
         match timeout(self.timeout, client.execute(request)).await {
             Ok(Ok(response)) => {
@@ -167,52 +166,25 @@ impl Http {
         }
     }
 
-    fn client_for(&self, url: &Url) -> Result<&Client, Error> {
-        if url.scheme() == "http" {
-            return Ok(&self.plain);
+    /// A client of the caller's may follow redirects by itself: then this is where
+    /// the answer comes from. That headers went along cannot be undone, and is not
+    /// passed over.
+    fn take_redirect_of_client(&self, call: &mut Call, response: &Response) -> Result<(), Error> {
+        if !matches!(self.clients, Clients::Given(_)) {
+            return Ok(());
         }
-        match self.secure.get() {
-            Some(client) => Ok(client),
-            None => {
-                let made = client(Client::builder())?;
-                Ok(self.secure.get_or_init(|| made))
-            }
+        let mut url = response.url().clone();
+        self.strip(&mut url);
+        let is_other = url.origin() != call.url.origin();
+        if is_other && self.credentials.are_carried_along() {
+            return Err(Error::content(
+                "the client followed a redirect to another origin by itself, and took headers \
+                 along that were not meant for it: build it with `redirect::Policy::none()`",
+            )
+            .at_request(call.shown()));
         }
-    }
-
-    /// The caller's headers as far as the origin may see them, and the call's own.
-    fn headers_for(&self, call: &Call) -> Result<HeaderMap, Error> {
-        let mut headers = if call.url.origin() == self.home {
-            self.headers.clone()
-        } else {
-            let harmless = self
-                .headers
-                .iter()
-                .filter(|(name, _)| HARMLESS.contains(name));
-            harmless
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect()
-        };
-        headers
-            .entry(ACCEPT)
-            .or_insert(HeaderValue::from_static("application/json"));
-        headers
-            .entry(USER_AGENT)
-            .or_insert(HeaderValue::from_static(concat!(
-                "unspool/",
-                env!("CARGO_PKG_VERSION")
-            )));
-        if call.body.is_some() {
-            headers
-                .entry(CONTENT_TYPE)
-                .or_insert(HeaderValue::from_static("application/json"));
-        }
-        for (name, value) in &call.fields {
-            let wrong = || Error::content(format!("`{value}` cannot be sent in `{name}`"));
-            let name: HeaderName = name.parse().map_err(|_| wrong())?;
-            headers.insert(name, value.parse().map_err(|_| wrong())?);
-        }
-        Ok(headers)
+        call.url = url;
+        Ok(())
     }
 
     /// The error for an answer that is not a success, with the begin of its body.
@@ -225,27 +197,13 @@ impl Http {
         };
         let body = match body.as_str() {
             "" => String::new(),
-            body => format!(": {}", self.without_secrets(body)),
+            body => format!(": {}", self.credentials.without_secrets(body)),
         };
         Error::new(
             Kind::Status(status.as_u16()),
             format!("answered {status}{body}"),
         )
         .with_retry_after(wait)
-    }
-
-    /// A server may echo what it was sent.
-    fn without_secrets(&self, text: &str) -> String {
-        let values = (self.headers.iter())
-            .filter(|(name, _)| !HARMLESS.contains(name))
-            .filter_map(|(_, value)| value.to_str().ok());
-        let mut secrets: Vec<String> = Vec::new();
-        for value in values {
-            secrets.extend(value.split(' ').map(str::to_owned));
-            secrets.extend(password_of(value));
-        }
-        (secrets.iter().filter(|secret| secret.len() >= SECRET))
-            .fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
     }
 }
 
@@ -278,52 +236,6 @@ impl Body {
     }
 }
 
-/// Whether the proxy for `http:` is itself reached by TLS.
-fn has_tls_proxy() -> bool {
-    ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
-        .iter()
-        .any(|name| std::env::var(name).is_ok_and(|proxy| proxy.starts_with("https:")))
-}
-
-/// A client that follows no redirects by itself: those are ours, for the sake of
-/// the credentials.
-fn client(builder: ClientBuilder) -> Result<Client, Error> {
-    builder
-        .redirect(Policy::none())
-        .build()
-        .map_err(|error| Error::request("cannot set up the HTTP client").with_source(error))
-}
-
-/// The value of an `Authorization` header (RFC 7617).
-pub(crate) fn basic_auth(user: &str, password: &str) -> HeaderValue {
-    use base64::Engine as _;
-    let credentials =
-        base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-    // Base64 is made of visible ASCII, so that this is always a header value.
-    let mut value = HeaderValue::from_str(&format!("Basic {credentials}"))
-        .unwrap_or(HeaderValue::from_static(""));
-    value.set_sensitive(true);
-    value
-}
-
-/// The password in the value of a header that [`basic_auth`] made.
-fn password_of(value: &str) -> Option<String> {
-    use base64::Engine as _;
-    let encoded = value.strip_prefix("Basic ")?;
-    let decoded = base64::engine::general_purpose::STANDARD
-        .decode(encoded)
-        .ok()?;
-    let text = String::from_utf8(decoded).ok()?;
-    text.split_once(':')
-        .map(|(_, password)| password.to_owned())
-}
-
-fn percent_decoded(text: &str) -> String {
-    percent_encoding::percent_decode_str(text)
-        .decode_utf8_lossy()
-        .into_owned()
-}
-
 fn check_scheme(url: &Url) -> Result<(), Error> {
     match url.scheme() {
         "http" | "https" => Ok(()),
@@ -334,7 +246,11 @@ fn check_scheme(url: &Url) -> Result<(), Error> {
 }
 
 /// What a redirect leads to (RFC 9110, section 15.4).
-fn redirected(call: &Call, response: &Response) -> Result<Option<Call>, Error> {
+fn redirected(
+    call: &Call,
+    response: &Response,
+    strip: impl Fn(&mut Url),
+) -> Result<Option<Call>, Error> {
     let status = response.status().as_u16();
     let is_redirect = matches!(status, 301 | 302 | 303 | 307 | 308);
     let Some(location) = response.headers().get(LOCATION).filter(|_| is_redirect) else {
@@ -342,9 +258,10 @@ fn redirected(call: &Call, response: &Response) -> Result<Option<Call>, Error> {
     };
     let wrong = |what: String| Error::content(what).at_request(call.shown());
     let target = location.to_str().ok();
-    let target = target
+    let mut target = target
         .and_then(|location| call.url.join(location).ok())
         .ok_or_else(|| wrong("redirects to something that is not an address".to_owned()))?;
+    strip(&mut target);
     let mut target = Call {
         url: target,
         ..call.clone()
@@ -443,4 +360,15 @@ fn excerpt(body: &[u8]) -> String {
 /// Whether a status says that there is no such page.
 pub(crate) fn is_not_found(error: &Error) -> bool {
     error.status() == Some(StatusCode::NOT_FOUND.as_u16())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_of_several_threads_can_share_a_client() {
+        fn check<T: Send + Sync>() {}
+        check::<Http>();
+    }
 }

@@ -6,7 +6,8 @@
 //! *Resumes from*: any item (see [`Position`]). *Cost*: one request a page, made when
 //! its first item is asked for, and what it takes to prove how to get to the second;
 //! memory for one item and the text around the items, and up to 8 MiB for [pages in
-//! flight](Request::in_flight). *Auth*: given to the origin of the first URL only.
+//! flight](Request::in_flight). *Auth*: headers, user and password, tokens, keys and
+//! cookies, given to the origin of the first URL only.
 
 mod account;
 mod ahead;
@@ -199,6 +200,50 @@ impl Request {
         self
     }
 
+    /// A token (RFC 6750), for the origin of the URL: `Authorization: Bearer …`.
+    pub fn bearer_auth(mut self, token: &str) -> Self {
+        match sensitive(&format!("Bearer {token}")) {
+            Some(value) => {
+                self.http.headers.insert(AUTHORIZATION, value);
+                self
+            }
+            None => self.refuse("expected a token of visible ASCII characters"),
+        }
+    }
+
+    /// A key in a header, for the origin of the URL: `X-Api-Key` and the like.
+    pub fn api_key_header(self, name: &str, key: &str) -> Self {
+        match (name.parse(), sensitive(key)) {
+            (Ok(name), Some(value)) => self.header(name, value),
+            (Err(_), _) => self.refuse("expected the name of a header for the key"),
+            (_, None) => self.refuse("expected a key of visible ASCII characters"),
+        }
+    }
+
+    /// A key in the query, for the origin of the URL: `?api_key=…`.
+    ///
+    /// It is put into the address when the request is sent, and taken out of links
+    /// and redirects in which the server repeats it: no error, account or position
+    /// holds it.
+    pub fn api_key_query(mut self, name: &str, key: &str) -> Self {
+        self.http.query.push((name.to_owned(), key.to_owned()));
+        self
+    }
+
+    /// A cookie, for the origin of the URL, until the server replaces it.
+    ///
+    /// Cookies that a server sets are sent back to its origin until the walk ends,
+    /// whether there is one of yours or not.
+    pub fn cookie(mut self, name: &str, value: &str) -> Self {
+        let is_name = !name.is_empty() && !name.contains(['=', ';', ' ']);
+        if !is_name || value.contains(';') || sensitive(&format!("{name}={value}")).is_none() {
+            return self.refuse("expected a cookie of visible ASCII characters without `;`");
+        }
+        let cookie = (name.to_owned(), value.to_owned());
+        self.http.cookies.push(cookie);
+        self
+    }
+
     /// How fast requests may follow each other, from start to start, retries and
     /// redirects included; by default as fast as the upstream allows.
     ///
@@ -217,6 +262,36 @@ impl Request {
     /// ```
     pub fn rate(mut self, rate: Rate) -> Self {
         self.http.rate = Some(rate);
+        self
+    }
+
+    /// A client of your own, with its proxies, certificates and timeouts, for all
+    /// requests. [`unspool::reqwest`](crate::reqwest) is the version that it is of.
+    ///
+    /// Build it with [`redirect::Policy::none()`](reqwest::redirect::Policy::none):
+    /// redirects are followed here, so that what you gave for one origin does not go
+    /// to another. Where a client does that by itself and takes headers of yours to
+    /// another origin, the walk fails. Its own default headers go to every origin,
+    /// except `Accept`, in whose place `application/json` is sent. Bodies have to
+    /// arrive decompressed: its features `gzip`, `brotli` and `zstd` see to that.
+    ///
+    /// ```no_run
+    /// use unspool::reqwest::{Client, redirect::Policy};
+    ///
+    /// # fn example() -> Result<(), unspool::reqwest::Error> {
+    /// let client = Client::builder().redirect(Policy::none()).https_only(true).build()?;
+    /// let posts = unspool::pages("https://api.example.com/posts").client(client).raw();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn client(mut self, client: reqwest::Client) -> Self {
+        self.http.client = Some(client);
+        self
+    }
+
+    /// Remembers the first thing that is wrong, for the first poll to say.
+    fn refuse(mut self, message: &str) -> Self {
+        self.call = self.call.and_then(|_| Err(Error::request(message)));
         self
     }
 
@@ -292,6 +367,13 @@ impl Request {
             end: None,
         }
     }
+}
+
+/// The value of a header that no log shows.
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 impl fmt::Debug for Request {

@@ -53,7 +53,10 @@ where
         let mut proved = None;
         let ended = loop {
             let call = match next {
-                Next::Call(call) => call,
+                Next::Call(mut call) => {
+                    opener.http.strip(&mut call.url);
+                    call
+                }
                 Next::Prove(_) => break (Ended::OnlyPage, None),
                 Next::End(ended) => break (ended, None),
                 Next::Doubtful(ended, doubt) => break (ended, Some(doubt)),

@@ -1,6 +1,10 @@
 //! Credentials go to the origin that they were given for, and into no message.
 
-use crate::server::{Reply, Server, numbers};
+use futures_util::StreamExt;
+use unspool::pages::Request;
+use unspool::reqwest;
+
+use crate::server::{Reply, Server, linked_page, numbers};
 use crate::{complete, drain};
 
 const SECRET: &str = "s3cr3t-t0ken";
@@ -56,6 +60,234 @@ async fn a_redirect_to_another_origin_gets_no_credentials_but_one_at_home_does()
     assert_eq!(server.targets(), ["/", "/moved"]);
     assert_eq!(server.requests()[1].header("x-api-key"), Some(SECRET));
     check_clean(&other);
+}
+
+/// A way to say who one is.
+type Kind = (&'static str, fn(Request) -> Request);
+
+fn kinds() -> Vec<Kind> {
+    vec![
+        ("bearer", |request| request.bearer_auth(SECRET)),
+        ("basic", |request| request.basic_auth("ada", SECRET)),
+        ("header", |request| {
+            request.api_key_header("X-Api-Key", SECRET)
+        }),
+        ("query", |request| request.api_key_query("k", SECRET)),
+        ("cookie", |request| request.cookie("session", SECRET)),
+    ]
+}
+
+/// Whether the secret came with a request, in clear or in `Authorization`.
+fn knows(request: &crate::server::Request) -> bool {
+    request.target.contains(SECRET)
+        || (request.headers.iter())
+            .any(|(name, value)| value.contains(SECRET) || name == "authorization")
+}
+
+#[tokio::test]
+async fn no_kind_of_credential_goes_to_another_origin() {
+    for (name, with) in kinds() {
+        let other = Server::start(|request| match request.page() {
+            2 => Reply::status(302).header("location", "/?page=3").body(""),
+            _ => Reply::json("[3]"),
+        });
+        // The server repeats what it was sent, in a redirect and in a link.
+        let there = other.url("/?page=2");
+        let server = Server::start(move |request| {
+            let query = request
+                .target
+                .split_once('?')
+                .map_or("", |(_, query)| query);
+            match request.path() {
+                "/" => Reply::status(307)
+                    .header("location", format!("/one?{query}"))
+                    .body(""),
+                "/one" => Reply::status(200)
+                    .header("link", format!("</two?{query}>; rel=next"))
+                    .body("[1]"),
+                "/two" => Reply::status(200)
+                    .header("link", format!("<{there}&{query}>; rel=next"))
+                    .body("[2]"),
+                _ => Reply::status(404).body(""),
+            }
+        });
+        let (items, _) = complete(with(unspool::pages(server.url("/"))).raw()).await;
+        assert_eq!(items, ["1", "2", "3"], "{name}");
+        assert_eq!(server.requests().len(), 3);
+        assert_eq!(other.requests().len(), 2);
+        for request in server.requests() {
+            assert!(knows(&request), "{name}: {request:?}");
+            assert!(request.target.matches(SECRET).count() <= 1, "{request:?}");
+        }
+        for request in other.requests() {
+            assert!(!knows(&request), "{name}: {request:?}");
+        }
+
+        // A redirect at once.
+        let target = other.url("/there");
+        let server = Server::start(move |request| {
+            let query = request
+                .target
+                .split_once('?')
+                .map_or("", |(_, query)| query);
+            Reply::status(307)
+                .header("location", format!("{target}?{query}"))
+                .body("")
+        });
+        complete(with(unspool::pages(server.url("/"))).raw()).await;
+        assert!(knows(&server.requests()[0]), "{name}");
+        let request = other.requests().pop().unwrap();
+        assert_eq!(request.path(), "/there");
+        assert!(!knows(&request), "{name}: {request:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_kind_of_credential_is_shown() {
+    let server = Server::start(|request| match request.query("to") {
+        Some("401") => Reply::status(401).body(format!("{request:?}")),
+        Some("circle") => Reply::status(302)
+            .header("location", &request.target)
+            .body(""),
+        _ => Reply::status(200)
+            .header("link", format!("<{}>; rel=next", request.target))
+            .body("[1]"),
+    });
+    for (name, with) in kinds() {
+        for to in ["401", "circle", "loop"] {
+            let url = server.url(&format!("/?to={to}"));
+            let request = with(unspool::pages(url));
+            let mut texts = vec![format!("{request:?}")];
+            let mut pages = request.raw();
+            let mut last = pages.next().await;
+            while let Some(Ok(_)) = last {
+                texts.push(serde_json::to_string(&pages.position()).unwrap());
+                last = pages.next().await;
+            }
+            let error = last.unwrap().unwrap_err();
+            texts.extend([
+                error.to_string(),
+                format!("{error:?}"),
+                format!("{pages:?}"),
+            ]);
+            texts.push(serde_json::to_string(&pages.account()).unwrap());
+            for text in texts {
+                assert!(!text.contains(SECRET), "{name}, {to}: {text}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_in_the_query_leaves_the_rest_of_it_as_it_is() {
+    let server = Server::start(|request| match request.query("p") {
+        None => Reply::status(200)
+            .header("link", "</?p=2&q=a+b%2f&k=hidden&&flag>; rel=next")
+            .body("[1]"),
+        _ => Reply::json("[2]"),
+    });
+    let request = unspool::pages(server.url("/?q=a+b%2f")).api_key_query("k", "x y&z=");
+    complete(request.raw()).await;
+    assert_eq!(
+        server.targets(),
+        [
+            "/?q=a+b%2f&k=x+y%26z%3D",
+            "/?p=2&q=a+b%2f&&flag&k=x+y%26z%3D"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_is_a_wrong_request() {
+    let request = || unspool::pages("http://127.0.0.1:9/");
+    for (wrong, words) in [
+        (request().bearer_auth("a\nb"), "expected a token"),
+        (request().api_key_header("a b", "x"), "the name of a header"),
+        (request().api_key_header("a", "x\n"), "expected a key"),
+        (request().cookie("a;b", "x"), "expected a cookie"),
+        (request().cookie("a", "x; y"), "expected a cookie"),
+        (request().cookie("", "x"), "expected a cookie"),
+    ] {
+        let (_, account) = drain(wrong.raw()).await;
+        let error = account.unwrap_err();
+        assert!(error.is_request(), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn cookies_that_a_server_sets_go_back_to_it() {
+    let server = Server::start(|request| {
+        let reply = match request.page() {
+            1 => Reply::status(302)
+                .header("location", "/?page=2")
+                .header("set-cookie", "sid=31d4; Path=/; HttpOnly"),
+            2 => Reply::status(200)
+                .header("set-cookie", "own=new")
+                .header("link", "</?page=3>; rel=next"),
+            _ => Reply::status(200).header("set-cookie", "sid=; Max-Age=0"),
+        };
+        reply.body(numbers([request.page()]))
+    });
+    let request = unspool::pages(server.url("/")).cookie("own", "old");
+    let header = ("cookie".parse().unwrap(), "a=1".parse().unwrap());
+    complete(request.header(header.0, header.1).raw()).await;
+    let cookies: Vec<_> = (server.requests().iter())
+        .map(|request| request.header("cookie").unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        cookies,
+        [
+            "a=1; own=old",
+            "a=1; own=old; sid=31d4",
+            "a=1; own=new; sid=31d4"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_client_of_ones_own_is_used_as_it_is() {
+    let server = Server::start(|request| match request.path() {
+        "/" => Reply::status(302).header("location", "/moved").body(""),
+        _ => linked_page(request, 2, 1),
+    });
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent("mine/1")
+        .build()
+        .unwrap();
+    let request = with_credentials(server.url("/")).client(client);
+    let (items, account) = complete(request.raw()).await;
+    assert_eq!((items.len(), account.requests), (2, 3));
+    for request in server.requests() {
+        assert_eq!(request.header("user-agent"), Some("mine/1"));
+        assert_eq!(request.header("accept"), Some("application/json"));
+        assert_eq!(request.header("x-api-key"), Some(SECRET));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_follows_redirects_must_not_take_keys_along() {
+    let other = Server::start(|request| linked_page(request, 2, 1));
+    let target = other.url("/there");
+    let server = Server::start(move |request| match request.path() {
+        "/home" => linked_page(request, 1, 1),
+        "/" => Reply::status(302).header("location", "/home").body(""),
+        _ => Reply::status(302).header("location", &target).body(""),
+    });
+    let request = |path| unspool::pages(server.url(path)).client(reqwest::Client::new());
+    complete(request("/").api_key_header("x-api-key", SECRET).raw()).await;
+
+    // The links are relative to where the client has been led, and it leaves behind
+    // what every client does.
+    let (items, _) = complete(request("/away").bearer_auth(SECRET).raw()).await;
+    assert_eq!(items, ["0", "1"]);
+    assert_eq!(other.targets(), ["/there", "/there?page=2"]);
+    assert!(!other.requests().iter().any(knows));
+
+    let (_, account) = drain(request("/away").api_key_header("x-api-key", SECRET).raw()).await;
+    let text = account.unwrap_err().to_string();
+    assert!(text.contains("redirect::Policy::none()"), "{text}");
 }
 
 #[tokio::test]

@@ -1,0 +1,213 @@
+//! Who the caller is, and which origin may know it.
+
+use std::time::SystemTime;
+
+use reqwest::header::{
+    ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
+    HeaderValue, USER_AGENT,
+};
+use url::{Origin, Url, form_urlencoded};
+
+use super::cookies::Jar;
+use super::{Call, Options};
+use crate::error::Error;
+
+/// The shortest word that is taken out of excerpts because it may be a secret.
+const SECRET: usize = 4;
+
+/// The user's headers that say nothing about who the user is, and may therefore
+/// go to any origin.
+const HARMLESS: [HeaderName; 3] = [ACCEPT, ACCEPT_LANGUAGE, USER_AGENT];
+
+/// All that the caller gave for one origin, and the cookies of all of them.
+pub(super) struct Credentials {
+    /// Where they may go.
+    home: Origin,
+    headers: HeaderMap,
+    /// Parameters that no address has before it is sent.
+    query: Vec<(String, String)>,
+    pub(super) cookies: Jar,
+}
+
+impl Credentials {
+    /// The caller's, for the origin of `url`, from where user and password move
+    /// into a header.
+    pub(super) fn new(url: &mut Url, options: &Options) -> Result<Self, Error> {
+        let mut headers = options.headers.clone();
+        if !url.username().is_empty() || url.password().is_some() {
+            let credentials = basic_auth(
+                &percent_decoded(url.username()),
+                &percent_decoded(url.password().unwrap_or_default()),
+            );
+            headers.entry(AUTHORIZATION).or_insert(credentials);
+            // Cannot fail: an HTTP URL has a host.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+        }
+        let home = url.origin();
+        let cookies = Jar::default();
+        for (name, value) in &options.cookies {
+            cookies.give(home.clone(), name, value);
+        }
+        let credentials = Credentials {
+            home,
+            headers,
+            query: options.query.clone(),
+            cookies,
+        };
+        credentials.strip(url);
+        Ok(credentials)
+    }
+
+    /// The caller's headers as far as the origin may see them, and the call's own.
+    pub(super) fn headers_for(&self, call: &Call) -> Result<HeaderMap, Error> {
+        let mut headers = if call.url.origin() == self.home {
+            self.headers.clone()
+        } else {
+            let harmless = self
+                .headers
+                .iter()
+                .filter(|(name, _)| HARMLESS.contains(name));
+            harmless
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect()
+        };
+        headers
+            .entry(ACCEPT)
+            .or_insert(HeaderValue::from_static("application/json"));
+        if call.body.is_some() {
+            headers
+                .entry(CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static("application/json"));
+        }
+        for (name, value) in &call.fields {
+            let wrong = || Error::content(format!("`{value}` cannot be sent in `{name}`"));
+            let name: HeaderName = name.parse().map_err(|_| wrong())?;
+            headers.insert(name, value.parse().map_err(|_| wrong())?);
+        }
+        if let Some(cookies) = self.cookies.header_for(&call.url, SystemTime::now()) {
+            add_cookies(&mut headers, cookies);
+        }
+        Ok(headers)
+    }
+
+    /// The address as it is sent: with the keys of the query, if it is at home.
+    pub(super) fn address(&self, url: &Url) -> Url {
+        let mut url = url.clone();
+        if self.query.is_empty() || url.origin() != self.home {
+            return url;
+        }
+        retain_query(&mut url, |name, _| {
+            !self.query.iter().any(|(secret, _)| secret == name)
+        });
+        url.query_pairs_mut().extend_pairs(&self.query);
+        url
+    }
+
+    /// Takes the keys of the query out of an address that the server gave: it may
+    /// have put in what it was sent, and the address may be one of another origin.
+    pub(super) fn strip(&self, url: &mut Url) {
+        if !self.query.is_empty() {
+            retain_query(url, |name, value| {
+                !self
+                    .query
+                    .iter()
+                    .any(|(secret, key)| secret == name && key == value)
+            });
+        }
+    }
+
+    /// Whether a client that follows redirects by itself would take them along to
+    /// another origin. Most know that these two are not meant for it.
+    pub(super) fn are_carried_along(&self) -> bool {
+        let is_known = |name: &HeaderName| [AUTHORIZATION, COOKIE].contains(name);
+        (self.headers.keys()).any(|name| !HARMLESS.contains(name) && !is_known(name))
+    }
+
+    /// A server may echo what it was sent.
+    pub(super) fn without_secrets(&self, text: &str) -> String {
+        let values = (self.headers.iter())
+            .filter(|(name, _)| !HARMLESS.contains(name))
+            .filter_map(|(_, value)| value.to_str().ok());
+        let mut secrets = self.cookies.values();
+        for value in values {
+            secrets.extend(value.split(' ').map(str::to_owned));
+            secrets.extend(password_of(value));
+        }
+        for (_, key) in &self.query {
+            secrets.push(key.clone());
+            secrets.push(form_urlencoded::byte_serialize(key.as_bytes()).collect());
+        }
+        replace_all(text, &secrets)
+    }
+}
+
+/// The text without those words in it that are long enough to be secrets.
+fn replace_all(text: &str, secrets: &[String]) -> String {
+    let mut secrets: Vec<&String> = (secrets.iter())
+        .filter(|secret| secret.len() >= SECRET)
+        .collect();
+    // One may be a part of another.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    (secrets.iter()).fold(text.to_owned(), |text, secret| {
+        text.replace(secret.as_str(), "…")
+    })
+}
+
+/// The value of an `Authorization` header (RFC 7617).
+pub(crate) fn basic_auth(user: &str, password: &str) -> HeaderValue {
+    use base64::Engine as _;
+    let credentials =
+        base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    // Base64 is made of visible ASCII, so that this is always a header value.
+    let mut value = HeaderValue::from_str(&format!("Basic {credentials}"))
+        .unwrap_or(HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
+}
+
+/// The password in the value of a header that [`basic_auth`] made.
+fn password_of(value: &str) -> Option<String> {
+    use base64::Engine as _;
+    let encoded = value.strip_prefix("Basic ")?;
+    let decoded = base64::engine::general_purpose::STANDARD
+        .decode(encoded)
+        .ok()?;
+    let text = String::from_utf8(decoded).ok()?;
+    text.split_once(':')
+        .map(|(_, password)| password.to_owned())
+}
+
+/// Adds the cookies of the jar to those of a header that the caller wrote.
+fn add_cookies(headers: &mut HeaderMap, cookies: HeaderValue) {
+    let all = match headers.get(COOKIE) {
+        None => Ok(cookies),
+        Some(own) => HeaderValue::from_bytes(&[own.as_bytes(), b"; ", cookies.as_bytes()].concat()),
+    };
+    // Two header values make one.
+    if let Ok(mut all) = all {
+        all.set_sensitive(true);
+        headers.insert(COOKIE, all);
+    }
+}
+
+/// Keeps the parameters that `keep` takes, byte for byte.
+fn retain_query(url: &mut Url, keep: impl Fn(&str, &str) -> bool) {
+    let Some(query) = url.query() else { return };
+    let is_kept = |parameter: &&str| {
+        form_urlencoded::parse(parameter.as_bytes())
+            .next()
+            .is_none_or(|(name, value)| keep(&name, &value))
+    };
+    let kept: Vec<&str> = query.split('&').filter(is_kept).collect();
+    if kept.len() < query.split('&').count() {
+        let kept = kept.join("&");
+        url.set_query((!kept.is_empty()).then_some(kept.as_str()));
+    }
+}
+
+fn percent_decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
+}
