@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Timeout,
     /// An answer with a status that is not success.
     Status(u16),
+    /// A token endpoint that gave no token.
+    NoToken,
     /// A body that is not what was asked for.
     Content,
     /// A body that stopped before its end.
@@ -143,16 +145,17 @@ impl Error {
             // GitHub says 403 to those who are too fast.
             Kind::Status(403) => self.inner.retry_after.is_some(),
             Kind::Status(status) => status == 408 || status == 429 || status >= 500,
-            Kind::Request | Kind::Content | Kind::Looped | Kind::TooLarge => false,
+            Kind::NoToken | Kind::Request | Kind::Content | Kind::Looped | Kind::TooLarge => false,
         }
     }
 
     /// Whether the upstream does not know who asks, or not as one who may.
     ///
-    /// True for the statuses 401 and 403.
+    /// True for the statuses 401 and 403, and for a token endpoint that gives no
+    /// token.
     #[must_use]
     pub fn is_unauthorized(&self) -> bool {
-        matches!(self.inner.kind, Kind::Status(401 | 403))
+        matches!(self.inner.kind, Kind::Status(401 | 403) | Kind::NoToken)
     }
 
     /// The status of the answer, where that was the failure.

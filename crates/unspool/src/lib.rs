@@ -15,7 +15,7 @@ mod xml;
 
 pub use boxed::{BoxGenerator, Generators, Shutdown};
 pub use error::Error;
-pub use http::Rate;
+pub use http::{ClientCredentials, Rate};
 pub use json::Pointer;
 #[doc(inline)]
 pub use pages::pages;

@@ -9,6 +9,7 @@ use reqwest::header::{
 use url::{Origin, Url, form_urlencoded};
 
 use super::cookies::Jar;
+use super::oauth::{OAuth, Token};
 use super::{Call, Options};
 use crate::error::Error;
 
@@ -26,6 +27,7 @@ pub(super) struct Credentials {
     headers: HeaderMap,
     /// Parameters that no address has before it is sent.
     query: Vec<(String, String)>,
+    oauth: Option<OAuth>,
     pub(super) cookies: Jar,
 }
 
@@ -53,14 +55,24 @@ impl Credentials {
             home,
             headers,
             query: options.query.clone(),
+            oauth: options.oauth.clone().map(OAuth::new).transpose()?,
             cookies,
         };
         credentials.strip(url);
         Ok(credentials)
     }
 
+    /// What gives tokens for this address, if any goes there.
+    pub(super) fn oauth_for(&self, url: &Url) -> Option<&OAuth> {
+        self.oauth.as_ref().filter(|_| url.origin() == self.home)
+    }
+
     /// The caller's headers as far as the origin may see them, and the call's own.
-    pub(super) fn headers_for(&self, call: &Call) -> Result<HeaderMap, Error> {
+    pub(super) fn headers_for(
+        &self,
+        call: &Call,
+        token: Option<&Token>,
+    ) -> Result<HeaderMap, Error> {
         let mut headers = if call.url.origin() == self.home {
             self.headers.clone()
         } else {
@@ -84,6 +96,9 @@ impl Credentials {
             let wrong = || Error::content(format!("`{value}` cannot be sent in `{name}`"));
             let name: HeaderName = name.parse().map_err(|_| wrong())?;
             headers.insert(name, value.parse().map_err(|_| wrong())?);
+        }
+        if let Some(token) = token {
+            headers.insert(AUTHORIZATION, token.header.clone());
         }
         if let Some(cookies) = self.cookies.header_for(&call.url, SystemTime::now()) {
             add_cookies(&mut headers, cookies);
@@ -138,12 +153,13 @@ impl Credentials {
             secrets.push(key.clone());
             secrets.push(form_urlencoded::byte_serialize(key.as_bytes()).collect());
         }
+        secrets.extend(self.oauth.iter().flat_map(OAuth::secrets));
         replace_all(text, &secrets)
     }
 }
 
 /// The text without those words in it that are long enough to be secrets.
-fn replace_all(text: &str, secrets: &[String]) -> String {
+pub(super) fn replace_all(text: &str, secrets: &[String]) -> String {
     let mut secrets: Vec<&String> = (secrets.iter())
         .filter(|secret| secret.len() >= SECRET)
         .collect();

@@ -7,6 +7,7 @@ mod credentials;
 mod limits;
 mod link;
 mod meter;
+mod oauth;
 mod pace;
 mod rate;
 mod retry;
@@ -26,12 +27,14 @@ pub(crate) use call::Call;
 pub(crate) use credentials::basic_auth;
 pub(crate) use link::{link_parameter, link_target};
 pub(crate) use meter::{Meter, Reading};
+pub use oauth::ClientCredentials;
 pub use rate::Rate;
 pub(crate) use retry::{Attempts, Retry};
 pub(crate) use shown::is_secret_name;
 
 use client::Clients;
 use credentials::Credentials;
+use oauth::Token;
 use pace::Pace;
 
 use crate::error::{Error, Kind};
@@ -59,6 +62,7 @@ pub(crate) struct Options {
     /// Parameters of the query that are credentials.
     pub(crate) query: Vec<(String, String)>,
     pub(crate) cookies: Vec<(String, String)>,
+    pub(crate) oauth: Option<ClientCredentials>,
     pub(crate) rate: Option<Rate>,
     /// The caller's own client, to be used as it is.
     pub(crate) client: Option<Client>,
@@ -72,6 +76,7 @@ impl Default for Options {
             headers: HeaderMap::new(),
             query: Vec::new(),
             cookies: Vec::new(),
+            oauth: None,
             rate: None,
             client: None,
             timeout: Duration::from_secs(30),
@@ -138,12 +143,28 @@ impl Http {
         Err(Error::content(format!("more than {MAX_REDIRECTS} redirects")).at_request(call.shown()))
     }
 
-    /// One request and the head of its answer.
+    /// One request and the head of its answer. A token that is not taken is asked
+    /// for once more: it may have been withdrawn before its time.
     async fn exchange(&self, call: &Call) -> Result<Response, Error> {
         check_scheme(&call.url)?;
+        let Some(oauth) = self.credentials.oauth_for(&call.url) else {
+            return self.exchange_as(call, None).await;
+        };
+        let token = oauth.token(self).await?;
+        let response = self.exchange_as(call, Some(&token)).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        drop(response);
+        oauth.discard(&token);
+        let token = oauth.token(self).await?;
+        self.exchange_as(call, Some(&token)).await
+    }
+
+    async fn exchange_as(&self, call: &Call, token: Option<&Token>) -> Result<Response, Error> {
         let url = self.credentials.address(&call.url);
         let mut request = Request::new(call.method(), url);
-        *request.headers_mut() = self.credentials.headers_for(call)?;
+        *request.headers_mut() = self.credentials.headers_for(call, token)?;
         *request.body_mut() = call.body.as_ref().map(|body| body.to_string().into());
         let response = self.transmit(request).await?;
         let cookies = &self.credentials.cookies;
@@ -163,6 +184,22 @@ impl Http {
             }
             Ok(Err(error)) => Err(no_answer(error)),
             Err(_) => Err(silence(self.timeout, "no answer")),
+        }
+    }
+
+    /// Reads a body that is known to be small.
+    async fn read_small(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, Error> {
+        let mut body = Vec::new();
+        loop {
+            match timeout(self.timeout, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
+                Ok(Ok(None)) => return Ok(body),
+                Ok(Err(error)) => return Err(cut(error)),
+                Err(_) => return Err(silence(self.timeout, "nothing more of the body")),
+            }
+            if body.len() > limit {
+                return Err(Error::content(format!("the body is over {limit} bytes")));
+            }
         }
     }
 

@@ -48,7 +48,7 @@ pub use place::{At, To};
 pub use position::Position;
 
 use crate::error::Error;
-use crate::http::{Call, Meter, Options, Rate, basic_auth};
+use crate::http::{Call, ClientCredentials, Meter, Options, Rate, basic_auth};
 use crate::json::{Check, Place, Pointer};
 use kinds::Custom;
 use position::{Course, Taken};
@@ -227,6 +227,13 @@ impl Request {
     /// holds it.
     pub fn api_key_query(mut self, name: &str, key: &str) -> Self {
         self.http.query.push((name.to_owned(), key.to_owned()));
+        self
+    }
+
+    /// Tokens from an authorization server (OAuth 2.0, RFC 6749, section 4.4), for
+    /// the origin of the URL.
+    pub fn oauth2(mut self, client: ClientCredentials) -> Self {
+        self.http.oauth = Some(client);
         self
     }
 

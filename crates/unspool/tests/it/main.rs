@@ -18,6 +18,7 @@ mod faults;
 mod in_flight;
 mod listings;
 mod macros;
+mod oauth;
 mod pacing;
 mod positions;
 mod replay;
