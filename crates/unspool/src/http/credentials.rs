@@ -149,19 +149,21 @@ impl Credentials {
             secrets.extend(value.split(' ').map(str::to_owned));
             secrets.extend(password_of(value));
         }
-        for (_, key) in &self.query {
-            secrets.push(key.clone());
-            secrets.push(form_urlencoded::byte_serialize(key.as_bytes()).collect());
-        }
+        secrets.extend(self.query.iter().map(|(_, key)| key.clone()));
         secrets.extend(self.oauth.iter().flat_map(OAuth::secrets));
         replace_all(text, &secrets)
     }
 }
 
-/// The text without those words in it that are long enough to be secrets.
+/// The text without those words in it that are long enough to be secrets, as they
+/// are and as they stand in a query.
 pub(super) fn replace_all(text: &str, secrets: &[String]) -> String {
-    let mut secrets: Vec<&String> = (secrets.iter())
+    let mut secrets: Vec<String> = (secrets.iter())
         .filter(|secret| secret.len() >= SECRET)
+        .flat_map(|secret| {
+            let encoded = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+            [secret.clone(), encoded]
+        })
         .collect();
     // One may be a part of another.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
