@@ -12,7 +12,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 use tokio::time::MissedTickBehavior;
 use unspool::pages::{Doubt, Ended, Pages, Paginate, RawItem};
-use unspool::{Error, Pointer};
+use unspool::{Error, Pointer, Rate};
 
 use crate::exit::Exit;
 use crate::flags;
@@ -79,6 +79,11 @@ pub(crate) struct Args {
     /// connection, no answer, or status 408, 429 or 5xx.
     #[arg(long, value_name = "N", default_value_t = 5)]
     retries: usize,
+
+    /// How fast requests may follow each other, such as `10/s`, `600/m` or `100/h`.
+    /// What the upstream says of its limits is obeyed in any case.
+    #[arg(long, value_name = "N/UNIT")]
+    rate: Option<Rate>,
 
     /// The longest silence of the upstream, in seconds, or with a unit: `500ms`, `2m`.
     #[arg(long, value_name = "TIME", default_value = "30", value_parser = flags::duration)]
@@ -306,6 +311,9 @@ fn request(args: &Args) -> Result<Pages<RawItem>, Error> {
     }
     if let Some(key) = &args.unique {
         request = request.unique(key.clone());
+    }
+    if let Some(rate) = args.rate {
+        request = request.rate(rate);
     }
     for (name, value) in &args.headers {
         request = request.header(name.clone(), value.clone());

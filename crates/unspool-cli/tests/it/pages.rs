@@ -1,5 +1,6 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use crate::server::{Reply, Server, linked_page, numbers};
 use crate::{run, unspool};
@@ -68,10 +69,7 @@ fn flags_reach_the_request() {
         words.contains("answered 401 Unauthorized: who are you?"),
         "{words}"
     );
-    assert!(
-        words.contains("hint: `-H 'Authorization: Bearer …'`"),
-        "{words}"
-    );
+    assert!(words.contains("hint: `-H 'Authorization: Bearer …'`"), "{words}");
 }
 
 #[test]
@@ -143,6 +141,14 @@ fn a_wrong_request_is_refused_before_anything_is_sent() {
         (
             &["pages", "http://127.0.0.1:9/", "-H", "no colon"],
             "expected `Name: value`",
+        ),
+        (
+            &["pages", "http://127.0.0.1:9/", "--rate", "10"],
+            "expected a rate such as `10/s`",
+        ),
+        (
+            &["pages", "http://127.0.0.1:9/", "--rate", "0/s"],
+            "expected a rate such as `10/s`",
         ),
         (
             &["pages", "http://127.0.0.1:9/", "--timeout", "soon"],
@@ -404,4 +410,13 @@ fn repeated_items_are_counted_or_left_out() {
     let (code, items, words) = run(&[&args[..], &["--unique", "/id", "--in-flight", "2"]].concat());
     assert_eq!((code, items.len()), (0, 3), "{words}");
     assert!(words.contains("1 repeated item left out"), "{words}");
+}
+
+#[test]
+fn a_rate_is_kept() {
+    let server = Server::linked_pages(4, 1);
+    let begin = Instant::now();
+    let (code, lines, words) = run(&["pages", &server.url("/"), "--rate", "20/s"]);
+    assert_eq!((code, lines.len()), (0, 4), "{words}");
+    assert!(begin.elapsed() >= Duration::from_millis(150));
 }
