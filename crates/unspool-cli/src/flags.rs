@@ -2,10 +2,22 @@
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+
+pub(crate) type Header = (HeaderName, HeaderValue);
+
+/// Whether a header says nothing about who somebody is.
+pub(crate) fn is_harmless(name: &HeaderName) -> bool {
+    [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT].contains(name)
+}
+
+/// Whether a word of a header is the name of a way to log in.
+pub(crate) fn is_scheme(word: &str) -> bool {
+    ["basic", "bearer", "token"].contains(&word.to_ascii_lowercase().as_str())
+}
 
 /// `Name: value`, as curl takes it.
-pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+pub(crate) fn header(text: &str) -> Result<Header, String> {
     let (name, value) = text.split_once(':').ok_or("expected `Name: value`")?;
     let name = name
         .trim()
@@ -28,12 +40,6 @@ pub(crate) fn json(text: &str) -> Result<serde_json::Value, String> {
             .map_err(|error| format!("cannot read `{path}`: {error}"))?,
     };
     serde_json::from_str(&text).map_err(|error| format!("expected JSON: {error}"))
-}
-
-/// `user:password`; without a colon the password is empty.
-pub(crate) fn user(text: &str) -> Result<(String, String), String> {
-    let (user, password) = text.split_once(':').unwrap_or((text, ""));
-    Ok((user.to_owned(), password.to_owned()))
 }
 
 /// A number of seconds, or one with a unit: `90`, `1.5s`, `500ms`, `2m`.

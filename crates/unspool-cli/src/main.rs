@@ -1,12 +1,16 @@
 //! The command-line tool of unspool: items of asynchronous sources as lines.
 #![forbid(unsafe_code)]
 
+mod credentials;
 mod demo;
 mod exit;
+mod expand;
 mod flags;
+mod netrc;
 mod output;
 mod pages;
 mod report;
+mod secrets;
 
 use std::process::ExitCode;
 

@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use clap::Parser;
 use futures_util::{FutureExt, StreamExt};
-use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 use tokio::time::MissedTickBehavior;
 use unspool::pages::{Doubt, Ended, Pages, Paginate, RawItem};
 use unspool::{Error, Pointer, Rate};
 
+use crate::credentials::Credentials;
 use crate::exit::Exit;
+use crate::expand;
 use crate::flags;
 use crate::output::{Output, Stop};
 use crate::report::{self, Progress};
+use crate::secrets;
 
 /// How often the progress line is renewed while items flow.
 const ITEMS_PER_UPDATE: u64 = 4096;
@@ -67,14 +69,6 @@ pub(crate) struct Args {
     #[arg(long)]
     explain: bool,
 
-    /// A header to send, to the origin of URL only; may be given several times.
-    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = flags::header)]
-    headers: Vec<(HeaderName, HeaderValue)>,
-
-    /// User and password, for the origin of URL only.
-    #[arg(short, long, value_name = "USER:PASSWORD", value_parser = flags::user)]
-    user: Option<(String, String)>,
-
     /// How often to repeat a request that failed in a way that may pass: no
     /// connection, no answer, or status 408, 429 or 5xx.
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -101,6 +95,9 @@ pub(crate) struct Args {
     /// standard output holds items only.
     #[arg(long, value_name = "FILE")]
     account: Option<PathBuf>,
+
+    #[command(flatten)]
+    credentials: Credentials,
 }
 
 /// Pulls the items of an API to `output`.
@@ -114,8 +111,8 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
     };
     let mut pages = match request(&args) {
         Ok(pages) => pages,
-        Err(error) => {
-            report::problem(&error.to_string());
+        Err(message) => {
+            report::problem(&message);
             return Exit::WrongRequest;
         }
     };
@@ -266,6 +263,7 @@ fn conclude(
     };
     let mut json = serde_json::json!(account);
     json["error"] = serde_json::json!(error);
+    secrets::without_in(&mut json);
     match writeln!(file, "{json}").and_then(|()| file.flush()) {
         Ok(()) => exit,
         Err(error) => {
@@ -284,9 +282,10 @@ fn hint(end: &End, doubts: &[Doubt]) -> Option<&'static str> {
         (End::Upstream(error), _) if error.to_string().contains("array") => {
             Some("`--items POINTER` says where the items are")
         }
-        (End::Upstream(error), _) if matches!(error.status(), Some(401 | 403)) => {
-            Some("`-H 'Authorization: Bearer …'` or `-u user:password` say who you are")
-        }
+        (End::Upstream(error), _) if error.is_unauthorized() => Some(
+            "`--bearer '${TOKEN}'`, `-u user:password`, `--api-key NAME=VALUE` and others say who \
+             you are; `unspool pages --help` has them",
+        ),
         (_, Some(Doubt::MorePages { .. })) => Some(
             "`--paginate KIND` says how to get to the next page, `--paginate single` that one is all \
              you want; `unspool pages --help` has the kinds",
@@ -296,9 +295,11 @@ fn hint(end: &End, doubts: &[Doubt]) -> Option<&'static str> {
     }
 }
 
-fn request(args: &Args) -> Result<Pages<RawItem>, Error> {
-    let mut request = unspool::pages(&args.url)
-        .paginate(args.paginate.parse::<Paginate>()?)
+fn request(args: &Args) -> Result<Pages<RawItem>, String> {
+    let url = expand::address(&args.url)?;
+    let paginate: Paginate = (args.paginate.parse()).map_err(|error: Error| error.to_string())?;
+    let mut request = unspool::pages(&url)
+        .paginate(paginate)
         .retries(args.retries)
         .timeout(args.timeout)
         .max_item(args.max_item)
@@ -315,13 +316,7 @@ fn request(args: &Args) -> Result<Pages<RawItem>, Error> {
     if let Some(rate) = args.rate {
         request = request.rate(rate);
     }
-    for (name, value) in &args.headers {
-        request = request.header(name.clone(), value.clone());
-    }
-    if let Some((user, password)) = &args.user {
-        request = request.basic_auth(user, password);
-    }
-    Ok(request.raw())
+    Ok(args.credentials.apply(request, &url)?.raw())
 }
 
 /// Opens the file for the account, before anything is sent.
@@ -351,8 +346,9 @@ fn after_long_help() -> String {
         .map(|(syntax, about)| format!("  {syntax}\n          {about}"))
         .collect();
     format!(
-        "Kinds of pagination:\n{}\n\n{}",
+        "Kinds of pagination:\n{}\n\n{}\n\n{}",
         kinds.join("\n"),
+        crate::credentials::HELP,
         crate::exit::HELP
     )
 }

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use unspool::pages::Account;
 
+use crate::secrets;
+
 /// Says on standard error that something is wrong.
 pub(crate) fn problem(message: &str) {
-    eprintln!("unspool: {message}");
+    eprintln!("unspool: {}", secrets::without(message));
 }
 
 /// Says on standard error what to do about it.
@@ -61,7 +63,7 @@ impl Progress {
             HumanCount(rate as u64)
         );
         if let Some(waiting) = waiting {
-            let _ = write!(text, "; {waiting}");
+            let _ = write!(text, "; {}", secrets::without(&waiting));
         }
         bar.set_message(text);
     }

@@ -10,6 +10,9 @@ fn help_lists_the_commands_the_kinds_and_the_codes() {
     }
     let (_, lines, _) = run(&["pages", "--help"]);
     let help = lines.join("\n");
+    for words in ["Credentials:\n", "--bearer <TOKEN>", "a value `@FILE`"] {
+        assert!(help.contains(words), "{words} in {help}");
+    }
     for (syntax, about) in unspool::pages::Paginate::kinds() {
         assert!(
             help.contains(&format!("  {syntax}\n")),

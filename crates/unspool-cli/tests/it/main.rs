@@ -6,6 +6,7 @@
     reason = "a helper of a test may fail it"
 )]
 
+mod credentials;
 mod demo;
 mod help;
 mod interrupts;

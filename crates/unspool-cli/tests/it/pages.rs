@@ -69,7 +69,7 @@ fn flags_reach_the_request() {
         words.contains("answered 401 Unauthorized: who are you?"),
         "{words}"
     );
-    assert!(words.contains("hint: `-H 'Authorization: Bearer …'`"), "{words}");
+    assert!(words.contains("hint: `--bearer '${TOKEN}'`"), "{words}");
 }
 
 #[test]

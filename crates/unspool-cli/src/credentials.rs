@@ -1,0 +1,208 @@
+//! Flags that say who the user is.
+
+use std::path::PathBuf;
+
+use reqwest::Url;
+use unspool::ClientCredentials;
+use unspool::pages::Request;
+
+use crate::{expand, flags, netrc, secrets};
+
+/// What stands in the help of every one of them, once.
+pub(crate) const HELP: &str = "\
+Credentials go to the origin of URL only: a redirect or a next link to another one gets none of
+them. In their values, in those of `-H` and in URL `${NAME}` is replaced by a variable of the
+environment ('${NAME}' in quotes, so that the shell leaves it; `$${` is a `${`), and a value `@FILE`
+by what stands in a file: so a secret is in no list of processes.";
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Credentials")]
+pub(crate) struct Credentials {
+    /// A header to send, to the origin of URL only; may be given several times.
+    /// `@FILE` has one a line.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+
+    /// User and password.
+    #[arg(short, long, value_name = "USER:PASSWORD", conflicts_with_all = ["bearer", "netrc", "netrc_file", "oauth2_token_url"])]
+    user: Option<String>,
+
+    /// A token, for `Authorization: Bearer TOKEN`.
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["netrc", "netrc_file", "oauth2_token_url"])]
+    bearer: Option<String>,
+
+    /// A key in a header, such as `X-Api-Key=VALUE`.
+    #[arg(long, value_name = "NAME=VALUE")]
+    api_key: Vec<String>,
+
+    /// A key in the query, such as `api_key=VALUE`. Unlike one in URL, it is in no
+    /// message, and not in what `--account` writes.
+    #[arg(long, value_name = "NAME=VALUE")]
+    api_key_query: Vec<String>,
+
+    /// Cookies to send. Those that the server sets go back to it in any case.
+    #[arg(short = 'b', long, value_name = "NAME=VALUE; …")]
+    cookie: Vec<String>,
+
+    /// User and password from the file that `NETRC` names, or from `~/.netrc`.
+    #[arg(short, long, conflicts_with_all = ["netrc_file", "oauth2_token_url"])]
+    netrc: bool,
+
+    /// User and password from FILE, which is like `.netrc`.
+    #[arg(long, value_name = "FILE", conflicts_with = "oauth2_token_url")]
+    netrc_file: Option<PathBuf>,
+
+    /// Where to get tokens with the client credentials grant of OAuth 2.0. They are
+    /// renewed before they expire.
+    #[arg(long, value_name = "URL", requires_all = ["oauth2_client_id", "oauth2_client_secret"])]
+    oauth2_token_url: Option<String>,
+
+    /// The client that the tokens are for.
+    #[arg(long, value_name = "ID", requires = "oauth2_token_url")]
+    oauth2_client_id: Option<String>,
+
+    /// Its secret, which goes to the token URL only.
+    #[arg(long, value_name = "SECRET", requires = "oauth2_token_url")]
+    oauth2_client_secret: Option<String>,
+
+    /// What the tokens are to allow; spaces between names.
+    #[arg(long, value_name = "SCOPE", requires = "oauth2_token_url")]
+    oauth2_scope: Option<String>,
+
+    /// A further parameter for the token URL, such as `audience=VALUE`.
+    #[arg(long, value_name = "NAME=VALUE", requires = "oauth2_token_url")]
+    oauth2_param: Vec<String>,
+
+    /// Send the client and its secret in the body, for servers that do not take
+    /// them as user and password.
+    #[arg(long, requires = "oauth2_token_url")]
+    oauth2_in_body: bool,
+}
+
+impl Credentials {
+    /// The request with them; `url` is where it goes.
+    pub(crate) fn apply(&self, mut request: Request, url: &str) -> Result<Request, String> {
+        for (name, value) in self.headers()? {
+            request = request.header(name, value);
+        }
+        if let Some((user, password)) = self.user_and_password(url)? {
+            secrets::keep(&password);
+            request = request.basic_auth(&user, &password);
+        }
+        if let Some(token) = &self.bearer {
+            let token = secret("--bearer", token)?;
+            request = request.bearer_auth(&token);
+        }
+        for text in &self.api_key {
+            let (name, key) = pair("--api-key", text)?;
+            request = request.api_key_header(&name, &key);
+        }
+        for text in &self.api_key_query {
+            let (name, key) = pair("--api-key-query", text)?;
+            request = request.api_key_query(&name, &key);
+        }
+        for text in &self.cookie {
+            let text = value("--cookie", text)?;
+            for cookie in text.split(';') {
+                let (name, value) = (cookie.split_once('='))
+                    .ok_or("--cookie: expected `NAME=VALUE`, or several with `;` in between")?;
+                secrets::keep(value.trim());
+                request = request.cookie(name.trim(), value.trim());
+            }
+        }
+        match self.oauth2()? {
+            Some(client) => Ok(request.oauth2(client)),
+            None => Ok(request),
+        }
+    }
+
+    fn headers(&self) -> Result<Vec<flags::Header>, String> {
+        let mut headers = Vec::new();
+        for text in &self.headers {
+            let text = value("--header", text)?;
+            for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                let (name, value) = in_flag("--header", flags::header(line))?;
+                if !flags::is_harmless(&name) {
+                    // The word behind `Bearer` is the secret, not that one.
+                    let words = value.to_str().unwrap_or_default().split(' ');
+                    words
+                        .skip_while(|word| flags::is_scheme(word))
+                        .for_each(secrets::keep);
+                }
+                headers.push((name, value));
+            }
+        }
+        Ok(headers)
+    }
+
+    fn user_and_password(&self, url: &str) -> Result<Option<(String, String)>, String> {
+        if let Some(text) = &self.user {
+            let text = value("--user", text)?;
+            let (user, password) = text.split_once(':').unwrap_or((&text, ""));
+            return Ok(Some((user.to_owned(), password.to_owned())));
+        }
+        let path = match (&self.netrc_file, self.netrc) {
+            (Some(path), _) => path.clone(),
+            (None, true) => in_flag("--netrc", netrc::usual_path())?,
+            (None, false) => return Ok(None),
+        };
+        // A URL that is none will be refused as such.
+        let Ok(url) = Url::parse(url) else {
+            return Ok(None);
+        };
+        let host = url.host_str().unwrap_or_default();
+        let entry = in_flag("--netrc", netrc::find(&path, host, url.username()))?;
+        Ok(Some((entry.login, entry.password)))
+    }
+
+    fn oauth2(&self) -> Result<Option<ClientCredentials>, String> {
+        let (Some(url), Some(id), Some(text)) = (
+            &self.oauth2_token_url,
+            &self.oauth2_client_id,
+            &self.oauth2_client_secret,
+        ) else {
+            return Ok(None);
+        };
+        let url = in_flag("--oauth2-token-url", expand::address(url))?;
+        let id = value("--oauth2-client-id", id)?;
+        let secret = secret("--oauth2-client-secret", text)?;
+        let mut client = ClientCredentials::new(url, id, secret);
+        if let Some(scope) = &self.oauth2_scope {
+            client = client.scope(scope);
+        }
+        for text in &self.oauth2_param {
+            let (name, value) =
+                (text.split_once('=')).ok_or("--oauth2-param: expected `NAME=VALUE`")?;
+            client = client.parameter(name, self::value("--oauth2-param", value)?);
+        }
+        Ok(Some(match self.oauth2_in_body {
+            true => client.in_body(),
+            false => client,
+        }))
+    }
+}
+
+/// A value that stands in a flag, in the environment or in a file.
+fn value(flag: &str, text: &str) -> Result<String, String> {
+    in_flag(flag, expand::value(text))
+}
+
+/// A value that is to be in no message.
+fn secret(flag: &str, text: &str) -> Result<String, String> {
+    let value = value(flag, text)?;
+    secrets::keep(&value);
+    Ok(value)
+}
+
+/// `NAME=VALUE`, where the value is a secret.
+fn pair(flag: &str, text: &str) -> Result<(String, String), String> {
+    let (name, text) = (text.split_once('='))
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or_else(|| format!("{flag}: expected `NAME=VALUE`"))?;
+    Ok((name.to_owned(), secret(flag, text)?))
+}
+
+/// Names the flag, and not its value, which may be a secret.
+fn in_flag<T>(flag: &str, result: Result<T, String>) -> Result<T, String> {
+    result.map_err(|error| format!("{flag}: {error}"))
+}
