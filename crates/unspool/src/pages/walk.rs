@@ -215,7 +215,11 @@ fn step(
             ..Opener::clone(opener)
         });
     }
-    Ok((kind.after(&end)?, end))
+    let mut next = kind.after(&end)?;
+    if let Next::Call(call) = &mut next {
+        opener.http.strip(&mut call.url);
+    }
+    Ok((next, end))
 }
 
 /// The items that were handed out before the walk was taken up.

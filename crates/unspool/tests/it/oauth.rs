@@ -119,11 +119,19 @@ async fn a_token_that_is_not_taken_is_renewed_once() {
 
 #[tokio::test]
 async fn requests_that_are_on_their_way_together_share_one_renewal() {
-    let issuer = issuer(None);
+    let count = AtomicU64::new(0);
+    let issuer = Server::start(move |_| {
+        let number = count.fetch_add(1, Relaxed) + 1;
+        // Long enough for all to see that the first token is not taken.
+        std::thread::sleep(Duration::from_millis(100 * (number - 1)));
+        Reply::json(format!(r#"{{"access_token": "token-{number}"}}"#))
+    });
     let server = Server::start(|request| match (request.page(), token(request)) {
         (1, _) => Reply::json("[1]"),
-        (_, "Bearer token-1") => {
-            std::thread::sleep(Duration::from_millis(20));
+        (page, "Bearer token-1") => {
+            // One of them says so when the others have the second token already.
+            let late = if page == 5 { 300 } else { 20 };
+            std::thread::sleep(Duration::from_millis(late));
             Reply::status(401).body("withdrawn")
         }
         (page, _) => Reply::json(numbers([page])),
