@@ -4,6 +4,7 @@ mod call;
 mod client;
 mod cookies;
 mod credentials;
+mod failure;
 mod limits;
 mod link;
 mod meter;
@@ -13,7 +14,6 @@ mod rate;
 mod retry;
 mod shown;
 
-use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +25,7 @@ use url::Url;
 
 pub(crate) use call::Call;
 pub(crate) use credentials::basic_auth;
+pub(crate) use failure::is_not_found;
 pub(crate) use link::{link_parameter, link_target};
 pub(crate) use meter::{Meter, Reading};
 pub use oauth::ClientCredentials;
@@ -34,6 +35,7 @@ pub(crate) use shown::is_secret_name;
 
 use client::Clients;
 use credentials::Credentials;
+use failure::{cut, excerpt, no_answer, silence};
 use oauth::Token;
 use pace::Pace;
 
@@ -41,9 +43,6 @@ use crate::error::{Error, Kind};
 
 /// How many redirects one request may follow.
 const MAX_REDIRECTS: usize = 10;
-
-/// How much of the body of a failed request goes into its error.
-const EXCERPT: usize = 200;
 
 /// A client for one walk over one API, whose requests may be on their way together.
 pub(crate) struct Http {
@@ -321,82 +320,6 @@ fn redirected(
         )));
     }
     Ok(Some(target))
-}
-
-fn silence(limit: Duration, what: &str) -> Error {
-    Error::new(Kind::Timeout, format!("{what} within {limit:?}"))
-}
-
-/// The error for a request that was not answered.
-fn no_answer(error: reqwest::Error) -> Error {
-    let error = error.without_url();
-    let message = if error.is_builder() {
-        return Error::request(format!("cannot send this request: {}", root_cause(&error)));
-    } else if error.is_connect() {
-        "cannot connect"
-    } else {
-        "the connection broke before an answer came"
-    };
-    Error::new(
-        Kind::Connection,
-        format!("{message}: {}", root_cause(&error)),
-    )
-    .with_source(error)
-}
-
-/// The error for a body that could not be read to its end.
-fn cut(error: reqwest::Error) -> Error {
-    let error = error.without_url();
-    let is_corrupt = error.is_decode() && !is_early_end(&error);
-    let (kind, message) = if is_corrupt {
-        (Kind::Content, "the body cannot be decompressed")
-    } else {
-        (Kind::Truncated, "the body stopped before its end")
-    };
-    Error::new(kind, format!("{message}: {}", root_cause(&error))).with_source(error)
-}
-
-/// Whether a decompressor or the connection ran out of bytes.
-fn is_early_end(error: &reqwest::Error) -> bool {
-    use std::io::ErrorKind::{InvalidData, InvalidInput, Other};
-    causes(error).any(|cause| match cause.downcast_ref::<std::io::Error>() {
-        Some(cause) => !matches!(cause.kind(), InvalidData | InvalidInput | Other),
-        None => false,
-    })
-}
-
-fn causes<'e>(
-    error: &'e (dyn StdError + 'static),
-) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
-    let mut next = Some(error);
-    std::iter::from_fn(move || {
-        let error = next?;
-        next = error.source();
-        Some(error)
-    })
-}
-
-fn root_cause(error: &reqwest::Error) -> String {
-    causes(error)
-        .last()
-        .map(ToString::to_string)
-        .unwrap_or_default()
-}
-
-/// The begin of a body, on one line.
-fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(4 * EXCERPT)]).into_owned();
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let visible: String = words.chars().filter(|char| !char.is_control()).collect();
-    match visible.char_indices().nth(EXCERPT) {
-        Some((end, _)) => format!("{}…", &visible[..end]),
-        None => visible,
-    }
-}
-
-/// Whether a status says that there is no such page.
-pub(crate) fn is_not_found(error: &Error) -> bool {
-    error.status() == Some(StatusCode::NOT_FOUND.as_u16())
 }
 
 #[cfg(test)]

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use url::{Url, form_urlencoded};
 
 use super::credentials::{basic_auth, replace_all};
+use super::failure::excerpt;
 use super::shown::shown;
-use super::{Http, check_scheme, excerpt, retry};
+use super::{Http, check_scheme, retry};
 use crate::error::{Error, Kind};
 
 /// The largest answer of a token endpoint.

@@ -1,0 +1,88 @@
+//! Errors for what goes wrong with a request and with a body.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use crate::error::{Error, Kind};
+
+/// How much of the body of a failed request goes into its error.
+const EXCERPT: usize = 200;
+
+/// The error for an upstream that says nothing.
+pub(super) fn silence(limit: Duration, what: &str) -> Error {
+    Error::new(Kind::Timeout, format!("{what} within {limit:?}"))
+}
+
+/// The error for a request that was not answered.
+pub(super) fn no_answer(error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    let message = if error.is_builder() {
+        return Error::request(format!("cannot send this request: {}", root_cause(&error)));
+    } else if error.is_connect() {
+        "cannot connect"
+    } else {
+        "the connection broke before an answer came"
+    };
+    Error::new(
+        Kind::Connection,
+        format!("{message}: {}", root_cause(&error)),
+    )
+    .with_source(error)
+}
+
+/// The error for a body that could not be read to its end.
+pub(super) fn cut(error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    let is_corrupt = error.is_decode() && !is_early_end(&error);
+    let (kind, message) = if is_corrupt {
+        (Kind::Content, "the body cannot be decompressed")
+    } else {
+        (Kind::Truncated, "the body stopped before its end")
+    };
+    Error::new(kind, format!("{message}: {}", root_cause(&error))).with_source(error)
+}
+
+/// Whether a decompressor or the connection ran out of bytes.
+fn is_early_end(error: &reqwest::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput, Other};
+    causes(error).any(|cause| match cause.downcast_ref::<std::io::Error>() {
+        Some(cause) => !matches!(cause.kind(), InvalidData | InvalidInput | Other),
+        None => false,
+    })
+}
+
+fn causes<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+fn root_cause(error: &reqwest::Error) -> String {
+    causes(error)
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+/// The begin of a body, on one line.
+pub(super) fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(4 * EXCERPT)]).into_owned();
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let visible: String = words.chars().filter(|char| !char.is_control()).collect();
+    match visible.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", &visible[..end]),
+        None => visible,
+    }
+}
+
+/// Whether a status says that there is no such page.
+pub(crate) fn is_not_found(error: &Error) -> bool {
+    error.status() == Some(StatusCode::NOT_FOUND.as_u16())
+}
