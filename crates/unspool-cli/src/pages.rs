@@ -286,6 +286,9 @@ fn hint(end: &End, doubts: &[Doubt]) -> Option<&'static str> {
             "`--bearer '${TOKEN}'`, `-u user:password`, `--api-key NAME=VALUE` and others say who \
              you are; `unspool pages --help` has them",
         ),
+        (End::Upstream(error), _) if error.status() == Some(429) => {
+            Some("`--rate N/UNIT`, such as `--rate 1/s`, makes fewer requests in that time")
+        }
         (_, Some(Doubt::MorePages { .. })) => Some(
             "`--paginate KIND` says how to get to the next page, `--paginate single` that one is all \
              you want; `unspool pages --help` has the kinds",

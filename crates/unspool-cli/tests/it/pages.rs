@@ -419,4 +419,9 @@ fn a_rate_is_kept() {
     let (code, lines, words) = run(&["pages", &server.url("/"), "--rate", "20/s"]);
     assert_eq!((code, lines.len()), (0, 4), "{words}");
     assert!(begin.elapsed() >= Duration::from_millis(150));
+
+    let server = Server::start(|_| Reply::status(429).body("slow down"));
+    let (code, _, words) = run(&["pages", &server.url("/"), "--retries", "0"]);
+    assert_eq!(code, 1);
+    assert!(words.contains("hint: `--rate N/UNIT`"), "{words}");
 }
