@@ -78,7 +78,7 @@ impl Error {
     }
 
     /// The same, as one of a body that stopped before its end.
-    pub(crate) fn as_truncated(mut self) -> Self {
+    pub(crate) fn into_truncated(mut self) -> Self {
         self.inner.kind = Kind::Truncated;
         self
     }

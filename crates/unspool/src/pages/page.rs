@@ -34,7 +34,7 @@ pub(super) struct Summary {
 /// A page, read where its items are asked for, or ahead of that in a task.
 pub(super) enum Page {
     Here(Box<Read>),
-    Ahead(Ahead),
+    Ahead(Box<Ahead>),
 }
 
 impl Page {
@@ -154,7 +154,7 @@ impl Read {
                         "the page was cut after item {}, and is another one now",
                         self.taken
                     ))
-                    .as_truncated()
+                    .into_truncated()
                     .at_request(self.call.shown()));
                 }
                 Err(next) => error = next,

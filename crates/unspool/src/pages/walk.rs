@@ -68,7 +68,8 @@ where
             flight.fill(&opener, &*kind);
             let opened = match (proved.take(), ahead) {
                 (Some(read), _) => Ok(Page::Here(read)),
-                (None, Some(ahead)) => ahead.opened().await.map(Page::Ahead),
+                (None, Some(ahead)) => ahead.opened().await
+                    .map(|ahead| Page::Ahead(Box::new(ahead))),
                 (None, None) => Read::open(Arc::clone(&opener), call).await
                     .map(|read| Page::Here(Box::new(read))),
             };

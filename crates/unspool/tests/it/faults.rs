@@ -13,8 +13,11 @@ use crate::server::{Reply, Request as Asked, Server, numbers};
 const PAGES: u64 = 5;
 const SIZE: u64 = 4;
 
+/// Its name, what is answered in the place of a body, and whether the walk is whole.
+type Fault = (&'static str, fn(&str) -> Reply, bool);
+
 /// What can happen to a request, and whether the walk is to be whole after it.
-const FAULTS: &[(&str, fn(&str) -> Reply, bool)] = &[
+const FAULTS: &[Fault] = &[
     ("dropped", |_| Reply::drop_connection(), true),
     (
         "cut in the head",
@@ -75,7 +78,10 @@ fn page(asked: &Asked) -> String {
     )
 }
 
-fn kinds() -> Vec<(&'static str, fn() -> Paginate)> {
+/// A kind of pagination, by name.
+type Named = (&'static str, fn() -> Paginate);
+
+fn kinds() -> Vec<Named> {
     vec![
         ("page", || PageNumber::new("page").into()),
         ("offset", || Offset::new("offset").into()),
