@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bench generators [--wall] [ROW | COLUMN]...
-//! bench pages
+//! bench pages [GROUP]
 //! bench splitter [ENGINE]...
 //! ```
 //!

@@ -12,13 +12,14 @@ mod server;
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use client::{Client, Programs, UNSPOOL, measure_all};
+use client::{Client, HYPER, Programs, UNSPOOL, UNSPOOL_IN_FLIGHT, measure_all};
 use process::Cost;
 pub(crate) use server::Orders;
-use server::{HUGE_ITEMS, PAGED_ITEMS, Server};
+use server::{HUGE_ITEMS, ITEMS_A_PAGE, PAGED_ITEMS, Server};
 
 /// Peak memory on the huge page, in bytes.
 const PEAK_TARGET: u64 = 15_000_000;
@@ -28,7 +29,8 @@ const IJSON: &str = "httpx, ijson, json.dumps";
 /// Less work than ours: no item is written.
 const IJSON_COUNT: &str = "httpx, ijson, count only";
 
-/// Prints both figures; `floor URL` is the client that gives the floor of them.
+/// Prints the figures of a group, or of all; `floor URL` and `hyper URL` are the
+/// clients that give the floors of them.
 ///
 /// # Errors
 /// A client fails or gives a wrong answer, or the server cannot be started.
@@ -37,10 +39,26 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         [] => {
             let (server, programs) = (Server::start()?, Programs::find()?);
             compare_paged(&server, &programs)?;
-            compare_huge(&server, &programs)
+            compare_latency(&server, &programs)?;
+            compare_huge(&server, &programs)?;
+            compare_length(&server, &programs)
         }
         [command, url] if command == "floor" => floor::run(url),
-        _ => Err("`bench pages` takes no arguments".into()),
+        [command, url] if command == "hyper" => floor::run_hyper(url),
+        [word] => {
+            let (server, programs) = (Server::start()?, Programs::find()?);
+            match word.as_str() {
+                "paged" => compare_paged(&server, &programs),
+                "latency" => compare_latency(&server, &programs),
+                "huge" => compare_huge(&server, &programs),
+                "length" => compare_length(&server, &programs),
+                _ => Err(format!(
+                    "no group `{word}`; there are `paged`, `latency`, `huge` and `length`"
+                )
+                .into()),
+            }
+        }
+        _ => Err("`bench pages` takes one group or none".into()),
     }
 }
 
@@ -52,14 +70,86 @@ fn compare_paged(server: &Server, programs: &Programs) -> Result<(), Box<dyn Err
     );
     let mut clients = vec![
         programs.unspool(),
+        programs.unspool_in_flight("page:page,last=1000"),
         programs.python(HTTPX, "httpx_pages.py"),
         programs.python("aiohttp, json.dumps", "aiohttp_pages.py"),
         programs.curl_jq().runs(1),
         programs.floor().prints(bytes),
+        programs.hyper().prints(bytes),
     ];
     measure_all(&mut clients, server, "/items", PAGED_ITEMS)?;
     print_costs(&clients, HTTPX);
     print_cpu_target(&clients, HTTPX);
+    let wall = |name| median(&clients, name).map(|cost| cost.wall);
+    if let (Some(own), Some(flight), Some(hyper)) =
+        (wall(UNSPOOL), wall(UNSPOOL_IN_FLIGHT), wall(HYPER))
+    {
+        let text = format!("wall within 2x of `{HYPER}`: {}", ratio(own, Some(hyper)));
+        print_target(&text, own <= hyper * 2);
+        let text = format!(
+            "wall with 8 in flight below `{HYPER}`: {}",
+            ratio(flight, Some(hyper))
+        );
+        print_target(&text, flight < hyper);
+    }
+    Ok(())
+}
+
+/// 200 pages that take 50 ms each to be answered.
+fn compare_latency(server: &Server, programs: &Programs) -> Result<(), Box<dyn Error>> {
+    println!("\n## 200 pages, 50 ms before each answer\n");
+    let mut clients = vec![
+        programs.unspool().runs(3),
+        programs.unspool_in_flight("page:page,last=200").runs(3),
+        programs.python(HTTPX, "httpx_pages.py").runs(1),
+    ];
+    let path = "/items?pages=200&delay=50";
+    measure_all(&mut clients, server, path, 200 * ITEMS_A_PAGE)?;
+    print_costs(&clients, UNSPOOL);
+    if let (Some(one), Some(eight)) = (
+        median(&clients, UNSPOOL),
+        median(&clients, UNSPOOL_IN_FLIGHT),
+    ) {
+        let times = one.wall.as_secs_f64() / eight.wall.as_secs_f64();
+        let text = format!("8 in flight at least 7 times faster: {times:.1}");
+        print_target(&text, times >= 7.0);
+    }
+    Ok(())
+}
+
+/// How memory grows with the length of a walk: it must not.
+fn compare_length(server: &Server, programs: &Programs) -> Result<(), Box<dyn Error>> {
+    println!("\n## Peak memory over the length of a walk\n");
+    println!("| items | peak MB | peak MB, 8 in flight |");
+    println!("|---|---|---|");
+    let mut peaks = Vec::new();
+    for (pages, last) in [
+        (100, "page:page,last=100"),
+        (100_000, "page:page,last=100000"),
+    ] {
+        let url = server.url(&format!("/items?pages={pages}"));
+        let mut row = Vec::new();
+        for client in [programs.unspool(), programs.unspool_in_flight(last)] {
+            let mut command = client.command(&url).ok_or("no `unspool`")?;
+            row.push(process::measure(&mut command, Path::new("/dev/null"))?.peak);
+        }
+        println!(
+            "| {} | {:.1} | {:.1} |",
+            pages * ITEMS_A_PAGE,
+            megabytes(row[0]),
+            megabytes(row[1])
+        );
+        peaks.push(row);
+    }
+    println!();
+    for (index, name) in [UNSPOOL, UNSPOOL_IN_FLIGHT].into_iter().enumerate() {
+        let (short, long) = (peaks[0][index], peaks[1][index]);
+        let text = format!(
+            "`{name}`, 10 million items within 2 MB of 10 thousand: {:+.1} MB",
+            megabytes(long) - megabytes(short)
+        );
+        print_target(&text, long <= short + 2_000_000);
+    }
     Ok(())
 }
 

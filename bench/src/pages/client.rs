@@ -14,6 +14,8 @@ use super::process::{Cost, measure};
 use super::server::{FIRST_ID, Orders, Server};
 
 pub(crate) const UNSPOOL: &str = "unspool pages";
+pub(crate) const UNSPOOL_IN_FLIGHT: &str = "unspool pages, 8 in flight";
+pub(crate) const HYPER: &str = "hyper, bytes only";
 
 const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
 /// Stands for the address in a client's arguments.
@@ -95,6 +97,13 @@ impl Programs {
         client(UNSPOOL, &self.unspool, &["pages", URL, "--quiet"])
     }
 
+    /// With this many pages in flight, of the number that there are.
+    pub(crate) fn unspool_in_flight(&self, last_page: &'static str) -> Client {
+        let flags = ["--paginate", last_page, "--in-flight", "8"];
+        let arguments = [&["pages", URL, "--quiet"][..], &flags].concat();
+        client(UNSPOOL_IN_FLIGHT, &self.unspool, &arguments)
+    }
+
     pub(crate) fn python(&self, name: &'static str, script: &'static str) -> Client {
         client(name, &self.python, &[script, URL])
     }
@@ -109,6 +118,11 @@ impl Programs {
 
     pub(crate) fn curl_jq(&self) -> Client {
         client("curl, jq", &self.shell, &["curl_jq.sh", URL])
+    }
+
+    /// This program itself, see [`super::floor`].
+    pub(crate) fn hyper(&self) -> Client {
+        client(HYPER, &self.bench, &["pages", "hyper", URL])
     }
 
     /// This program itself, see [`super::floor`].

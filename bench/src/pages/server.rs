@@ -1,8 +1,9 @@
 //! A loopback HTTP/1.1 server of orders that costs little: a thread for each
 //! connection, and items copied from templates with their ids filled in.
 //!
-//! - `/items?page=K`: 100 of 100,000 items as a JSON array, `rel="next"` in
-//!   the `Link` header.
+//! - `/items`: 100 items a page as a JSON array, `rel="next"` in the `Link` header.
+//!   The query has `page` (1), `pages` (1,000) and `delay`, milliseconds before each
+//!   answer (0).
 //! - `/huge`: 486,200 items as one array of 200 MB, chunked, 64 KB a write.
 //! - `/gated`: the same, but the first 1 % waits for [`Gate::first_item`].
 
@@ -19,7 +20,7 @@ pub(crate) const HUGE_ITEMS: usize = 486_200;
 /// The id of the first item; ids are consecutive, and all have seven digits.
 pub(crate) const FIRST_ID: usize = 1_000_000;
 
-const ITEMS_A_PAGE: usize = 100;
+pub(crate) const ITEMS_A_PAGE: usize = 100;
 const WRITE: usize = 64 * 1024;
 /// How long a write of `/gated` waits for the client's first item before the
 /// next one follows: far longer than a client needs for 64 KB.
@@ -128,9 +129,8 @@ impl Content {
         let mut writer = connection.try_clone()?;
         let mut reader = BufReader::new(connection);
         while let Some(target) = read_request(&mut reader)? {
-            match target.strip_prefix("/items?page=").map(str::parse) {
-                Some(Ok(page)) => self.send_page(page, address, &mut writer)?,
-                _ if target == "/items" => self.send_page(1, address, &mut writer)?,
+            match target.strip_prefix("/items") {
+                Some(query) => self.send_page(&Asked::read(query), address, &mut writer)?,
                 _ if target == "/huge" => self.send_huge(&mut writer, |_| ())?,
                 _ if target == "/gated" => {
                     self.send_huge(&mut writer, |sent| self.gate.sent(sent))?
@@ -143,13 +143,17 @@ impl Content {
 
     fn send_page(
         &self,
-        page: usize,
+        asked: &Asked,
         address: SocketAddr,
         writer: &mut TcpStream,
     ) -> io::Result<()> {
+        let &Asked { page, pages, delay } = asked;
+        if delay > 0 {
+            thread::sleep(Duration::from_millis(delay));
+        }
         let first = (page.max(1) - 1) * ITEMS_A_PAGE;
         let mut body = vec![b'['];
-        for number in (first..PAGED_ITEMS).take(ITEMS_A_PAGE) {
+        for number in (first..pages * ITEMS_A_PAGE).take(ITEMS_A_PAGE) {
             self.orders.append(number, &mut body);
             body.push(b',');
         }
@@ -161,9 +165,9 @@ impl Content {
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
             body.len()
         );
-        if first + ITEMS_A_PAGE < PAGED_ITEMS {
+        if page < pages {
             answer += &format!(
-                "Link: <http://{address}/items?page={}>; rel=\"next\"\r\n",
+                "Link: <http://{address}/items?page={}&pages={pages}&delay={delay}>; rel=\"next\"\r\n",
                 page + 1
             );
         }
@@ -189,6 +193,28 @@ impl Content {
             }
         }
         writer.write_all(b"0\r\n\r\n")
+    }
+}
+
+/// What a request for a page asks for.
+struct Asked {
+    page: usize,
+    pages: usize,
+    delay: u64,
+}
+
+impl Asked {
+    fn read(query: &str) -> Asked {
+        let number = |name: &str| {
+            let pairs = query.trim_start_matches('?').split('&');
+            let mut values = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+            values.next()?.parse::<usize>().ok()
+        };
+        Asked {
+            page: number("page").unwrap_or(1),
+            pages: number("pages").unwrap_or(PAGED_ITEMS / ITEMS_A_PAGE),
+            delay: number("delay").unwrap_or(0) as u64,
+        }
     }
 }
 
