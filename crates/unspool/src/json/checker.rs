@@ -119,6 +119,7 @@ impl Checker {
         loop {
             let next = match state {
                 State::End => return Ok(Some(at)),
+                State::Value | State::ValueOrClose => self.at_value(state, chunk, &mut at)?,
                 State::Text | State::KeyText => self.in_text(state, chunk, &mut at)?,
                 State::Escape | State::Hex => self.in_escape(state, chunk, &mut at)?,
                 State::Literal => self.in_literal(chunk, &mut at)?,
@@ -146,7 +147,29 @@ impl Checker {
         Ok(None)
     }
 
-    /// Reads one byte of structure, or the first of a string, number or literal.
+    /// Reads the first byte of a value.
+    #[inline(always)]
+    fn at_value(&mut self, state: State, chunk: &[u8], at: &mut usize) -> Step {
+        let Some(byte) = token(chunk, at) else {
+            return Ok(None);
+        };
+        let begin = *at;
+        *at += 1;
+        Ok(Some(match byte {
+            b'"' => self.whole_text(chunk, at),
+            b'1'..=b'9' => State::Integer,
+            b'0' => State::Zero,
+            b'-' => State::Minus,
+            b't' => self.literal(b"rue"),
+            b'f' => self.literal(b"alse"),
+            b'n' => self.literal(b"ull"),
+            b'{' | b'[' => self.open(byte, begin)?,
+            b']' if state == State::ValueOrClose => self.close(),
+            _ => return Err(state.fault(begin)),
+        }))
+    }
+
+    /// Reads what stands between values: one byte, and a key that follows.
     #[inline(always)]
     fn between(&mut self, state: State, chunk: &[u8], at: &mut usize) -> Step {
         let Some(byte) = token(chunk, at) else {
@@ -155,14 +178,6 @@ impl Checker {
         let begin = *at;
         *at += 1;
         Ok(Some(match (state, byte) {
-            (State::Value | State::ValueOrClose, b'"') => self.whole_text(chunk, at),
-            (State::Value | State::ValueOrClose, b'1'..=b'9') => State::Integer,
-            (State::Value | State::ValueOrClose, b'0') => State::Zero,
-            (State::Value | State::ValueOrClose, b'-') => State::Minus,
-            (State::Value | State::ValueOrClose, b't') => self.literal(b"rue"),
-            (State::Value | State::ValueOrClose, b'f') => self.literal(b"alse"),
-            (State::Value | State::ValueOrClose, b'n') => self.literal(b"ull"),
-            (State::Value | State::ValueOrClose, b'{' | b'[') => self.open(byte, begin)?,
             (State::CommaOrBrace, b',') if chunk.get(*at) == Some(&b'"') => {
                 *at += 1;
                 self.whole_key(chunk, at)
@@ -170,8 +185,9 @@ impl Checker {
             (State::CommaOrBrace, b',') => State::Key,
             (State::Key | State::KeyOrClose, b'"') => self.whole_key(chunk, at),
             (State::Colon, b':') | (State::CommaOrBracket, b',') => State::Value,
-            (State::CommaOrBrace | State::KeyOrClose, b'}')
-            | (State::CommaOrBracket | State::ValueOrClose, b']') => self.close(),
+            (State::CommaOrBrace | State::KeyOrClose, b'}') | (State::CommaOrBracket, b']') => {
+                self.close()
+            }
             _ => return Err(state.fault(begin)),
         }))
     }
