@@ -4,10 +4,12 @@
 //! For each fuzz target there is a function that takes any bytes and panics where
 //! a property does not hold; the tests call it too, with random bytes.
 
+mod detection;
 mod link;
 mod splitter;
 mod xml;
 
+pub use detection::check_detection;
 pub use link::check_link;
 pub use splitter::{Items, check_splitter, split};
 pub use xml::check_xml;

@@ -12,14 +12,14 @@
 mod account;
 mod ahead;
 mod item;
-mod kinds;
+pub(crate) mod kinds;
 mod open;
 mod page;
 mod place;
 mod position;
 mod prove;
 mod seen;
-mod stated;
+pub(crate) mod stated;
 mod trail;
 mod walk;
 
