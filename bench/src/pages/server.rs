@@ -20,6 +20,9 @@ pub(crate) const HUGE_ITEMS: usize = 486_200;
 /// The id of the first item; ids are consecutive, and all have seven digits.
 pub(crate) const FIRST_ID: usize = 1_000_000;
 
+/// How many ids of seven digits there are.
+const IDS: usize = 9_000_000;
+
 pub(crate) const ITEMS_A_PAGE: usize = 100;
 const WRITE: usize = 64 * 1024;
 /// How long a write of `/gated` waits for the client's first item before the
@@ -254,7 +257,8 @@ impl Orders {
         };
         let start = out.len();
         out.extend_from_slice(&template.text);
-        let id = format!("{:07}", FIRST_ID + number);
+        // Longer walks begin again, so that the ids keep their length.
+        let id = format!("{:07}", FIRST_ID + number % IDS);
         for at in &template.ids {
             out[start + at..][..id.len()].copy_from_slice(id.as_bytes());
         }

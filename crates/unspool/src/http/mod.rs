@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{HeaderMap, LOCATION};
-use reqwest::{Client, Request, Response, StatusCode};
+use reqwest::header::{CONNECTION, HeaderMap, LOCATION, TRANSFER_ENCODING};
+use reqwest::{Client, Request, Response, StatusCode, Version};
 use tokio::time::timeout;
 use url::Url;
 
@@ -126,6 +126,7 @@ impl Http {
                     return Ok(Answer {
                         call,
                         headers: response.headers().clone(),
+                        ends_with_connection: ends_with_connection(&response),
                         body: Body {
                             response,
                             timeout: self.timeout,
@@ -248,6 +249,8 @@ pub(crate) struct Answer {
     /// What it answers, redirects included: what its links are relative to.
     pub(crate) call: Call,
     pub(crate) headers: HeaderMap,
+    /// Whether nothing but the end of the connection says where the body ends.
+    pub(crate) ends_with_connection: bool,
     pub(crate) body: Body,
 }
 
@@ -270,6 +273,20 @@ impl Body {
             Err(_) => Err(silence(self.timeout, "nothing more of the body")),
         }
     }
+}
+
+/// Whether a body has neither a length nor chunks, and the connection is not kept (RFC
+/// 9112, section 6.3).
+fn ends_with_connection(response: &Response) -> bool {
+    let headers = response.headers();
+    let is_closed = headers
+        .get(CONNECTION)
+        .is_some_and(|value| value == "close")
+        || response.version() == Version::HTTP_10;
+    response.version() < Version::HTTP_2
+        && is_closed
+        && response.content_length().is_none()
+        && !headers.contains_key(TRANSFER_ENCODING)
 }
 
 fn check_scheme(url: &Url) -> Result<(), Error> {

@@ -38,6 +38,8 @@ pub(crate) struct Envelope {
     pub(crate) items_at: Pointer,
     /// Another array that could have been meant.
     pub(crate) rival: Option<Pointer>,
+    /// The items were lines, which nothing in the body says the last of.
+    pub(crate) is_lines: bool,
 }
 
 /// How the end of the body leaves the document.
@@ -134,6 +136,7 @@ impl Splitter {
         if self.on_lines && position > 0 && !self.elements.is_inside() {
             return Ok(End::Whole(Envelope {
                 document: Value::Array(Vec::new()),
+                is_lines: true,
                 ..Envelope::default()
             }));
         }
@@ -152,6 +155,7 @@ impl Splitter {
                 document,
                 items_at,
                 rival,
+                is_lines: false,
             }));
         }
         let (items_at, items) = self.outline.only_array(&document)?;
@@ -159,6 +163,7 @@ impl Splitter {
             document,
             items_at,
             rival,
+            is_lines: false,
         };
         Ok(End::Late(envelope, items))
     }

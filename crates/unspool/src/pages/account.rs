@@ -109,6 +109,8 @@ pub enum Doubt {
         /// The first of them.
         error: String,
     },
+    /// The items were lines, and neither the body nor its framing says where it ends.
+    NoEndMark,
     /// The page that a position stands on has changed since.
     Shifted,
     /// More than one array could have been the items.
@@ -206,6 +208,9 @@ impl fmt::Display for Doubt {
             Doubt::PartialAnswer { error } => {
                 write!(f, "the answer holds an error beside its items: {error}")
             }
+            Doubt::NoEndMark => f.write_str(
+                "the items are lines of a body that ends with its connection: nothing tells whether all came",
+            ),
             Doubt::Shifted => f.write_str(
                 "the page has changed since the position was taken: items may be missing or come twice",
             ),

@@ -23,6 +23,7 @@ pub(super) struct Opener {
 pub(super) struct Reading {
     pub(super) call: Call,
     pub(super) headers: HeaderMap,
+    pub(super) ends_with_connection: bool,
     body: Body,
     splitter: Splitter,
     check: Check,
@@ -42,6 +43,7 @@ impl Opener {
             call: answer.call,
             splitter: splitter.said_to_be(content_type(&answer.headers)),
             headers: answer.headers,
+            ends_with_connection: answer.ends_with_connection,
             body: answer.body,
             check: self.check,
             max_item: self.max_item,

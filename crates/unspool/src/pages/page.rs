@@ -25,6 +25,7 @@ pub(super) struct Summary {
     pub(super) call: Call,
     pub(super) headers: HeaderMap,
     pub(super) envelope: Envelope,
+    pub(super) ends_with_connection: bool,
     pub(super) items: u64,
     pub(super) last: Option<Item>,
     /// The mark of all items.
@@ -131,6 +132,7 @@ impl Read {
             call: self.reading.call.clone(),
             headers: self.reading.headers.clone(),
             envelope: self.reading.take_envelope(),
+            ends_with_connection: self.reading.ends_with_connection,
             items: self.taken,
             last: self.last.take(),
             mark: self.fingerprint.mark(),

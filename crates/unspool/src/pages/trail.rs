@@ -167,6 +167,9 @@ impl Trail {
             .at_request(shown));
         }
         let envelope = page.envelope;
+        if envelope.is_lines && page.ends_with_connection {
+            self.doubts.push(Doubt::NoEndMark);
+        }
         self.check_errors(&envelope.document, page.items, &shown)?;
         let mut stated = Stated::read(&page.headers, &envelope.document);
         self.total.note(&stated, page.items);

@@ -311,6 +311,7 @@ impl Tree {
             document: document(root)?,
             items_at,
             rival: self.rival.take(),
+            is_lines: false,
         }))
     }
 
@@ -330,6 +331,7 @@ impl Tree {
             document: document(&root)?,
             items_at: Pointer::from_steps(steps),
             rival: self.rival.take(),
+            is_lines: false,
         };
         Ok(End::Late(envelope, to_json(&items)?.into()))
     }

@@ -187,6 +187,18 @@ async fn lines_of_json_are_items_on_every_page() {
 }
 
 #[tokio::test]
+async fn lines_that_end_with_their_connection_are_a_doubt() {
+    let server = Server::start(|_| {
+        Reply::status(200)
+            .header("content-type", "application/x-ndjson")
+            .until_close("{\"id\":1}\n{\"id\":2}\n")
+    });
+    let (items, account) = drain(unspool::pages(server.url("/")).raw()).await;
+    assert_eq!(items.len(), 2);
+    assert_eq!(account.unwrap().doubts, [Doubt::NoEndMark]);
+}
+
+#[tokio::test]
 async fn lines_that_are_cut_are_truncated() {
     const LINES: &str = "{\"id\":1}\n{\"id\":2}\n";
     let server = Server::start(|request| {
