@@ -2,15 +2,14 @@ use core::convert::Infallible;
 use core::fmt;
 use core::future::Future;
 use core::marker::PhantomData;
-use core::ops::DerefMut;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use futures_core::{FusedStream, Stream};
 
 use crate::ending::{Ending, Returns, StreamEnding};
-use crate::port::{Mode, Port};
-use crate::raw::{Generator, IntoStream, Yielder};
+use crate::port::{Extra, Mode, Port};
+use crate::raw::{Chain, Generator, IntoStream, Tag, Yielder};
 
 /// A body that yields items, is sent values, and returns one.
 ///
@@ -54,6 +53,21 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
 
     /// Takes the value that the body returned: once, behind the last item.
     fn take_return(self: Pin<&mut Self>) -> Option<Self::Return>;
+
+    /// The generators that this one yields from at the moment, for a `yield in` of
+    /// this one; none is always right, and costs a step more an item.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may touch the generator as long as the chain is in use, in which its
+    /// place is that of the node that the caller joins it to. An implementation may
+    /// give only the chain of a generator that is a part of this one, or that only
+    /// this one has, and that is [`Send`] or [`Sync`] if this one is.
+    #[doc(hidden)]
+    #[expect(unsafe_code, reason = "a declaration; `raw::chain` has the argument")]
+    unsafe fn chain(self: Pin<&mut Self>) -> Option<Chain<Self::Yield, Send, Throw>> {
+        None
+    }
 
     /// Runs the body to its first item; none if it ends before.
     ///
@@ -356,7 +370,7 @@ where
             self.end();
             return Poll::Ready(None);
         }
-        self.poll_body(cx)
+        self.run(cx, false)
     }
 
     #[inline]
@@ -365,10 +379,12 @@ where
     }
 }
 
-impl<Y, M, F, B> AsyncGenerator<M::Send, M::Throw> for Generator<Y, Port<M>, F, B, Returns>
+/// A generator into which values go.
+impl<Y, M, X, F, B> AsyncGenerator<M::Send, M::Throw> for Generator<Y, Port<M, X>, F, B, Returns>
 where
     M: Mode,
-    F: FnOnce(Yielder<Y, Port<M>>) -> B,
+    X: Extra<Y, M::Send, M::Throw>,
+    F: FnOnce(Yielder<Y, Port<M, X>>) -> B,
     B: Future,
 {
     type Yield = Y;
@@ -376,11 +392,14 @@ where
 
     #[inline]
     fn state(&self) -> GeneratorState {
-        match self.peek().is_at_yield() {
-            true => GeneratorState::Suspended,
-            false if self.is_unstarted() => GeneratorState::Unstarted,
-            false if self.is_ended() => GeneratorState::Ended,
-            false => GeneratorState::Running,
+        if let Some(state) = self.state_of_inner() {
+            return state;
+        }
+        match self.tag() {
+            Tag::AtYield => GeneratorState::Suspended,
+            Tag::Unstarted => GeneratorState::Unstarted,
+            Tag::Ended | Tag::Empty => GeneratorState::Ended,
+            Tag::Running | Tag::Close | Tag::Done | Tag::Panicked => GeneratorState::Running,
         }
     }
 
@@ -390,12 +409,25 @@ where
         cx: &mut Context<'_>,
         input: &mut Option<Resume<M::Send, M::Throw>>,
     ) -> Poll<Option<Y>> {
-        let port = self.as_mut().port();
-        if port.is_at_yield() {
+        let mut is_ready = false;
+        if self.peek().links().is_some_and(|links| links.is_linked()) {
+            if input.is_none() && self.state() == GeneratorState::Suspended {
+                no_input();
+            }
+            if let Some(polled) = self.as_mut().resume_inner(cx, input) {
+                return polled;
+            }
+        } else if self.is_at_yield() {
             match input.take() {
-                Some(Resume::Send(value)) => port.resume(M::sent(value)),
-                Some(Resume::Throw(error)) => port.resume(M::thrown(error)),
-                Some(Resume::Close) if port.close() => {}
+                Some(Resume::Send(value)) => {
+                    self.as_mut().send(M::sent(value));
+                    is_ready = true;
+                }
+                Some(Resume::Throw(error)) => {
+                    self.as_mut().send(M::thrown(error));
+                    is_ready = true;
+                }
+                Some(Resume::Close) if self.as_mut().close() => {}
                 Some(Resume::Close) => {
                     self.end();
                     return Poll::Ready(None);
@@ -404,27 +436,23 @@ where
             }
         } else if let Some(Resume::Close) = input {
             *input = None;
-            if !port.close() {
+            if !self.as_mut().close() {
                 self.end();
                 return Poll::Ready(None);
             }
         }
-        match self.as_mut().poll_body(cx) {
-            Poll::Ready(Some(item)) => {
-                self.port().set_at_yield();
-                Poll::Ready(Some(item))
-            }
-            Poll::Pending if self.as_mut().port().is_done() => {
-                self.end();
-                Poll::Ready(None)
-            }
-            other => other,
-        }
+        self.run(cx, is_ready)
     }
 
     #[inline]
     fn take_return(self: Pin<&mut Self>) -> Option<B::Output> {
         self.take_output()
+    }
+
+    #[expect(unsafe_code, reason = "a declaration; `raw::chain` has the argument")]
+    #[inline]
+    unsafe fn chain(self: Pin<&mut Self>) -> Option<Chain<Y, M::Send, M::Throw>> {
+        self.peek().links()?.chain()
     }
 }
 
@@ -444,7 +472,7 @@ where
 
     #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Y>> {
-        self.poll_body(cx)
+        self.run(cx, false)
     }
 
     #[inline]
@@ -508,29 +536,49 @@ where
     }
 }
 
-impl<P, S, T> AsyncGenerator<S, T> for Pin<P>
-where
-    P: DerefMut<Target: AsyncGenerator<S, T>>,
-{
-    type Yield = <P::Target as AsyncGenerator<S, T>>::Yield;
-    type Return = <P::Target as AsyncGenerator<S, T>>::Return;
+/// Forwards all methods of a pointer to what it points to.
+macro_rules! forward {
+    ($pointer:ty) => {
+        impl<G, S, T> AsyncGenerator<S, T> for Pin<$pointer>
+        where
+            G: AsyncGenerator<S, T> + ?Sized,
+        {
+            type Yield = G::Yield;
+            type Return = G::Return;
 
-    #[inline]
-    fn state(&self) -> GeneratorState {
-        (**self).state()
-    }
+            #[inline]
+            fn state(&self) -> GeneratorState {
+                (**self).state()
+            }
 
-    #[inline]
-    fn poll_resume(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        input: &mut Option<Resume<S, T>>,
-    ) -> Poll<Option<Self::Yield>> {
-        self.as_deref_mut().poll_resume(cx, input)
-    }
+            #[inline]
+            fn poll_resume(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                input: &mut Option<Resume<S, T>>,
+            ) -> Poll<Option<G::Yield>> {
+                self.as_deref_mut().poll_resume(cx, input)
+            }
 
-    #[inline]
-    fn take_return(self: Pin<&mut Self>) -> Option<Self::Return> {
-        self.as_deref_mut().take_return()
-    }
+            #[inline]
+            fn take_return(self: Pin<&mut Self>) -> Option<G::Return> {
+                self.as_deref_mut().take_return()
+            }
+
+            #[expect(
+                unsafe_code,
+                reason = "hands on what the caller has to see to; fact 9 of `raw::chain`"
+            )]
+            #[inline]
+            unsafe fn chain(self: Pin<&mut Self>) -> Option<Chain<G::Yield, S, T>> {
+                // SAFETY: only this pointer leads to the generator, and it is `Send`
+                // and `Sync` only if that is.
+                unsafe { self.as_deref_mut().chain() }
+            }
+        }
+    };
 }
+
+forward!(&mut G);
+#[cfg(feature = "alloc")]
+forward!(alloc::boxed::Box<G>);

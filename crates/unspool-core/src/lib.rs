@@ -61,7 +61,9 @@
 #![no_std]
 #![deny(unsafe_code)]
 
-mod delegate;
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
 mod ending;
 mod for_await;
 mod functions;
@@ -196,11 +198,11 @@ macro_rules! generator {
 /// What the macros expand to. Not for direct use; may change in any release.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::delegate::{inner_return, poll_inner};
     pub use crate::for_await::next;
-    pub use crate::port::{Exit, Port, Sends, Throws};
+    pub use crate::port::{Exit, Guard, Port, Sends, Throws};
     pub use crate::raw::{
-        Generator, Promise, Yielder, duplex, duplex_throws, generator, stream, try_stream,
+        Chain, Generator, Links, Promise, Yielder, duplex, duplex_throws, generator, stream,
+        try_stream,
     };
     pub use unspool_macros::{generator_inner, stream_inner, try_stream_inner};
 }

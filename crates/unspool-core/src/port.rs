@@ -2,10 +2,47 @@
 
 use core::cell::Cell;
 use core::convert::Infallible;
-use core::future::{Pending, pending};
 use core::marker::PhantomData;
 
-use crate::Resume;
+use crate::raw::{Links, Narrow, Stand, Tag, Wide};
+
+/// What a slot has besides an item.
+pub trait Way {
+    /// What a `yield` gives to the body.
+    type Value;
+    /// Whether anything goes into the body, so that it matters where it stands.
+    const IS_TWO_WAY: bool;
+    /// How the tag is kept.
+    type Stand: Stand;
+}
+
+/// Nothing goes in.
+impl Way for () {
+    type Value = ();
+    const IS_TWO_WAY: bool = false;
+    type Stand = Wide;
+}
+
+/// The way into a body: the kind of values, and what it needs on top of them.
+pub struct Port<M, X> {
+    pub(crate) extra: X,
+    mode: PhantomData<M>,
+}
+
+impl<M, X: Default> Default for Port<M, X> {
+    fn default() -> Self {
+        Port {
+            extra: X::default(),
+            mode: PhantomData,
+        }
+    }
+}
+
+impl<M: Mode, X> Way for Port<M, X> {
+    type Value = M::Value;
+    const IS_TWO_WAY: bool = true;
+    type Stand = Narrow;
+}
 
 /// What a `yield` of a body gives.
 pub trait Mode {
@@ -15,8 +52,6 @@ pub trait Mode {
 
     fn sent(value: Self::Send) -> Self::Value;
     fn thrown(error: Self::Throw) -> Self::Value;
-    /// What another generator is to be resumed with, for the same effect.
-    fn hand_on(value: Self::Value) -> Resume<Self::Send, Self::Throw>;
 }
 
 /// `yield` gives what was sent.
@@ -34,10 +69,6 @@ impl<S> Mode for Sends<S> {
 
     fn thrown(error: Infallible) -> S {
         match error {}
-    }
-
-    fn hand_on(value: S) -> Resume<S, Infallible> {
-        Resume::Send(value)
     }
 }
 
@@ -58,125 +89,124 @@ impl<S, T> Mode for Throws<S, T> {
     fn thrown(error: T) -> Result<S, T> {
         Err(error)
     }
+}
 
-    fn hand_on(value: Result<S, T>) -> Resume<S, T> {
-        match value {
-            Ok(value) => Resume::Send(value),
-            Err(error) => Resume::Throw(error),
-        }
+/// What a port has on top of values: each body has only what it needs.
+pub trait Extra<Y, S, T> {
+    /// For a body that has something to do when it is closed.
+    fn guard(&self) -> Option<&Guard>;
+    /// For a body that yields from other generators.
+    fn links(&self) -> Option<&Links<Y, S, T>>;
+}
+
+/// There is neither a `finally` nor a `yield in`.
+impl<Y, S, T> Extra<Y, S, T> for () {
+    #[inline(always)]
+    fn guard(&self) -> Option<&Guard> {
+        None
+    }
+
+    #[inline(always)]
+    fn links(&self) -> Option<&Links<Y, S, T>> {
+        None
     }
 }
 
-/// The way into a body.
-pub struct Port<M: Mode> {
-    /// For the `yield` at which the body stands; none if it is to close.
-    value: Cell<Option<M::Value>>,
-    /// Whether the body stands at a `yield`, and not in a wait.
-    is_at_yield: Cell<bool>,
-    /// Whether the wait in which the body stands is to be given up.
-    is_closing: Cell<bool>,
-    /// Whether the body is to close when the `finally` that runs has ended.
-    closes_later: Cell<bool>,
-    /// Whether the body has done all that it has to before it is dropped.
-    is_done: Cell<bool>,
-    /// The `try` and `finally` blocks that run, innermost in the lowest bit, which
-    /// is set for a `finally`; above them all there is one more set bit.
-    blocks: Cell<u32>,
+/// There is a `finally`.
+impl<Y, S, T> Extra<Y, S, T> for Guard {
+    #[inline(always)]
+    fn guard(&self) -> Option<&Guard> {
+        Some(self)
+    }
+
+    #[inline(always)]
+    fn links(&self) -> Option<&Links<Y, S, T>> {
+        None
+    }
 }
 
-impl<M: Mode> Default for Port<M> {
+/// Which `try` and `finally` blocks run, and what closing means for them.
+///
+/// One word with the tag of the slot.
+pub struct Guard {
+    /// The blocks, innermost in the lowest bit, which is set for a `finally`; above
+    /// them all there is one more set bit. The two highest bits are flags.
+    bits: Cell<u32>,
+}
+
+/// The wait in which the body stands is to be given up.
+const IS_CLOSING: u32 = 1 << 31;
+/// The body is to close when the `finally` that runs has ended.
+const CLOSES_LATER: u32 = 1 << 30;
+const FLAGS: u32 = IS_CLOSING | CLOSES_LATER;
+
+impl Default for Guard {
     fn default() -> Self {
-        Port {
-            value: Cell::new(None),
-            is_at_yield: Cell::new(false),
-            is_closing: Cell::new(false),
-            closes_later: Cell::new(false),
-            is_done: Cell::new(false),
-            blocks: Cell::new(1),
-        }
+        Guard { bits: Cell::new(1) }
     }
 }
 
-/// The poller's side.
-impl<M: Mode> Port<M> {
+impl AsRef<Guard> for Guard {
     #[inline(always)]
-    pub(crate) fn is_at_yield(&self) -> bool {
-        self.is_at_yield.get()
+    fn as_ref(&self) -> &Guard {
+        self
     }
+}
 
-    #[inline(always)]
-    pub(crate) fn set_at_yield(&self) {
-        self.is_at_yield.set(true);
-    }
-
-    /// Lays a value ready for the `yield` at which the body stands.
-    #[inline(always)]
-    pub(crate) fn resume(&self, value: M::Value) {
-        self.value.set(Some(value));
-        self.is_at_yield.set(false);
-    }
-
+impl Guard {
     /// Asks the body to close. Whether there is anything for it to do.
-    pub(crate) fn close(&self) -> bool {
-        let is_at_yield = self.is_at_yield.replace(false);
-        if self.blocks.get() == 1 {
+    pub(crate) fn close(&self, stand: &Narrow) -> bool {
+        let blocks = self.bits.get() & !FLAGS;
+        if stand.get() == Tag::Panicked {
+            return true;
+        }
+        if blocks == 1 {
             return false;
         }
-        let is_in_finally = self.blocks.get() & 1 == 1;
-        match (is_at_yield, is_in_finally) {
-            // There is no value for it.
-            (true, _) => {}
-            (false, true) => self.closes_later.set(true),
-            (false, false) => self.is_closing.set(true),
+        let is_in_finally = blocks & 1 == 1;
+        match (stand.is_at_yield(), is_in_finally) {
+            (true, _) => stand.set(Tag::Close),
+            (_, true) => self.bits.set(self.bits.get() | CLOSES_LATER),
+            (_, false) => self.bits.set(self.bits.get() | IS_CLOSING),
         }
         true
     }
 
-    #[inline(always)]
-    pub(crate) fn is_done(&self) -> bool {
-        self.is_done.get()
-    }
-}
-
-/// The body's side, for the macro.
-impl<M: Mode> Port<M> {
-    /// What a `yield` gives; none if the body is to close.
-    #[inline(always)]
-    pub fn receive(&self) -> Option<M::Value> {
-        self.value.take()
-    }
-
-    /// What the generator that is yielded from is to be resumed with; none if the
-    /// body is to close.
-    pub fn receive_resume(&self) -> Option<Resume<M::Send, M::Throw>> {
-        self.value.take().map(M::hand_on)
-    }
-
     /// A `try` block begins.
     pub fn enter_try(&self) {
-        self.blocks.set(self.blocks.get() << 1);
+        self.set_blocks(self.bits.get() << 1);
     }
 
     /// The innermost `try` block has been left for its `finally`.
     pub fn enter_finally(&self) {
-        self.blocks.set(self.blocks.get() | 1);
+        self.bits.set(self.bits.get() | 1);
     }
 
     /// The innermost `finally` has been left; whether the body is to close now.
     pub fn leave_finally(&self) -> bool {
-        self.blocks.set(self.blocks.get() >> 1);
-        self.closes_later.replace(false)
-    }
-
-    /// The body has closed and wants to be dropped.
-    pub fn done(&self) -> Pending<Infallible> {
-        self.is_done.set(true);
-        pending()
+        self.set_blocks((self.bits.get() & !FLAGS) >> 1);
+        self.take(CLOSES_LATER)
     }
 
     #[inline(always)]
     pub(crate) fn take_closing(&self) -> bool {
-        self.is_closing.replace(false)
+        self.take(IS_CLOSING)
+    }
+
+    #[inline(always)]
+    pub(crate) fn take_closes_later(&self) -> bool {
+        self.take(CLOSES_LATER)
+    }
+
+    fn set_blocks(&self, blocks: u32) {
+        self.bits.set(self.bits.get() & FLAGS | blocks & !FLAGS);
+    }
+
+    #[inline(always)]
+    fn take(&self, flag: u32) -> bool {
+        let bits = self.bits.get();
+        self.bits.set(bits & !flag);
+        bits & flag != 0
     }
 }
 

@@ -3,61 +3,82 @@
 //! A [`Generator`] owns the async block that a macro made of a body, and a
 //! [`Slot`] beside it. At the first poll, when the generator is pinned and can no
 //! longer move, the body is built with a [`Yielder`], a pointer to that slot. A
-//! `yield` writes its item there and suspends; `poll_next` takes it out.
+//! `yield` writes its item there and suspends; the poll takes it out. One [`Tag`]
+//! says where the body stands and what there is in the slot.
 //!
 //! # Why this is sound
 //!
-//! Everything rests on four facts. Each `SAFETY` comment quotes them by number.
+//! Everything rests on these facts. Each `SAFETY` comment quotes them by number.
 //!
 //! 1. **The slot outlives the yielder, at one address.** The body is built from
 //!    a pinned generator and stored in it. A pinned value does not move before it is
 //!    dropped, and the body is dropped with it or before it.
 //! 2. **A yielder stays in its own body.** The constructor takes a [`Promise`]
-//!    that only the macros give, in an `unsafe` block of its own; the name that they bind the yielder to cannot be
+//!    that only the macros give, in an `unsafe` block of its own; the name that they
+//!    bind the yielder to cannot be
 //!    written by a user (mixed-site hygiene), and each `yield` carries a `break`
 //!    to a label of the body, which does not compile in a closure, an async
 //!    block or an item nested in the body. So a `yield` runs only while the body
-//!    itself is being polled, and [`Generator::poll_body`] is all that polls it.
+//!    itself is being polled, and [`Generator::run`] is all that polls it.
 //!    (What this does not cover: a `yield` among the arguments of another macro is
 //!    expanded there, and a macro written to take that expansion apart token by
 //!    token could put the parts together otherwise.)
 //!    In the function form a [`Yields`] takes the place of the yielder: its
 //!    lifetime is one that the body has to accept whatever it is, so that neither
 //!    it nor a future made with it can be kept by anybody but that body.
-//! 3. **The slot is empty while the body runs.** (A [`Yields`] does not rely on
-//!    that, but looks.) A `yield` suspends the body
-//!    right after it has filled the slot, and the poll that it was in takes the
-//!    item out before it returns. So no item is overwritten, and no two accesses
-//!    to the slot overlap.
+//! 3. **The tag tells what the slot holds.** A `yield` writes its item, goes from
+//!    [`Tag::Running`] to [`Tag::AtYield`], and suspends the body at once; the poll
+//!    that it was in moves the item out before it returns. Where values go in, the tag
+//!    stays: it means from then on that the body stands there and that the slot is
+//!    empty. Whoever resumes the body writes the value, sets [`Tag::Running`] and polls
+//!    the body at once, which first of all reads the value. Where nothing goes in, the
+//!    poll sets [`Tag::Running`] when it takes the item; and a body of that kind sets
+//!    no others. (A [`Yields`] may leave an item for longer, and looks at the tag
+//!    before it writes; so does the drop of the generator, for an item of a body that
+//!    panicked.)
 //! 4. **Types agree.** `Generator`, `Slot` and `Yielder` share the parameters `Y`
 //!    and `P`, and all three are invariant in them, so that neither another type
 //!    nor a shorter lifetime can be smuggled through.
 //! 5. **The slot is reached from one thread at a time.** The body reaches it while
 //!    it is polled, which takes a `Pin<&mut Generator>`; everybody else needs such a
 //!    reference, too. A `&Generator` leads to it for reading only.
+//! 6. **The tag tells what the stage holds.** The closure before the start, the
+//!    output behind the end, nothing for [`Tag::Empty`], and otherwise the body.
+//!    Where one is exchanged for another the tag is `Empty` in between, so that a
+//!    panic leaves nothing to be dropped twice.
+//!
+//! What `yield in` needs on top of them is in [`chain`].
 
-use core::cell::Cell;
+mod chain;
+mod functions;
+
+use core::cell::{Cell, UnsafeCell};
 use core::convert::Infallible;
 use core::fmt;
-use core::future::Future;
+use core::future::{Future, Pending, pending};
 use core::marker::{PhantomData, PhantomPinned};
+use core::mem::{ManuallyDrop, MaybeUninit};
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use futures_core::FusedStream;
-
 use crate::ending::{Ending, Returns, Silent, YieldsError};
-use crate::port::{Mode, Port, Sends, Throws};
+use crate::port::{Extra, Guard, Mode, Port, Sends, Throws, Way};
+use crate::{GeneratorState, Resume};
+
+pub use chain::{Chain, Links};
+pub use functions::{YieldItem, Yields};
+pub(crate) use functions::{stream_of, try_stream_of};
 
 /// A body, the slot that it yields into, and what its end means.
 ///
 /// `P` is the port through which values go into the body; `()` where none do.
 pub struct Generator<Y, P, F, B, E>
 where
+    P: Way,
     B: Future,
     E: Ending<Y, B::Output>,
 {
-    state: State<F, B, E::Return>,
+    stage: Stage<F, B, E::Return>,
     slot: Slot<Y, P>,
     ending: PhantomData<fn() -> E>,
     // The body holds a pointer to `slot`: a reference to a generator must not
@@ -65,17 +86,194 @@ where
     _pinned: PhantomPinned,
 }
 
-enum State<F, B, R> {
-    Unstarted(F),
-    Running(B),
-    Ended(Option<R>),
+/// What there is of the body. Which one it is, the tag of the slot says: a tag of
+/// its own would take a word.
+union Stage<F, B, R> {
+    unstarted: ManuallyDrop<F>,
+    running: ManuallyDrop<B>,
+    ended: ManuallyDrop<R>,
+}
+
+/// Where the body stands, what there is of it, and what there is in the slot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tag {
+    /// In a wait, or being polled.
+    Running = 0,
+    /// At a `yield`.
+    AtYield = 1,
+    /// Told to close, at a `yield`.
+    Close,
+    /// Done with all that it has to do before it is dropped.
+    Done,
+    /// Broken: another generator panicked that this one was yielding from.
+    Panicked,
+    /// Before its begin.
+    Unstarted,
+    /// Behind its end, with its output.
+    Ended,
+    /// Behind its end.
+    Empty,
+}
+
+/// How a slot keeps its tag.
+pub trait Stand {
+    /// For a body that has not begun.
+    fn new() -> Self;
+    fn get(&self) -> Tag;
+    fn set(&self, tag: Tag);
+    /// From `Running` to `AtYield`.
+    fn arrive(&self);
+    /// From `AtYield` to `Running`.
+    fn leave(&self);
+    /// Whether it is `Running`, where it is not `AtYield`.
+    fn is_running(&self) -> bool;
+    fn is_at_yield(&self) -> bool;
+
+    /// Whether it is `AtYield`.
+    ///
+    /// # Safety
+    ///
+    /// It must be that or `Running`.
+    unsafe fn bit(&self) -> Bit;
+}
+
+/// The two tags that a body leaves behind into which nothing goes, as what the
+/// compiler knows how to compute with.
+#[derive(Clone, Copy)]
+#[repr(u64)]
+pub enum Bit {
+    No = Tag::Running as u64,
+    Yes = Tag::AtYield as u64,
+}
+
+/// Where nothing goes in: a whole word, as wide as the part of a small result that
+/// says what it is.
+pub struct Wide(Cell<u64>);
+
+/// Where values go in: a byte, and a flag of its own for what is asked twice a step.
+/// There is room in the word for what a port has on top of values.
+pub struct Narrow {
+    tag: Cell<Tag>,
+    is_at_yield: Cell<bool>,
+}
+
+impl Stand for Wide {
+    #[inline(always)]
+    fn new() -> Self {
+        Wide(Cell::new(Tag::Unstarted as u64))
+    }
+
+    #[inline(always)]
+    fn get(&self) -> Tag {
+        const TAGS: [Tag; 8] = [
+            Tag::Running,
+            Tag::AtYield,
+            Tag::Close,
+            Tag::Done,
+            Tag::Panicked,
+            Tag::Unstarted,
+            Tag::Ended,
+            Tag::Empty,
+        ];
+        TAGS[self.0.get() as usize & 7]
+    }
+
+    #[inline(always)]
+    fn set(&self, tag: Tag) {
+        self.0.set(tag as u64);
+    }
+
+    #[inline(always)]
+    fn arrive(&self) {
+        self.set(Tag::AtYield);
+    }
+
+    #[inline(always)]
+    fn leave(&self) {
+        self.set(Tag::Running);
+    }
+
+    #[inline(always)]
+    fn is_running(&self) -> bool {
+        self.0.get() == Tag::Running as u64
+    }
+
+    #[inline(always)]
+    fn is_at_yield(&self) -> bool {
+        self.0.get() == Tag::AtYield as u64
+    }
+
+    #[inline(always)]
+    unsafe fn bit(&self) -> Bit {
+        // SAFETY: so says the caller.
+        unsafe { self.0.as_ptr().cast::<Bit>().read() }
+    }
+}
+
+impl Stand for Narrow {
+    #[inline(always)]
+    fn new() -> Self {
+        Narrow {
+            tag: Cell::new(Tag::Unstarted),
+            is_at_yield: Cell::new(false),
+        }
+    }
+
+    #[inline(always)]
+    fn get(&self) -> Tag {
+        match self.is_at_yield.get() {
+            true => Tag::AtYield,
+            false => self.tag.get(),
+        }
+    }
+
+    #[inline(always)]
+    fn set(&self, tag: Tag) {
+        self.is_at_yield.set(false);
+        self.tag.set(tag);
+    }
+
+    #[inline(always)]
+    fn arrive(&self) {
+        self.is_at_yield.set(true);
+    }
+
+    #[inline(always)]
+    fn leave(&self) {
+        self.is_at_yield.set(false);
+    }
+
+    #[inline(always)]
+    fn is_running(&self) -> bool {
+        self.tag.get() == Tag::Running
+    }
+
+    #[inline(always)]
+    fn is_at_yield(&self) -> bool {
+        self.is_at_yield.get()
+    }
+
+    unsafe fn bit(&self) -> Bit {
+        match self.is_at_yield() {
+            true => Bit::Yes,
+            false => Bit::No,
+        }
+    }
 }
 
 /// Where an item lies between the `yield` and the end of the poll, and what goes
 /// the other way.
-struct Slot<Y, P> {
-    item: Cell<Option<Y>>,
+struct Slot<Y, P: Way> {
+    load: UnsafeCell<Load<Y, P::Value>>,
+    stand: P::Stand,
     port: P,
+}
+
+/// An item on its way out, or a value on its way in: never both.
+union Load<Y, V> {
+    item: ManuallyDrop<Y>,
+    value: ManuallyDrop<V>,
+    empty: (),
 }
 
 /// The promise that a body keeps to fact 2.
@@ -99,22 +297,23 @@ impl Promise {
 }
 
 /// What a body yields through; the macros keep it out of the user's reach.
-pub struct Yielder<Y, P = ()> {
+pub struct Yielder<Y, P: Way = ()> {
     slot: *const Slot<Y, P>,
 }
 
 // SAFETY: a `&Slot` is of no use to a thread that has no `Pin<&mut Generator>`
 // (fact 5).
-unsafe impl<Y, P> Sync for Slot<Y, P> {}
+unsafe impl<Y, P: Way> Sync for Slot<Y, P> {}
 // SAFETY: a yielder moves only within its body, which moves only within its
 // generator, which brings the slot along (facts 1 and 2).
-unsafe impl<Y: Send, P: Send> Send for Yielder<Y, P> {}
+unsafe impl<Y: Send, P: Way<Value: Send> + Send> Send for Yielder<Y, P> {}
 // SAFETY: a `&Yielder` is used only by the body that owns it (fact 2), while that
 // body is polled through a `Pin<&mut _>`.
-unsafe impl<Y, P> Sync for Yielder<Y, P> {}
+unsafe impl<Y, P: Way> Sync for Yielder<Y, P> {}
 
 impl<Y, P, F, B, E> Generator<Y, P, F, B, E>
 where
+    P: Way,
     F: FnOnce(Yielder<Y, P>) -> B,
     B: Future,
     E: Ending<Y, B::Output>,
@@ -123,9 +322,12 @@ where
     #[inline]
     fn new(make_body: F, port: P, _: Promise) -> Self {
         Generator {
-            state: State::Unstarted(make_body),
+            stage: Stage {
+                unstarted: ManuallyDrop::new(make_body),
+            },
             slot: Slot {
-                item: Cell::new(None),
+                load: UnsafeCell::new(Load { empty: () }),
+                stand: P::Stand::new(),
                 port,
             },
             ending: PhantomData,
@@ -133,56 +335,97 @@ where
         }
     }
 
-    /// Builds the body if there was none yet; the caller holds the generator
-    /// pinned (fact 1).
+    /// What is not an ordinary step: builds the body if there was none yet. None if
+    /// there is nothing to run. The caller holds the generator pinned (fact 1).
     ///
-    /// Out of line, so that what every poll runs through stays short.
+    /// Out of line, so that what every poll runs through stays short; and what goes in
+    /// comes out, so that an ordinary step need not save it from this call.
     #[cold]
     #[inline(never)]
-    fn start(&mut self) {
-        if !matches!(self.state, State::Unstarted(_)) {
-            return;
+    fn prepare(&mut self) -> bool {
+        match self.slot.stand.get() {
+            Tag::Unstarted => {}
+            Tag::Running | Tag::AtYield | Tag::Close => return true,
+            Tag::Done | Tag::Ended | Tag::Empty => return false,
+            Tag::Panicked => panicked_before(),
         }
         let slot = &raw const self.slot;
-        if let State::Unstarted(make_body) = core::mem::replace(&mut self.state, State::Ended(None))
-        {
-            self.state = State::Running(make_body(Yielder { slot }));
-        }
+        self.slot.stand.set(Tag::Empty);
+        // SAFETY: it was there (fact 6), and from now on is not.
+        let make_body = unsafe { ManuallyDrop::take(&mut self.stage.unstarted) };
+        self.stage.running = ManuallyDrop::new(make_body(Yielder { slot }));
+        self.slot.stand.set(Tag::Running);
+        true
     }
 
-    /// Runs the body to its next item, its next wait, or its end.
+    /// The same; what goes in comes out, so that an ordinary step need not save it
+    /// from this call.
+    #[cold]
+    #[inline(never)]
+    fn prepare_and_return<'s, 'c, 'w>(
+        &'s mut self,
+        cx: &'c mut Context<'w>,
+    ) -> Option<(&'s mut Self, &'c mut Context<'w>)> {
+        self.prepare().then_some((self, cx))
+    }
+
+    /// Runs the body to its next item, its next wait, or its end. `is_ready` saves the
+    /// question whether there is a body, where the answer is known.
     #[inline]
-    pub(crate) fn poll_body(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Y>> {
+    pub(crate) fn run(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        is_ready: bool,
+    ) -> Poll<Option<Y>> {
         // SAFETY: nothing is moved out of the pinned generator but the unstarted
         // closure and the return value, which are never pinned themselves.
         let this = unsafe { self.get_unchecked_mut() };
-        if !matches!(this.state, State::Running(_)) {
-            this.start();
+        let (mut this, mut cx) = (this, cx);
+        if !is_ready && !this.slot.stand.is_running() {
+            if Slot::<Y, P>::IS_BRANCHLESS {
+                if !this.prepare() {
+                    return Poll::Ready(None);
+                }
+            } else {
+                match this.prepare_and_return(cx) {
+                    Some(prepared) => (this, cx) = prepared,
+                    None => return Poll::Ready(None),
+                }
+            }
         }
-        let State::Running(body) = &mut this.state else {
-            return Poll::Ready(None);
-        };
-        // SAFETY: the body is a part of a pinned generator; it is dropped in
-        // place, below or with the generator, and never moved.
-        match unsafe { Pin::new_unchecked(body) }.poll(cx) {
-            Poll::Pending => match this.slot.item.take() {
-                Some(item) => Poll::Ready(Some(item)),
-                None => Poll::Pending,
-            },
+        // SAFETY: it is there (fact 6). The body is a part of a pinned generator; it
+        // is dropped in place, below or with the generator, and never moved.
+        let body = unsafe { Pin::new_unchecked(&mut *this.stage.running) };
+        match body.poll(cx) {
+            Poll::Pending => {
+                // SAFETY: if it says so, the body has just laid it there (fact 3).
+                match unsafe { this.slot.take() } {
+                    Some(item) => Poll::Ready(Some(item)),
+                    None if P::IS_TWO_WAY && this.slot.stand.get() == Tag::Done => {
+                        this.finish();
+                        Poll::Ready(None)
+                    }
+                    None => Poll::Pending,
+                }
+            }
             Poll::Ready(output) => {
+                this.finish();
                 let (last, returned) = E::end(output);
-                this.state = State::Ended(Some(returned));
+                this.stage.ended = ManuallyDrop::new(returned);
+                this.slot.stand.set(Tag::Ended);
                 Poll::Ready(last)
             }
         }
     }
 
     /// Drops the body where it stands: the generator has ended.
+    #[cold]
     pub(crate) fn end(self: Pin<&mut Self>) {
-        // SAFETY: the body is dropped in place.
+        // SAFETY: what there is is dropped in place.
         let this = unsafe { self.get_unchecked_mut() };
-        if !matches!(this.state, State::Ended(_)) {
-            this.state = State::Ended(None);
+        match this.slot.stand.get() {
+            Tag::Ended | Tag::Empty => {}
+            _ => this.finish(),
         }
     }
 
@@ -190,51 +433,152 @@ where
     #[inline]
     pub(crate) fn take_output(self: Pin<&mut Self>) -> Option<E::Return> {
         // SAFETY: only the return value is moved out, which is never pinned.
-        match unsafe { &mut self.get_unchecked_mut().state } {
-            State::Ended(returned) => returned.take(),
-            State::Unstarted(_) | State::Running(_) => None,
+        let this = unsafe { self.get_unchecked_mut() };
+        if this.slot.stand.get() != Tag::Ended {
+            return None;
         }
-    }
-
-    /// The port, for whoever could also poll the body (fact 5).
-    #[inline]
-    pub(crate) fn port(self: Pin<&mut Self>) -> &P {
-        &self.into_ref().get_ref().slot.port
+        this.slot.stand.set(Tag::Empty);
+        // SAFETY: it was there (fact 6), and from now on is not.
+        Some(unsafe { ManuallyDrop::take(&mut this.stage.ended) })
     }
 }
 
 impl<Y, P, F, B, E> Generator<Y, P, F, B, E>
 where
+    P: Way,
     B: Future,
     E: Ending<Y, B::Output>,
 {
-    /// The port, for reading (fact 5).
+    /// Drops what there is, in place.
     #[inline]
-    pub(crate) fn peek(&self) -> &P {
-        &self.slot.port
+    fn finish(&mut self) {
+        // SAFETY: it is there (fact 6), and not dropped twice, since the tag is
+        // `Empty` before it is dropped. The item is one that was left by a future of
+        // the function form which was dropped, in a body that panicked (fact 3).
+        unsafe {
+            let tag = self.slot.stand.get();
+            self.slot.stand.set(Tag::Empty);
+            match tag {
+                Tag::Unstarted => ManuallyDrop::drop(&mut self.stage.unstarted),
+                Tag::Ended => ManuallyDrop::drop(&mut self.stage.ended),
+                Tag::Empty => {}
+                Tag::AtYield if !P::IS_TWO_WAY => {
+                    ManuallyDrop::drop(&mut self.stage.running);
+                    drop(self.slot.take_item());
+                }
+                Tag::Running | Tag::AtYield | Tag::Close | Tag::Done | Tag::Panicked => {
+                    ManuallyDrop::drop(&mut self.stage.running);
+                }
+            }
+        }
+    }
+
+    /// Where the body stands.
+    #[inline]
+    pub(crate) fn tag(&self) -> Tag {
+        self.slot.stand.get()
+    }
+
+    #[inline]
+    pub(crate) fn is_at_yield(&self) -> bool {
+        self.slot.stand.is_at_yield()
     }
 
     #[inline]
     pub(crate) fn is_unstarted(&self) -> bool {
-        matches!(self.state, State::Unstarted(_))
+        self.tag() == Tag::Unstarted
     }
 
     #[inline]
     pub(crate) fn is_ended(&self) -> bool {
-        matches!(self.state, State::Ended(_))
+        matches!(self.tag(), Tag::Ended | Tag::Empty)
+    }
+}
+
+impl<Y, M, X, F, B, E> Generator<Y, Port<M, X>, F, B, E>
+where
+    M: Mode,
+    B: Future,
+    E: Ending<Y, B::Output>,
+{
+    /// Lays a value ready for the `yield` at which the body stands, which the caller
+    /// polls at once.
+    #[inline]
+    pub(crate) fn send(self: Pin<&mut Self>, value: M::Value) {
+        // A value that is not read is not dropped either (fact 3).
+        let slot = &self.into_ref().get_ref().slot;
+        // SAFETY: with a `Pin<&mut Self>` nobody else reaches the slot (fact 5).
+        unsafe { (*slot.load.get()).value = ManuallyDrop::new(value) };
+        slot.stand.leave();
+    }
+
+    /// What the port has on top of values, for reading (fact 5).
+    #[inline]
+    pub(crate) fn peek(&self) -> &X {
+        &self.slot.port.extra
+    }
+
+    /// Asks the body to close. Whether there is anything for it to do.
+    pub(crate) fn close(self: Pin<&mut Self>) -> bool
+    where
+        X: Extra<Y, M::Send, M::Throw>,
+    {
+        let guard = self.slot.port.extra.guard();
+        guard.is_some_and(|guard| guard.close(&self.slot.stand))
+    }
+
+    /// Where the generator stands that the body yields from, if it depends on that.
+    #[inline]
+    pub(crate) fn state_of_inner(&self) -> Option<GeneratorState>
+    where
+        X: Extra<Y, M::Send, M::Throw>,
+    {
+        let links = self.slot.port.extra.links()?;
+        // SAFETY: it takes a `Pin<&mut Self>` to poll it.
+        unsafe { links.state() }
+    }
+
+    /// Resumes the innermost of the generators that the body yields from; none if it
+    /// is the body's turn.
+    #[inline]
+    pub(crate) fn resume_inner(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        input: &mut Option<Resume<M::Send, M::Throw>>,
+    ) -> Option<Poll<Option<Y>>>
+    where
+        X: Extra<Y, M::Send, M::Throw>,
+    {
+        let slot = &self.into_ref().get_ref().slot;
+        let links = slot.port.extra.links().filter(|links| links.is_linked())?;
+        // SAFETY: it is linked, and `self` was pinned and exclusive.
+        unsafe { links.resume(&slot.stand, cx, input) }
+    }
+}
+
+impl<Y, P, F, B, E> Drop for Generator<Y, P, F, B, E>
+where
+    P: Way,
+    B: Future,
+    E: Ending<Y, B::Output>,
+{
+    #[inline]
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 
 impl<Y, P, F, B, E> fmt::Debug for Generator<Y, P, F, B, E>
 where
+    P: Way,
     B: Future,
     E: Ending<Y, B::Output>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self.state {
-            State::Unstarted(_) => "unstarted",
-            State::Running(_) => "running",
-            State::Ended(_) => "ended",
+        let state = match self.tag() {
+            Tag::Unstarted => "unstarted",
+            Tag::Ended | Tag::Empty => "ended",
+            _ => "running",
         };
         f.debug_struct("Generator")
             .field("state", &state)
@@ -242,7 +586,77 @@ where
     }
 }
 
-impl<Y, P> Yielder<Y, P> {
+impl<Y, P: Way> Slot<Y, P> {
+    /// Whether the compiler is led to make a result of tag and item without a branch:
+    /// where both go into registers.
+    const IS_BRANCHLESS: bool = !P::IS_TWO_WAY && size_of::<Y>() <= 8;
+
+    /// Lays an item down.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the body while it is polled (facts 2 and 5).
+    #[inline(always)]
+    unsafe fn put(&self, item: Y) {
+        // SAFETY: nobody else reaches the slot meanwhile, and by fact 3 there is
+        // nothing in it that needs a drop.
+        unsafe { (*self.load.get()).item = ManuallyDrop::new(item) };
+        self.stand.arrive();
+    }
+
+    /// Takes the item, if the body has just yielded one.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else may reach the slot meanwhile, and an item may be taken only once.
+    #[inline(always)]
+    unsafe fn take(&self) -> Option<Y> {
+        if !Self::IS_BRANCHLESS {
+            let is_at_yield = self.stand.is_at_yield();
+            if !P::IS_TWO_WAY {
+                self.stand.leave();
+            }
+            // SAFETY: there is one (fact 3).
+            return is_at_yield.then(|| unsafe { self.take_item() });
+        }
+        // Before the tag is reset, and so whatever that says.
+        //
+        // SAFETY: it may be anything.
+        let item = unsafe { self.load.get().cast::<MaybeUninit<Y>>().read() };
+        // SAFETY: a body into which nothing goes knows no other tags (fact 3).
+        let bit = unsafe { self.stand.bit() };
+        self.stand.leave();
+        match bit {
+            // SAFETY: there is one (fact 3).
+            Bit::Yes => Some(unsafe { item.assume_init() }),
+            Bit::No => None,
+        }
+    }
+
+    /// Takes the item.
+    ///
+    /// # Safety
+    ///
+    /// There must be one (fact 3), and nobody else may reach the slot meanwhile.
+    #[inline(always)]
+    unsafe fn take_item(&self) -> Y {
+        // SAFETY: so says the caller.
+        unsafe { ManuallyDrop::take(&mut (*self.load.get()).item) }
+    }
+
+    /// Takes the value.
+    ///
+    /// # Safety
+    ///
+    /// As for [`take_item`](Slot::take_item).
+    #[inline(always)]
+    unsafe fn take_value(&self) -> P::Value {
+        // SAFETY: so says the caller.
+        unsafe { ManuallyDrop::take(&mut (*self.load.get()).value) }
+    }
+}
+
+impl<Y, P: Way> Yielder<Y, P> {
     /// Hands `item` to the poller and gives the future that suspends the body.
     ///
     /// # Safety
@@ -252,27 +666,85 @@ impl<Y, P> Yielder<Y, P> {
     #[inline(always)]
     pub unsafe fn put(&self, item: Y) -> Suspend {
         // SAFETY: by facts 1 and 2 the slot is there and this thread is inside
-        // `poll_body`, which does not touch the slot meanwhile; the type is right
-        // by fact 4. By fact 3 there is nothing in the slot that needs a drop.
-        unsafe { (*self.slot).item.as_ptr().write(Some(item)) };
-        Suspend { resumed: false }
+        // `Generator::run`, which does not touch the slot meanwhile; the type is
+        // right by fact 4.
+        unsafe { (*self.slot).put(item) };
+        Suspend { is_resumed: false }
     }
 
-    /// What goes into the body.
+    /// The slot.
     ///
     /// # Safety
     ///
     /// As for [`put`](Yielder::put); the reference must not be kept beyond the
     /// expression that it is used in.
     #[inline(always)]
-    pub unsafe fn port(&self) -> &P {
+    unsafe fn slot(&self) -> &Slot<Y, P> {
         // SAFETY: by facts 1 and 2 the slot is there, and by fact 5 no other
         // thread reaches it meanwhile.
-        unsafe { &(*self.slot).port }
+        unsafe { &*self.slot }
     }
 }
 
-impl<Y, M: Mode> Yielder<Y, Port<M>> {
+impl<Y, M: Mode, X> Yielder<Y, Port<M, X>> {
+    /// What a `yield` gives, in a body that has nothing to do when it is closed.
+    ///
+    /// # Safety
+    ///
+    /// To be called as the first thing behind the future that
+    /// [`put`](Yielder::put) gave.
+    #[inline(always)]
+    pub unsafe fn received(&self) -> M::Value {
+        // SAFETY: the body that stood at a `yield` was resumed with a value (fact 3).
+        unsafe { self.slot().take_value() }
+    }
+}
+
+impl<Y, M: Mode, X: AsRef<Guard>> Yielder<Y, Port<M, X>> {
+    /// What a `yield` gives; none if the body is to close.
+    ///
+    /// # Safety
+    ///
+    /// As for [`received`](Yielder::received).
+    #[inline(always)]
+    pub unsafe fn received_or_close(&self) -> Option<M::Value> {
+        // SAFETY: the body that stood at a `yield` was resumed with a value, unless
+        // the tag says otherwise (fact 3).
+        unsafe {
+            let slot = self.slot();
+            match slot.stand.get() {
+                Tag::Close => {
+                    slot.stand.set(Tag::Running);
+                    None
+                }
+                _ => Some(slot.take_value()),
+            }
+        }
+    }
+
+    /// Which blocks run.
+    ///
+    /// # Safety
+    ///
+    /// As for [`put`](Yielder::put); the reference must not be kept beyond the
+    /// expression that it is used in.
+    #[inline(always)]
+    pub unsafe fn guard(&self) -> &Guard {
+        // SAFETY: so says the caller.
+        unsafe { self.slot() }.port.extra.as_ref()
+    }
+
+    /// The body has closed and wants to be dropped.
+    ///
+    /// # Safety
+    ///
+    /// As for [`put`](Yielder::put).
+    pub unsafe fn done(&self) -> Pending<Infallible> {
+        // SAFETY: so says the caller.
+        unsafe { self.slot() }.stand.set(Tag::Done);
+        pending()
+    }
+
     /// A wait inside of `try`: over when `future` is, or when the body is to close.
     ///
     /// # Safety
@@ -282,7 +754,7 @@ impl<Y, M: Mode> Yielder<Y, Port<M>> {
     pub unsafe fn until_closed<'b, F>(
         &'b self,
         future: Pin<&'b mut F>,
-    ) -> UntilClosed<'b, Y, M, F> {
+    ) -> UntilClosed<'b, Y, M, X, F> {
         UntilClosed {
             yielder: self,
             future,
@@ -293,19 +765,19 @@ impl<Y, M: Mode> Yielder<Y, Port<M>> {
 /// A wait that ends when its future does, with its value, or when the body is to
 /// close, with none.
 #[must_use = "futures do nothing unless awaited"]
-pub struct UntilClosed<'b, Y, M: Mode, F> {
-    yielder: &'b Yielder<Y, Port<M>>,
+pub struct UntilClosed<'b, Y, M: Mode, X, F> {
+    yielder: &'b Yielder<Y, Port<M, X>>,
     future: Pin<&'b mut F>,
 }
 
-impl<Y, M: Mode, F: Future> Future for UntilClosed<'_, Y, M, F> {
+impl<Y, M: Mode, X: AsRef<Guard>, F: Future> Future for UntilClosed<'_, Y, M, X, F> {
     type Output = Option<F::Output>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
         // SAFETY: the body awaits this where it was made, so that it is polled
         // only while the body is (fact 2).
-        if unsafe { self.yielder.port() }.take_closing() {
+        if unsafe { self.yielder.guard() }.take_closing() {
             return Poll::Ready(None);
         }
         self.future.as_mut().poll(cx).map(Some)
@@ -315,7 +787,7 @@ impl<Y, M: Mode, F: Future> Future for UntilClosed<'_, Y, M, F> {
 /// Pending once, then ready: gives control back to the poller.
 #[must_use = "a body that does not await it goes on without handing out its item"]
 pub struct Suspend {
-    resumed: bool,
+    is_resumed: bool,
 }
 
 impl Future for Suspend {
@@ -323,12 +795,17 @@ impl Future for Suspend {
 
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if self.resumed {
+        if self.is_resumed {
             return Poll::Ready(());
         }
-        self.resumed = true;
+        self.is_resumed = true;
         Poll::Pending
     }
+}
+
+#[cold]
+fn panicked_before() -> ! {
+    panic!("a generator was resumed after one that it yielded from had panicked")
 }
 
 /// A generator as a stream. Made by
@@ -359,134 +836,6 @@ impl<G, S, T> IntoStream<G, S, T> {
     pub(crate) fn get(&self) -> &G {
         &self.generator
     }
-}
-
-/// The way out for the items of a [`stream_fn`](crate::stream_fn).
-///
-/// It belongs to the one body that it was given to: the lifetime is not known
-/// outside of it, so that it can neither leave it nor be exchanged for another.
-#[derive(Debug)]
-pub struct Yields<'b, Y> {
-    slot: *const Slot<Y, ()>,
-    body: PhantomData<fn(&'b ()) -> &'b ()>,
-}
-
-// SAFETY: as for a `Yielder`; it is used by whoever is polled by its body, on
-// behalf of a poll that waits for it (fact 2, with the lifetime in the place of
-// the label).
-unsafe impl<Y: Send> Send for Yields<'_, Y> {}
-// SAFETY: a `&Yields` has no use.
-unsafe impl<Y> Sync for Yields<'_, Y> {}
-
-impl<Y> Yields<'_, Y> {
-    /// Hands out an item: to be awaited.
-    ///
-    /// Await it in the body itself, or where the body is polled along, such as in
-    /// `select!` and `join!`; a set of futures that polls only those that were woken
-    /// would wait for ever.
-    ///
-    /// # Cancel safety
-    ///
-    /// The item is handed out if the future was polled when there was room for it,
-    /// which there is unless an item was left by a future that was dropped.
-    pub fn yield_item(&mut self, item: Y) -> YieldItem<'_, Y> {
-        YieldItem {
-            slot: self.slot,
-            item: Some(item),
-            body: PhantomData,
-        }
-    }
-}
-
-/// An item on its way out. Made by [`Yields::yield_item`].
-#[derive(Debug)]
-#[must_use = "an item that is not awaited is not handed out"]
-pub struct YieldItem<'y, Y> {
-    slot: *const Slot<Y, ()>,
-    item: Option<Y>,
-    body: PhantomData<&'y mut ()>,
-}
-
-// An item is never pinned.
-impl<Y> Unpin for YieldItem<'_, Y> {}
-// SAFETY: as for `Yields`.
-unsafe impl<Y: Send> Send for YieldItem<'_, Y> {}
-// SAFETY: as for `Yields`: a `&YieldItem` has no use.
-unsafe impl<Y> Sync for YieldItem<'_, Y> {}
-
-impl<Y> Future for YieldItem<'_, Y> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        // SAFETY: the lifetimes see to it that this is polled by the body that the
-        // `Yields` was given to, while that is polled: the slot is there (fact 1)
-        // and nobody else reaches it (fact 5).
-        let slot = unsafe { &(*self.slot).item };
-        // There may be the item of a future that was dropped after its poll.
-        if let Some(before) = slot.take() {
-            slot.set(Some(before));
-            return Poll::Pending;
-        }
-        match self.item.take() {
-            None => Poll::Ready(()),
-            item => {
-                slot.set(item);
-                Poll::Pending
-            }
-        }
-    }
-}
-
-/// The stream of [`stream_fn`](crate::stream_fn).
-pub(crate) fn stream_of<Y, F>(body: F) -> impl FusedStream<Item = Y>
-where
-    F: for<'b> AsyncFnOnce(Yields<'b, Y>),
-{
-    // SAFETY: the yielder goes only into `call`.
-    let promise = unsafe { Promise::new() };
-    let run = move |yielder: Yielder<Y>| async move {
-        // SAFETY: it is awaited directly in the body that the yielder is for.
-        unsafe { call(yielder, body) }.await
-    };
-    stream(run, promise)
-}
-
-/// The stream of [`try_stream_fn`](crate::try_stream_fn).
-pub(crate) fn try_stream_of<T, E, F>(body: F) -> impl FusedStream<Item = Result<T, E>>
-where
-    F: for<'b> AsyncFnOnce(Yields<'b, Result<T, E>>) -> Result<(), E>,
-{
-    // SAFETY: the yielder goes only into `call`.
-    let promise = unsafe { Promise::new() };
-    let run = move |yielder| async move {
-        // SAFETY: it is awaited directly in the body that the yielder is for.
-        unsafe { call(yielder, body) }.await
-    };
-    try_stream(run, promise)
-}
-
-/// Runs the closure of a function form.
-///
-/// # Safety
-///
-/// `yielder` is that of the body which awaits this at once.
-async unsafe fn call<Y, F, R>(yielder: Yielder<Y>, body: F) -> R
-where
-    F: for<'b> AsyncFnOnce(Yields<'b, Y>) -> R,
-{
-    // An item may be left in the end whose future was dropped after its poll.
-    let left = YieldItem {
-        slot: yielder.slot,
-        item: None,
-        body: PhantomData,
-    };
-    let returned = body(Yields {
-        slot: yielder.slot,
-        body: PhantomData,
-    })
-    .await;
-    left.await;
-    returned
 }
 
 /// The constructor behind `stream!`.
@@ -524,12 +873,13 @@ where
 
 /// The constructor behind a `generator!` that is sent values.
 #[inline]
-pub fn duplex<Y, S, F, B>(
+pub fn duplex<Y, S, X, F, B>(
     make_body: F,
     promise: Promise,
-) -> Generator<Y, Port<Sends<S>>, F, B, Returns>
+) -> Generator<Y, Port<Sends<S>, X>, F, B, Returns>
 where
-    F: FnOnce(Yielder<Y, Port<Sends<S>>>) -> B,
+    X: Default,
+    F: FnOnce(Yielder<Y, Port<Sends<S>, X>>) -> B,
     B: Future,
 {
     Generator::new(make_body, Port::default(), promise)
@@ -537,12 +887,13 @@ where
 
 /// The constructor behind a `generator!` into which errors can be thrown.
 #[inline]
-pub fn duplex_throws<Y, S, T, F, B>(
+pub fn duplex_throws<Y, S, T, X, F, B>(
     make_body: F,
     promise: Promise,
-) -> Generator<Y, Port<Throws<S, T>>, F, B, Returns>
+) -> Generator<Y, Port<Throws<S, T>, X>, F, B, Returns>
 where
-    F: FnOnce(Yielder<Y, Port<Throws<S, T>>>) -> B,
+    X: Default,
+    F: FnOnce(Yielder<Y, Port<Throws<S, T>, X>>) -> B,
     B: Future,
 {
     Generator::new(make_body, Port::default(), promise)

@@ -35,11 +35,14 @@ fn wrap(input: Input, form: Form) -> TokenStream {
     } = input;
     let may_fail = form == Form::TryStream || form == Form::Stream && asks(&mut statements);
     let needs = Needs::of(&mut statements);
+    let has_port = form == Form::Generator
+        && (throws.is_some() || needs.value || needs.finally || needs.delegates);
     let mut body = Body {
         crate_path,
         form,
         may_fail,
-        has_port: form == Form::Generator && (throws.is_some() || needs.value || needs.finally),
+        has_port,
+        has_guard: has_port && (needs.finally || needs.delegates),
         yields: false,
         tries: 0,
         blocks: Vec::new(),
@@ -71,14 +74,20 @@ fn wrap(input: Input, form: Form) -> TokenStream {
         _ if may_fail => format_ident!("try_stream", span = span),
         _ => format_ident!("stream", span = span),
     };
-    let port = body.has_port.then(|| match (&throws, needs.value) {
-        (Some(throws), _) => quote_spanned!(span=>
-            let _: &#crate_path::__private::Yielder<_, #crate_path::__private::Port<#crate_path::__private::Throws<_, #throws>>> = &#yielder;
-        ),
-        (None, false) => quote_spanned!(span=>
-            let _: &#crate_path::__private::Yielder<_, #crate_path::__private::Port<#crate_path::__private::Sends<()>>> = &#yielder;
-        ),
-        (None, true) => TokenStream::new(),
+    let port = body.has_port.then(|| {
+        let mode = match (&throws, needs.value) {
+            (Some(throws), _) => quote_spanned!(span=> #crate_path::__private::Throws<_, #throws>),
+            (None, false) => quote_spanned!(span=> #crate_path::__private::Sends<()>),
+            (None, true) => quote_spanned!(span=> #crate_path::__private::Sends<_>),
+        };
+        let extra = match () {
+            () if needs.delegates => quote_spanned!(span=> #crate_path::__private::Links<_, _, _>),
+            () if needs.finally => quote_spanned!(span=> #crate_path::__private::Guard),
+            () => quote_spanned!(span=> ()),
+        };
+        quote_spanned!(span=>
+            let _: &#crate_path::__private::Yielder<_, #crate_path::__private::Port<#mode, #extra>> = &#yielder;
+        )
     });
     let item_is_unit = (!body.yields).then(|| match form {
         Form::TryStream => {
@@ -137,6 +146,8 @@ pub(crate) struct Body {
     may_fail: bool,
     /// Whether values go into the body, or it has something to do when closed.
     has_port: bool,
+    /// Whether it has something to do when closed.
+    has_guard: bool,
     yields: bool,
     /// How many `try` blocks there are so far.
     tries: usize,
@@ -170,56 +181,19 @@ impl Body {
         let span = hygienic(span);
         self.yields = true;
         self.visit_expr_mut(inner);
-        let crate_path = &self.crate_path;
         let yielder = yielder(span);
         let label = label(span);
         let exit_closing = self.exit_closing(span);
-        let step = quote_spanned!(span=>
-            ::core::future::poll_fn(|cx| #crate_path::__private::poll_inner(inner.as_mut(), cx, &mut input))
-        );
         parse_quote_spanned!(span=> {
             let mut inner = ::core::pin::pin!(#inner);
-            let mut input = ::core::option::Option::None;
             #[allow(unreachable_code)]
             if false {
                 break #label (loop {});
             }
-            // SAFETY: the `break` above compiles only directly in the body; here
-            // and below the port is used within one expression of it.
-            unsafe { #yielder.port() }.enter_try();
-            let is_closing = loop {
-                let step = match ::core::pin::pin!(#step) {
-                    step => unsafe { #yielder.until_closed(step) }.await,
-                };
-                match step {
-                    ::core::option::Option::Some(::core::option::Option::Some(item)) => {
-                        unsafe { #yielder.put(item) }.await;
-                        input = unsafe { #yielder.port() }.receive_resume();
-                        if input.is_none() {
-                            break true;
-                        }
-                    }
-                    ::core::option::Option::Some(::core::option::Option::None) => break false,
-                    ::core::option::Option::None => break true,
-                }
-            };
-            unsafe { #yielder.port() }.enter_finally();
-            if is_closing {
-                loop {
-                    input = ::core::option::Option::Some(#crate_path::Resume::Close);
-                    match #step.await {
-                        ::core::option::Option::None => break,
-                        // It ignores that it is being closed, and so does this.
-                        ::core::option::Option::Some(item) => {
-                            unsafe { #yielder.put(item) }.await;
-                            let _ = unsafe { #yielder.port() }.receive_resume();
-                        }
-                    }
-                }
-            }
-            match unsafe { #yielder.port() }.leave_finally() || is_closing {
-                false => #crate_path::__private::inner_return(inner.as_mut(), &input),
-                true => #exit_closing,
+            // SAFETY: the `break` above compiles only directly in the body.
+            match unsafe { #yielder.yield_in(inner.as_mut()) }.await {
+                ::core::option::Option::Some(value) => value,
+                ::core::option::Option::None => #exit_closing,
             }
         })
     }
@@ -242,14 +216,17 @@ impl Body {
         };
         let yielder = yielder(span);
         let label = label(span);
-        let value = self.has_port.then(|| {
-            let close = self.exit_closing(span);
-            quote_spanned!(span=>
-                match unsafe { #yielder.port() }.receive() {
-                    ::core::option::Option::Some(value) => value,
-                    ::core::option::Option::None => #close,
-                }
-            )
+        let value = self.has_port.then(|| match self.has_guard {
+            false => quote_spanned!(span=> unsafe { #yielder.received() }),
+            true => {
+                let close = self.exit_closing(span);
+                quote_spanned!(span=>
+                    match unsafe { #yielder.received_or_close() } {
+                        ::core::option::Option::Some(value) => value,
+                        ::core::option::Option::None => #close,
+                    }
+                )
+            }
         });
         let end = self.has_port.then(|| quote_spanned!(span=> ;));
         // The item is bound outside of the `unsafe` block, which must not
@@ -286,19 +263,19 @@ impl Body {
         let exit_returning = self.exit_returning(&returned, span);
         let exit_closing = self.exit_closing(span);
         parse_quote_spanned!(span=> {
-            // SAFETY: here and below the port is used within one expression of
+            // SAFETY: here and below the guard is used within one expression of
             // the body that the yielder was made for.
-            unsafe { #yielder.port() }.enter_try();
+            unsafe { #yielder.guard() }.enter_try();
             #[allow(unreachable_code, clippy::diverging_sub_expression)]
             let exit = #label: {
                 let value = #body;
                 #exit::Value(value)
             };
-            unsafe { #yielder.port() }.enter_finally();
+            unsafe { #yielder.guard() }.enter_finally();
             #[allow(unreachable_code, clippy::diverging_sub_expression)]
             let () = #last;
             #[allow(unreachable_code)]
-            match (unsafe { #yielder.port() }.leave_finally(), exit) {
+            match (unsafe { #yielder.guard() }.leave_finally(), exit) {
                 (false, #exit::Value(value)) => value,
                 (false, #exit::Return(value)) => #exit_returning,
                 _ => #exit_closing,
@@ -323,7 +300,7 @@ impl Body {
         self.exit(
             &quote_spanned!(span=> #crate_path::__private::Exit::Close),
             quote_spanned!(span=> {
-                let done = unsafe { #yielder.port() }.done();
+                let done = unsafe { #yielder.done() };
                 match done.await {}
             }),
             span,
@@ -336,7 +313,9 @@ impl Body {
         for block in self.blocks.iter().rev() {
             match block {
                 Block::Finally => {
-                    left.extend(quote_spanned!(span=> unsafe { #yielder.port() }.leave_finally();));
+                    left.extend(
+                        quote_spanned!(span=> unsafe { #yielder.guard() }.leave_finally();),
+                    );
                 }
                 Block::Try(label) => return quote_spanned!(span=> { #left break #label #of_try }),
                 Block::Loop(_) | Block::Labelled(_) => {}
@@ -664,6 +643,8 @@ struct Needs {
     value: bool,
     /// It has a `try … finally`.
     finally: bool,
+    /// It has a `yield in`.
+    delegates: bool,
 }
 
 impl Needs {
@@ -674,14 +655,21 @@ impl Needs {
         }
         needs
     }
+
+    fn visit_yield(&mut self, expression: &mut ExprYield, is_used: bool) {
+        let delegates = parse::delegated(expression).is_some();
+        self.delegates |= delegates;
+        // What is sent goes on to the other generator.
+        self.value |= is_used || delegates;
+        visit_mut::visit_expr_yield_mut(self, expression);
+    }
 }
 
 impl VisitMut for Needs {
     fn visit_stmt_mut(&mut self, statement: &mut Stmt) {
         match statement {
             Stmt::Expr(Expr::Yield(inner), Some(_)) => {
-                self.value |= parse::delegated(inner).is_some();
-                visit_mut::visit_expr_yield_mut(self, inner);
+                self.visit_yield(inner, false);
             }
             _ => visit_mut::visit_stmt_mut(self, statement),
         }
@@ -689,7 +677,7 @@ impl VisitMut for Needs {
 
     fn visit_expr_mut(&mut self, expression: &mut Expr) {
         match expression {
-            Expr::Yield(_) => self.value = true,
+            Expr::Yield(inner) => return self.visit_yield(inner, true),
             Expr::Match(inner) => self.finally |= parse::try_finally(inner).is_some(),
             Expr::Closure(_) | Expr::Async(_) => return,
             _ => {}
@@ -698,6 +686,12 @@ impl VisitMut for Needs {
     }
 
     fn visit_item_mut(&mut self, _: &mut Item) {}
+
+    fn visit_macro_mut(&mut self, invocation: &mut Macro) {
+        let delegates = tokens::delegates(invocation.tokens.clone());
+        self.delegates |= delegates;
+        self.value |= delegates;
+    }
 }
 
 /// Whether the body itself uses `?`.

@@ -54,6 +54,19 @@ pub(crate) fn rewrite(body: &mut Body, tokens: TokenStream) -> TokenStream {
     rewritten
 }
 
+/// Whether there is a `yield in` among `tokens`.
+pub(crate) fn delegates(tokens: TokenStream) -> bool {
+    let mut is_behind_yield = false;
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(word) => {
+            let was_behind_yield = std::mem::replace(&mut is_behind_yield, word == "yield");
+            was_behind_yield && word == "in"
+        }
+        TokenTree::Group(group) => delegates(group.stream()),
+        _ => false,
+    })
+}
+
 /// Whether this word may leave a block.
 fn is_exit(word: &Ident) -> bool {
     word == "return" || word == "break" || word == "continue"

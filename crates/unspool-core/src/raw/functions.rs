@@ -1,0 +1,138 @@
+//! The form without a macro.
+
+use core::future::Future;
+use core::marker::PhantomData;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use futures_core::FusedStream;
+
+use super::{Promise, Slot, Stand, Yielder, stream, try_stream};
+
+/// The way out for the items of a [`stream_fn`](crate::stream_fn).
+///
+/// It belongs to the one body that it was given to: the lifetime is not known
+/// outside of it, so that it can neither leave it nor be exchanged for another.
+#[derive(Debug)]
+pub struct Yields<'b, Y> {
+    slot: *const Slot<Y, ()>,
+    body: PhantomData<fn(&'b ()) -> &'b ()>,
+}
+
+// SAFETY: as for a `Yielder`; it is used by whoever is polled by its body, on
+// behalf of a poll that waits for it (fact 2, with the lifetime in the place of
+// the label).
+unsafe impl<Y: Send> Send for Yields<'_, Y> {}
+// SAFETY: a `&Yields` has no use.
+unsafe impl<Y> Sync for Yields<'_, Y> {}
+
+impl<Y> Yields<'_, Y> {
+    /// Hands out an item: to be awaited.
+    ///
+    /// Await it in the body itself, or where the body is polled along, such as in
+    /// `select!` and `join!`; a set of futures that polls only those that were woken
+    /// would wait for ever.
+    ///
+    /// # Cancel safety
+    ///
+    /// The item is handed out if the future was polled when there was room for it,
+    /// which there is unless an item was left by a future that was dropped.
+    pub fn yield_item(&mut self, item: Y) -> YieldItem<'_, Y> {
+        YieldItem {
+            slot: self.slot,
+            item: Some(item),
+            body: PhantomData,
+        }
+    }
+}
+
+/// An item on its way out. Made by [`Yields::yield_item`].
+#[derive(Debug)]
+#[must_use = "an item that is not awaited is not handed out"]
+pub struct YieldItem<'y, Y> {
+    slot: *const Slot<Y, ()>,
+    item: Option<Y>,
+    body: PhantomData<&'y mut ()>,
+}
+
+// An item is never pinned.
+impl<Y> Unpin for YieldItem<'_, Y> {}
+// SAFETY: as for `Yields`.
+unsafe impl<Y: Send> Send for YieldItem<'_, Y> {}
+// SAFETY: as for `Yields`: a `&YieldItem` has no use.
+unsafe impl<Y> Sync for YieldItem<'_, Y> {}
+
+impl<Y> Future for YieldItem<'_, Y> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: the lifetimes see to it that this is polled by the body that the
+        // `Yields` was given to, while that is polled: the slot is there (fact 1)
+        // and nobody else reaches it (fact 5).
+        let slot = unsafe { &*self.slot };
+        // There may be the item of a future that was dropped after its poll.
+        if slot.stand.is_at_yield() {
+            return Poll::Pending;
+        }
+        match self.item.take() {
+            None => Poll::Ready(()),
+            Some(item) => {
+                // SAFETY: as above, and there is none in the slot (fact 3).
+                unsafe { slot.put(item) };
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// The stream of [`stream_fn`](crate::stream_fn).
+pub(crate) fn stream_of<Y, F>(body: F) -> impl FusedStream<Item = Y>
+where
+    F: for<'b> AsyncFnOnce(Yields<'b, Y>),
+{
+    // SAFETY: the yielder goes only into `call`.
+    let promise = unsafe { Promise::new() };
+    let run = move |yielder: Yielder<Y>| async move {
+        // SAFETY: it is awaited directly in the body that the yielder is for.
+        unsafe { call(yielder, body) }.await
+    };
+    stream(run, promise)
+}
+
+/// The stream of [`try_stream_fn`](crate::try_stream_fn).
+pub(crate) fn try_stream_of<T, E, F>(body: F) -> impl FusedStream<Item = Result<T, E>>
+where
+    F: for<'b> AsyncFnOnce(Yields<'b, Result<T, E>>) -> Result<(), E>,
+{
+    // SAFETY: the yielder goes only into `call`.
+    let promise = unsafe { Promise::new() };
+    let run = move |yielder| async move {
+        // SAFETY: it is awaited directly in the body that the yielder is for.
+        unsafe { call(yielder, body) }.await
+    };
+    try_stream(run, promise)
+}
+
+/// Runs the closure of a function form.
+///
+/// # Safety
+///
+/// `yielder` is that of the body which awaits this at once.
+async unsafe fn call<Y, F, R>(yielder: Yielder<Y>, body: F) -> R
+where
+    F: for<'b> AsyncFnOnce(Yields<'b, Y>) -> R,
+{
+    // An item may be left in the end whose future was dropped after its poll.
+    let left = YieldItem {
+        slot: yielder.slot,
+        item: None,
+        body: PhantomData,
+    };
+    let returned = body(Yields {
+        slot: yielder.slot,
+        body: PhantomData,
+    })
+    .await;
+    left.await;
+    returned
+}
