@@ -3,12 +3,17 @@
 use super::case::Case;
 
 const FIRST: usize = 22;
-const OTHERS: usize = 7;
+const OTHERS: usize = 8;
 
 pub(crate) fn head(title: &str, cases: &[Case]) {
+    columns(title, cases.iter().map(|case| case.name()));
+}
+
+pub(crate) fn columns<'a>(title: &str, names: impl Iterator<Item = &'a str>) {
     println!("\n{title}\n");
-    line("", cases.iter().map(|case| case.name().into()));
-    let rules = cases.iter().map(|_| "-".repeat(OTHERS - 1) + ":");
+    let names: Vec<_> = names.collect();
+    line("", names.iter().map(|name| (*name).into()));
+    let rules = names.iter().map(|_| "-".repeat(OTHERS - 1) + ":");
     line(&"-".repeat(FIRST), rules);
 }
 

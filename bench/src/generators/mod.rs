@@ -2,6 +2,7 @@
 //! its peers.
 
 mod case;
+mod delegation;
 mod engines;
 mod layout;
 mod meter;
@@ -16,6 +17,9 @@ use case::Case;
 use engines::{COMPILER, Kind, ROWS, Row};
 use meter::Meter;
 use probe::Question;
+
+/// The name of the table of delegation, among those of rows and columns.
+const DELEGATION: &str = "delegation";
 
 /// Measures and prints the tables. The arguments name rows and columns, all of
 /// them where none is named; `--wall` measures time instead of instructions.
@@ -36,6 +40,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let programs = Programs::of(&rows)?;
     compare(meter, &rows, &cases, &programs)?;
     compare_sizes(&rows, &cases, &programs)?;
+    if names.is_empty() || names.iter().any(|name| *name == DELEGATION) {
+        delegation::compare(meter, &programs.this)?;
+    }
     if let Some(Err(reason)) = &programs.nightly {
         println!("\n{COMPILER}: skipped: {reason}");
     }
@@ -48,6 +55,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
 ///
 /// There is no such cell.
 pub(crate) fn answer(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    if let [probe, name, count] = arguments
+        && let Some(shape) = name.strip_prefix("delegation/")
+    {
+        let count = count.parse()?;
+        probe::print(delegation::answer(probe, shape, count));
+        return Ok(());
+    }
     let question =
         Question::parse(arguments).ok_or("`bench run` takes a probe, a cell and a count")?;
     let row = ROWS
@@ -61,7 +75,9 @@ pub(crate) fn answer(arguments: &[String]) -> Result<(), Box<dyn Error>> {
 /// The rows and columns that the names select.
 fn selection(names: &[&String]) -> Result<(Vec<&'static Row>, Vec<Case>), String> {
     let rows = ROWS.iter().map(|row| row.name);
-    let known: Vec<_> = rows.chain(Case::ALL.map(Case::name)).collect();
+    let known: Vec<_> = (rows.chain(Case::ALL.map(Case::name)))
+        .chain([DELEGATION])
+        .collect();
     if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(format!("no `{name}` among `{}`", known.join("`, `")));
     }
