@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_core::Stream;
-use unspool_core::stream;
+use unspool_core::{generator, stream};
 
 #[derive(Default)]
 struct Wakes(AtomicUsize);
@@ -161,26 +161,56 @@ fn a_forgotten_stream_does_no_harm() {
     std::mem::forget(stream);
 }
 
+/// A generator is at most an item, a sent value and two words larger than its body,
+/// which waits where the generator yields.
+#[track_caller]
+fn check_size<B>(_body: &B, size: usize, item: usize, value: usize) {
+    let limit = size_of::<B>() + item + value + 2 * size_of::<usize>();
+    assert!(size <= limit, "{size} against {limit}");
+}
+
 #[test]
-fn a_generator_is_a_slot_and_three_words_larger_than_its_body_at_most() {
+fn a_generator_is_an_item_a_value_and_two_words_larger_than_its_body_at_most() {
     let numbers = [1u64; 8];
     let body = async move {
         for number in numbers {
             nap().await;
             std::hint::black_box(number);
+            nap().await;
         }
     };
-    let stream = stream! {
+    let one_way = stream! {
         for number in numbers {
             nap().await;
             yield number;
         }
     };
-    let body_size = size_of_val(&body);
-    let size = size_of_val(&stream);
-    let slot = size_of::<Option<u64>>();
-    assert!(
-        size <= body_size + slot + 3 * size_of::<usize>(),
-        "{size} against {body_size}"
-    );
+    check_size(&body, size_of_val(&one_way), 8, 0);
+    let two_way = generator! {
+        for number in numbers {
+            nap().await;
+            let _: u64 = yield number;
+        }
+    };
+    check_size(&body, size_of_val(&two_way), 8, 8);
+    let guarded = generator! {
+        #![throws(u64)]
+        try {
+            for number in numbers {
+                let _: () = (yield number)?;
+            }
+        } finally {
+            nap().await;
+        }
+        Ok::<(), u64>(())
+    };
+    let guarded_body = async move {
+        for number in numbers {
+            nap().await;
+            std::hint::black_box(number);
+        }
+        nap().await;
+        Ok::<(), u64>(())
+    };
+    check_size(&guarded_body, size_of_val(&guarded), 8, 16);
 }

@@ -1,15 +1,17 @@
 //! Thousands of random programs over generators: each step, close, drop, move and
 //! panic at a random place, from a seed that a failure names.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt};
-use unspool_core::{AnextExt, AsyncGenerator, GeneratorState, generator, stream, stream_fn};
+use unspool_core::{
+    AnextExt, AsyncGenerator, GeneratorState, Resume, generator, stream, stream_fn,
+};
 
 const PROGRAMS: u64 = 4000;
 
@@ -25,22 +27,26 @@ impl Random {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Op {
     Yield,
     Nap,
     Guarded,
     Panic,
+    /// To yield from another one, which is in a box or lent by it.
+    Delegate(Vec<Op>, bool),
 }
 
-fn script(random: &mut Random) -> Vec<Op> {
+/// A script that delegates so deep at most.
+fn script(random: &mut Random, depth: u32) -> Vec<Op> {
     let length = random.below(8);
     (0..length)
-        .map(|_| match random.below(20) {
+        .map(|_| match random.below(if depth > 0 { 30 } else { 20 }) {
             0 => Op::Panic,
             1..5 => Op::Nap,
             5..9 => Op::Guarded,
-            _ => Op::Yield,
+            9..20 => Op::Yield,
+            _ => Op::Delegate(script(random, depth - 1), random.below(2) == 0),
         })
         .collect()
 }
@@ -52,6 +58,9 @@ struct Trace {
     token: Rc<()>,
     entered: Rc<Cell<u32>>,
     finished: Rc<Cell<u32>>,
+    /// What came of each step.
+    steps: Rc<RefCell<Vec<String>>>,
+    is_opaque: bool,
 }
 
 async fn nap() {
@@ -64,6 +73,40 @@ async fn nap() {
 }
 
 type Item = (usize, Rc<()>);
+
+type Boxed = Pin<Box<dyn AsyncGenerator<u8, u8, Yield = Item, Return = Result<u8, u8>>>>;
+
+fn boxed(ops: Vec<Op>, trace: Trace) -> Boxed {
+    match trace.is_opaque {
+        false => Box::pin(two_way(ops, trace, false)),
+        true => Box::pin(Opaque(Box::pin(two_way(ops, trace, false)))),
+    }
+}
+
+/// Hides from what yields from it what it yields from in turn: each item passes
+/// through all levels.
+struct Opaque<G>(Pin<Box<G>>);
+
+impl<G: AsyncGenerator<u8, u8>> AsyncGenerator<u8, u8> for Opaque<G> {
+    type Yield = G::Yield;
+    type Return = G::Return;
+
+    fn state(&self) -> GeneratorState {
+        self.0.state()
+    }
+
+    fn poll_resume(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        input: &mut Option<Resume<u8, u8>>,
+    ) -> Poll<Option<G::Yield>> {
+        self.0.as_mut().poll_resume(cx, input)
+    }
+
+    fn take_return(mut self: Pin<&mut Self>) -> Option<G::Return> {
+        self.0.as_mut().take_return()
+    }
+}
 
 fn two_way(
     ops: Vec<Op>,
@@ -80,6 +123,23 @@ fn two_way(
                 match op {
                     Op::Nap => nap().await,
                     Op::Panic => panic!("on purpose"),
+                    Op::Delegate(ops, false) => {
+                        match yield in boxed(ops, trace.clone()) {
+                            Ok(inner) => sum = sum.wrapping_add(inner),
+                            Err(caught) if caught < 192 => sum = 0,
+                            Err(thrown) => Err(thrown)?,
+                        }
+                    }
+                    Op::Delegate(ops, true) => {
+                        let mut lent = boxed(ops, trace.clone());
+                        try {
+                            sum ^= (yield in lent.as_mut())?;
+                        } finally {
+                            nap().await;
+                            // It has ended or been closed, whichever way this was left.
+                            assert_eq!(lent.state(), GeneratorState::Ended);
+                        }
+                    }
                     Op::Yield => {
                         let input = yield (index, Rc::clone(&held));
                         match input {
@@ -123,7 +183,7 @@ enum End {
 }
 
 /// Does random things to a generator until it has ended or is gone.
-fn drive<G>(random: &mut Random, generator: G) -> End
+fn drive<G>(random: &mut Random, generator: G, trace: &Trace) -> End
 where
     G: AsyncGenerator<u8, u8, Yield = Item>,
 {
@@ -137,12 +197,18 @@ where
         let action = random.below(24);
         let value = random.below(256) as u8;
         let step = catch_unwind(AssertUnwindSafe(|| match action {
-            0 => drop(generator.aclose().now_or_never()),
-            1..4 => drop(generator.athrow(value).now_or_never()),
-            4..10 => drop(generator.asend(value).now_or_never()),
-            10..12 => drop(generator.start().now_or_never()),
-            _ => drop(generator.anext().now_or_never()),
+            0 => format!("{:?}", generator.aclose().now_or_never()),
+            1..4 => format!("{:?}", generator.athrow(value).now_or_never()),
+            4..10 => format!("{:?}", generator.asend(value).now_or_never()),
+            10..12 => format!("{:?}", generator.start().now_or_never()),
+            _ => format!("{:?}", generator.anext().now_or_never()),
         }));
+        trace.steps.borrow_mut().push(format!(
+            "{action} {step:?} {:?} {} {}",
+            generator.state(),
+            trace.entered.get(),
+            trace.finished.get()
+        ));
         match (step, action) {
             (Err(_), _) => return End::Panicked,
             (_, 22) => return End::Dropped,
@@ -171,8 +237,9 @@ fn finally_runs_once_and_nothing_leaks_or_is_dropped_twice() {
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let trace = Trace::default();
         let panics_late = random.below(20) == 0;
-        let generator = two_way(script(&mut random), trace.clone(), panics_late);
-        let end = drive(&mut random, generator);
+        let depth = random.below(7) as u32;
+        let generator = two_way(script(&mut random, depth), trace.clone(), panics_late);
+        let end = drive(&mut random, generator, &trace);
         let (entered, finished) = (trace.entered.get(), trace.finished.get());
         match end {
             End::Proper => assert_eq!(entered, finished, "seed {seed}"),
@@ -186,12 +253,30 @@ fn finally_runs_once_and_nothing_leaks_or_is_dropped_twice() {
     assert!(ends.iter().all(|count| *count > PROGRAMS / 100), "{ends:?}");
 }
 
+#[test]
+fn a_chain_does_what_passing_through_every_level_does() {
+    for seed in 1..=PROGRAMS {
+        let run = |is_opaque| {
+            let mut random = Random(seed.wrapping_mul(0xD134_2543_DE82_EF95));
+            let trace = Trace {
+                is_opaque,
+                ..Trace::default()
+            };
+            let generator = two_way(script(&mut random, 5), trace.clone(), false);
+            let end = drive(&mut random, generator, &trace);
+            (end, trace.steps.take())
+        };
+        assert_eq!(run(false), run(true), "seed {seed}");
+    }
+}
+
 fn one_way(ops: Vec<Op>, token: Rc<()>) -> impl Stream<Item = Item> {
     stream! {
         for (index, op) in ops.into_iter().enumerate() {
             match op {
                 Op::Nap => nap().await,
                 Op::Panic => panic!("on purpose"),
+                Op::Delegate(..) => unreachable!(),
                 Op::Yield | Op::Guarded => yield (index, Rc::clone(&token)),
             }
         }
@@ -204,6 +289,7 @@ fn function(ops: Vec<Op>, token: Rc<()>) -> impl Stream<Item = Item> {
             match op {
                 Op::Nap => nap().await,
                 Op::Panic => panic!("on purpose"),
+                Op::Delegate(..) => unreachable!(),
                 Op::Yield => y.yield_item((index, Rc::clone(&token))).await,
                 // Dropped after its poll: handed out all the same.
                 Op::Guarded => {
@@ -266,7 +352,7 @@ fn streams_keep_their_order_and_their_items_apart() {
     for seed in 1..=PROGRAMS {
         let mut random = Random(seed.wrapping_mul(0x2545_F491_4F6C_DD1D));
         let token = Rc::new(());
-        let (left, right) = (script(&mut random), script(&mut random));
+        let (left, right) = (script(&mut random, 0), script(&mut random, 0));
         let expected: Vec<Vec<usize>> = [&left, &right]
             .map(|ops| {
                 let indices = ops.iter().enumerate();
