@@ -5,6 +5,8 @@ use core::pin::Pin;
 
 use futures_core::{FusedStream, Stream};
 
+use crate::AsyncGenerator;
+
 /// A type with one method that fetches the next item: Python's class with
 /// `__anext__`. [`aiter`] makes a stream of it.
 ///
@@ -88,6 +90,48 @@ pub fn try_aiter<I: TryAsyncIterator>(
         while let Some(item) = iterator.anext().await? {
             yield item;
         }
+    }
+}
+
+/// A stream as a generator, so that another one can yield from it.
+///
+/// What is sent is dropped, as a stream has no use for it. What is thrown ends it, and
+/// is what it returns.
+///
+/// ```
+/// use unspool_core::{AsyncGenerator, from_stream, generator};
+///
+/// fn numbers() -> impl AsyncGenerator<Yield = i32> {
+///     generator! {
+///         yield 0;
+///         yield in from_stream(futures_util::stream::iter([1, 2]));
+///     }
+/// }
+///
+/// # futures_util::FutureExt::now_or_never(async {
+/// let mut numbers = std::pin::pin!(numbers());
+/// assert_eq!(numbers.anext().await, Some(0));
+/// assert_eq!(numbers.anext().await, Some(1));
+/// assert_eq!(numbers.anext().await, Some(2));
+/// assert_eq!(numbers.anext().await, None);
+/// # }).unwrap();
+/// ```
+///
+/// # Dropping
+///
+/// Drops the stream, and so does to [close](AsyncGenerator::aclose) it.
+pub fn from_stream<I, S, T>(
+    stream: I,
+) -> impl AsyncGenerator<S, T, Yield = I::Item, Return = Result<(), T>>
+where
+    I: Stream,
+{
+    crate::generator! {
+        #![throws(T)]
+        for await item in stream {
+            let _: S = (yield item)?;
+        }
+        Ok(())
     }
 }
 

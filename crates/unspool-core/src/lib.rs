@@ -81,7 +81,7 @@ pub use generator::{
     Aclose, Anext, AsyncGenerator, GeneratorState, IgnoredClose, Rejected, Resume, Resumed,
 };
 
-pub use iterators::{AnextExt, AsyncIterator, TryAsyncIterator, aiter, try_aiter};
+pub use iterators::{AnextExt, AsyncIterator, TryAsyncIterator, aiter, from_stream, try_aiter};
 pub use raw::{IntoStream, YieldItem, Yields};
 
 /// Makes a stream of a body that yields.

@@ -22,8 +22,8 @@ pub use pages::pages;
 /// The version of the HTTP client that [`Request::client`](pages::Request::client) takes.
 pub use reqwest;
 pub use unspool_core::{
-    AnextExt, AsyncGenerator, AsyncIterator, TryAsyncIterator, aiter, generator, stream, stream_fn,
-    try_aiter, try_stream, try_stream_fn,
+    AnextExt, AsyncGenerator, AsyncIterator, TryAsyncIterator, aiter, from_stream, generator,
+    stream, stream_fn, try_aiter, try_stream, try_stream_fn,
 };
 
 /// The examples of the README and of the page for Python programmers, which run.

@@ -8,7 +8,9 @@ use std::rc::Rc;
 use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::yield_now;
-use unspool_core::{AsyncGenerator, GeneratorState, IgnoredClose, Rejected, generator};
+use unspool_core::{
+    AsyncGenerator, GeneratorState, IgnoredClose, Rejected, from_stream, generator,
+};
 
 type Log = RefCell<Vec<&'static str>>;
 
@@ -473,4 +475,31 @@ fn a_chain_is_send_if_all_of_it_is() {
             yield_now().await;
         }
     });
+}
+
+#[tokio::test]
+async fn a_stream_can_be_yielded_from() {
+    fn numbers() -> impl AsyncGenerator<u8, &'static str, Yield = i32, Return = &'static str> {
+        generator! {
+            #![throws(&'static str)]
+            match yield in from_stream(futures_util::stream::iter([1, 2])) {
+                Ok(()) => "all",
+                Err(error) => error,
+            }
+        }
+    }
+    let mut all = pin!(numbers());
+    assert_eq!(all.start().await, Ok(Some(1)));
+    assert_eq!(all.asend(7).await, Ok(Some(2)));
+    assert_eq!(all.asend(7).await, Ok(None));
+    assert_eq!(all.as_mut().take_return(), Some("all"));
+
+    let mut stopped = pin!(numbers());
+    assert_eq!(stopped.start().await, Ok(Some(1)));
+    assert_eq!(stopped.athrow("thrown").await, Ok(None));
+    assert_eq!(stopped.as_mut().take_return(), Some("thrown"));
+
+    let mut closed = pin!(numbers());
+    assert_eq!(closed.start().await, Ok(Some(1)));
+    assert_eq!(closed.aclose().await, Ok(()));
 }
