@@ -1,4 +1,13 @@
-//! Async generators on stable Rust: streams written as functions that `yield`.
+//! Async generators on stable Rust: functions that `yield`, as Python's `async def` has
+//! them.
+//!
+//! A generator is a value that runs a body until that has an item, hands the item out,
+//! and goes on from there when it is asked for the next one. Nothing runs before the
+//! first one is asked for, and nothing beyond the one in demand. It allocates nothing
+//! and needs neither `std` nor a runtime; it is [`Send`] and [`Sync`] if what its body
+//! holds is; to drop it drops the body where it stands.
+//!
+//! # A stream
 //!
 //! ```
 //! use futures_core::Stream;
@@ -16,14 +25,8 @@
 //! # assert_eq!(items, Some(vec![3, 2, 1]));
 //! ```
 //!
-//! - [`stream!`] and [`try_stream!`] take what the macros of async-stream 0.3 take:
-//!   to migrate a program, change the import.
-//! - A generator allocates nothing and needs neither `std` nor a runtime. It is
-//!   `Send` and `Sync` if what its body holds is, and it is fused.
-//! - Nothing runs before the first poll, and nothing beyond the item in demand.
-//! - Dropping a generator drops its body where it stands.
-//!
-//! # In a body
+//! [`stream!`] and [`try_stream!`] take what the macros of async-stream 0.3 take: to
+//! migrate a program, change the import. In their bodies:
 //!
 //! - `yield item` hands out an item and suspends. It is an expression of type `()`,
 //!   and `yield` alone hands out `()`.
@@ -35,29 +38,137 @@
 //! - All of this works in the arguments of other macros too, such as the arms of
 //!   `select!`.
 //!
-//! A `yield` must stand directly in the body: in a closure, an async block or a
-//! function inside of it, it does not compile.
+//! # Values in both directions
 //!
-//! ```compile_fail
-//! # use unspool_core::stream;
-//! let doubled = stream! {
-//!     [1, 2].map(|number| yield 2 * number);
-//! };
+//! [`generator!`] makes an [`AsyncGenerator`]: it can be sent values, it returns one
+//! when it ends, and its `finally` blocks run when it is closed.
+//!
+//! ```
+//! use std::pin::pin;
+//! use unspool_core::{AsyncGenerator, generator};
+//!
+//! async fn unsubscribe() {}
+//!
+//! fn scaled(numbers: Vec<i64>) -> impl AsyncGenerator<i64, Yield = i64, Return = usize> {
+//!     generator! {
+//!         let mut factor = 1;
+//!         let count = numbers.len();
+//!         try {
+//!             for number in numbers {
+//!                 factor = yield number * factor;
+//!             }
+//!         } finally {
+//!             unsubscribe().await;
+//!         }
+//!         count
+//!     }
+//! }
+//!
+//! # futures_util::FutureExt::now_or_never(async {
+//! let mut all = pin!(scaled(vec![1, 2]));
+//! assert_eq!(all.start().await?, Some(1));
+//! assert_eq!(all.asend(10).await, Ok(Some(20)));
+//! assert_eq!(all.asend(0).await, Ok(None));
+//! assert_eq!(all.as_mut().take_return(), Some(2));
+//!
+//! let mut some = pin!(scaled(vec![1, 2]));
+//! assert_eq!(some.start().await?, Some(1));
+//! assert_eq!(some.aclose().await, Ok(()));
+//! # Ok::<(), unspool_core::Rejected<()>>(())
+//! # }).unwrap().unwrap();
 //! ```
 //!
-//! A body that holds something that is not `Send` while it waits makes a generator
-//! that is not `Send`:
+//! # Generators made of generators
 //!
-//! ```compile_fail,E0277
-//! # use unspool_core::stream;
-//! fn assert_send(_: impl Send) {}
+//! `yield in` yields all that another generator yields. What is sent and thrown goes
+//! there, and closing closes it; its return value is the expression's. An item costs
+//! the same however deep the generators stand in each other: each node of this tree
+//! is one.
 //!
-//! let shared = std::rc::Rc::new(1);
-//! assert_send(stream! {
-//!     yield 1;
-//!     drop(shared);
-//! });
 //! ```
+//! use std::pin::Pin;
+//! use unspool_core::{AsyncGenerator, generator};
+//!
+//! struct Node {
+//!     name: &'static str,
+//!     children: Vec<Node>,
+//! }
+//!
+//! type Names<'n> = Pin<Box<dyn AsyncGenerator<Yield = &'static str, Return = usize> + 'n>>;
+//!
+//! /// Yields the names of a node and of all below it; returns how many there are.
+//! fn names(node: &Node) -> Names<'_> {
+//!     Box::pin(generator! {
+//!         yield node.name;
+//!         let mut count = 1;
+//!         for child in &node.children {
+//!             count += yield in names(child);
+//!         }
+//!         count
+//!     })
+//! }
+//!
+//! # futures_util::FutureExt::now_or_never(async {
+//! let leaf = |name| Node { name, children: vec![] };
+//! let tree = Node { name: "root", children: vec![leaf("left"), leaf("right")] };
+//! let mut walk = names(&tree);
+//! let mut seen = vec![];
+//! while let Some(name) = walk.anext().await {
+//!     seen.push(name);
+//! }
+//! assert_eq!(seen, ["root", "left", "right"]);
+//! assert_eq!(walk.as_mut().take_return(), Some(3));
+//! # }).unwrap();
+//! ```
+//!
+//! # From Python
+//!
+//! | Python | here |
+//! |---|---|
+//! | `async def` + `yield` | [`stream!`], [`try_stream!`], [`generator!`]; [`stream_fn`] without a macro |
+//! | `AsyncGenerator[Yield, Send]` | [`AsyncGenerator<Send, Throw, Yield = …, Return = …>`](AsyncGenerator) |
+//! | `AsyncIterator[T]` | `Stream<Item = T>` |
+//! | a class with `__anext__` | [`AsyncIterator`], which [`aiter`] makes a stream |
+//! | `async for x in xs:` | `for await x in xs { … }` in a body; `while let Some(x) = xs.anext().await` elsewhere |
+//! | `anext(g)`, `g.asend(v)`, `g.athrow(e)`, `g.aclose()` | [`anext`](AsyncGenerator::anext), [`asend`](AsyncGenerator::asend), [`athrow`](AsyncGenerator::athrow), [`aclose`](AsyncGenerator::aclose) |
+//! | `StopAsyncIteration` | [`None`] |
+//! | `try: … finally: …` | `try { … } finally { … }` in [`generator!`] |
+//! | `yield from inner` (in synchronous generators) | `yield in inner`; `yield in from_stream(items)` for a stream |
+//! | `sys.set_asyncgen_hooks`, `loop.shutdown_asyncgens()` | `Generators` of the crate `unspool` |
+//!
+//! # What it does not do, and why
+//!
+//! - **Wait in a drop.** Rust has no asynchronous drop: a future that is dropped is
+//!   not polled again, so no `finally` can run that has to wait. Close a generator with
+//!   [`aclose`](AsyncGenerator::aclose), or have it closed by a runtime: `Generators` of
+//!   the crate `unspool` does that.
+//! - **Catch panics.** No `finally` runs when a body panics.
+//! - **`yield` in a closure, an async block or a function inside of the body.** Those
+//!   may run when the body is not being polled. It does not compile:
+//!
+//!   ```compile_fail
+//!   # use unspool_core::stream;
+//!   let doubled = stream! {
+//!       [1, 2].map(|number| yield 2 * number);
+//!   };
+//!   ```
+//! - **Be [`Send`] though the body is not.** If that holds something that is not while
+//!   it waits, neither is the generator:
+//!
+//!   ```compile_fail,E0277
+//!   # use unspool_core::stream;
+//!   fn assert_send(_: impl Send) {}
+//!
+//!   let shared = std::rc::Rc::new(1);
+//!   assert_send(stream! {
+//!       yield 1;
+//!       drop(shared);
+//!   });
+//!   ```
+//!
+//! # Features
+//!
+//! `alloc`, which is on by default: a `Pin<Box<_>>` of a generator is one too.
 #![no_std]
 #![deny(unsafe_code)]
 
