@@ -49,8 +49,19 @@ pub struct Generators {
 #[derive(Default)]
 struct Registry {
     live: Mutex<HashMap<u64, Weak<dyn Close>>>,
-    closing: Mutex<JoinSet<Closed>>,
+    closing: Mutex<Handover>,
     next: Mutex<u64>,
+}
+
+/// Those that were dropped half-way.
+#[derive(Default)]
+struct Handover {
+    /// On the runtime.
+    tasks: JoinSet<Closed>,
+    /// On their way there: taken out of their place, or about to be. A count and not
+    /// a lock that is held meanwhile, since what a generator holds may be dropped in
+    /// between, and with it other generators.
+    coming: usize,
 }
 
 /// How a closing ended.
@@ -111,39 +122,49 @@ impl Generators {
 
     /// Closes all generators, also those that somebody still holds and that end for
     /// their holders, and waits for those that are being closed; not longer than
-    /// `limit`.
+    /// `limit`. Those that are dropped or boxed elsewhere while it runs are waited for
+    /// and closed, too; those that are boxed when it has ended are not.
     pub async fn shutdown(&self, limit: Duration) -> Shutdown {
-        let live: Vec<_> = lock(&self.registry.live).drain().collect();
-        let mut places: Vec<_> = (live.into_iter())
-            .filter_map(|(_, place)| place.upgrade())
-            .collect();
-        let mut closing = std::mem::take(&mut *lock(&self.registry.closing));
+        let mut places: Vec<Arc<dyn Close>> = Vec::new();
+        // One of our own, and those of generators that were dropped.
+        let mut sets = vec![JoinSet::new()];
+        let mut coming = 0;
         let mut done = Shutdown::default();
         let all = async {
-            while !places.is_empty() {
+            loop {
+                places.extend(self.registry.take_live());
                 places.retain(|place| match place.try_close() {
                     Ok(Some(close)) => {
-                        closing.spawn(close);
+                        sets[0].spawn(close);
                         false
                     }
                     Ok(None) => false,
                     Err(Busy) => true,
                 });
-                if !places.is_empty() {
+                // Only now: a place that was found empty had been announced before.
+                let dropped;
+                (dropped, coming) = self.registry.take_dropped();
+                sets.extend(dropped);
+                if let (Some(set), true) = (
+                    sets.iter_mut().find(|set| !set.is_empty()),
+                    places.is_empty(),
+                ) {
+                    match set.join_next().await {
+                        Some(Ok(Closed::Well)) => done.closed += 1,
+                        Some(Ok(Closed::Ignored)) => done.ignored += 1,
+                        Some(Err(_)) => done.panicked += 1,
+                        None => {}
+                    }
+                } else if places.is_empty() && coming == 0 && lock(&self.registry.live).is_empty() {
+                    break;
+                } else {
                     sleep(Duration::from_millis(1)).await;
-                }
-            }
-            while let Some(closed) = closing.join_next().await {
-                match closed {
-                    Ok(Closed::Well) => done.closed += 1,
-                    Ok(Closed::Ignored) => done.ignored += 1,
-                    Err(_) => done.panicked += 1,
                 }
             }
         };
         // What is left when the time is up is counted below.
         let _ = timeout(limit, all).await;
-        done.unfinished = closing.len() + places.len();
+        done.unfinished = sets.iter().map(JoinSet::len).sum::<usize>() + places.len() + coming;
         done
     }
 }
@@ -278,15 +299,54 @@ impl<Y, R, S: Send, T: Send> AsyncGenerator<S, T> for BoxGenerator<Y, R, S, T> {
 
 impl<Y, R, S: Send, T: Send> Drop for BoxGenerator<Y, R, S, T> {
     fn drop(&mut self) {
+        let Ok(runtime) = Handle::try_current() else {
+            lock(&self.registry.live).remove(&self.id);
+            return;
+        };
+        let announced = Announced::new(&self.registry);
         lock(&self.registry.live).remove(&self.id);
-        if let Ok(runtime) = Handle::try_current()
-            && let Some(close) = self.place.close(lock(&self.place.generator).take())
-        {
+        let generator = lock(&self.place.generator).take();
+        if let Some(close) = self.place.close(generator) {
             let mut closing = lock(&self.registry.closing);
-            closing.spawn_on(close, &runtime);
+            closing.tasks.spawn_on(close, &runtime);
             // Those that are done need not be kept until the end.
-            while closing.len() > KEPT && closing.try_join_next().is_some() {}
+            while closing.tasks.len() > KEPT && closing.tasks.try_join_next().is_some() {}
         }
+        drop(announced);
+    }
+}
+
+/// While it is there, one more generator is on its way to be closed.
+struct Announced<'r> {
+    registry: &'r Registry,
+}
+
+impl<'r> Announced<'r> {
+    fn new(registry: &'r Registry) -> Self {
+        lock(&registry.closing).coming += 1;
+        Announced { registry }
+    }
+}
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        lock(&self.registry.closing).coming -= 1;
+    }
+}
+
+impl Registry {
+    fn take_live(&self) -> Vec<Arc<dyn Close>> {
+        let live: Vec<_> = lock(&self.live).drain().collect();
+        live.into_iter()
+            .filter_map(|(_, place)| place.upgrade())
+            .collect()
+    }
+
+    /// Those that were dropped, if there are any, and how many more are coming.
+    fn take_dropped(&self) -> (Option<JoinSet<Closed>>, usize) {
+        let mut closing = lock(&self.closing);
+        let tasks = std::mem::take(&mut closing.tasks);
+        ((!tasks.is_empty()).then_some(tasks), closing.coming)
     }
 }
 
@@ -303,5 +363,175 @@ impl<Y, R, S: Send, T: Send> fmt::Debug for BoxGenerator<Y, R, S, T> {
 
 /// A panic in a generator leaves nothing half-done here.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    #[cfg(test)]
+    tests::before(mutex);
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    //! All that threads share is behind the locks above. So this runs two threads
+    //! through every order of their locks, one thread at a time.
+
+    use std::cell::RefCell;
+    use std::sync::Condvar;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::thread;
+
+    use unspool_core::generator;
+
+    use super::*;
+
+    /// Whose turn it is.
+    #[derive(Default)]
+    struct Turns {
+        state: Mutex<State>,
+        changed: Condvar,
+    }
+
+    #[derive(Default)]
+    struct State {
+        turn: usize,
+        has_ended: [bool; 2],
+        /// Whether to pass the turn on at each step: what this run is about, and
+        /// behind that, alternately.
+        plan: Vec<bool>,
+        steps: usize,
+    }
+
+    thread_local! {
+        static THREAD: RefCell<Option<(Arc<Turns>, usize)>> = const { RefCell::new(None) };
+    }
+
+    /// Another thread may go on before a lock, and has to if it holds that.
+    pub(super) fn before<T: ?Sized>(mutex: &Mutex<T>) {
+        let Some((turns, own)) = THREAD.with_borrow(Clone::clone) else {
+            return;
+        };
+        turns.step(own, false);
+        while let Err(TryLockError::WouldBlock) = mutex.try_lock() {
+            turns.step(own, true);
+        }
+    }
+
+    impl Turns {
+        fn guard(&self) -> MutexGuard<'_, State> {
+            self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        fn step(&self, own: usize, must_wait: bool) {
+            let mut state = self.guard();
+            let passes_on = state.plan.get(state.steps).copied();
+            let passes_on = must_wait || passes_on.unwrap_or(state.steps.is_multiple_of(2));
+            if passes_on && !state.has_ended[1 - own] {
+                state.turn = 1 - own;
+            }
+            state.steps += 1;
+            self.changed.notify_all();
+            drop(self.wait(state, own));
+        }
+
+        fn wait<'s>(&'s self, state: MutexGuard<'s, State>, own: usize) -> MutexGuard<'s, State> {
+            let others = |state: &mut State| state.turn != own;
+            (self.changed.wait_while(state, others)).unwrap_or_else(PoisonError::into_inner)
+        }
+
+        /// Runs one thread, from the first to its last turn.
+        fn run<T>(self: &Arc<Self>, own: usize, work: impl FnOnce() -> T) -> T {
+            drop(self.wait(self.guard(), own));
+            THREAD.set(Some((Arc::clone(self), own)));
+            let done = work();
+            THREAD.set(None);
+            let mut state = self.guard();
+            state.has_ended[own] = true;
+            state.turn = 1 - own;
+            self.changed.notify_all();
+            done
+        }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn guarded(
+        closed: &Arc<AtomicUsize>,
+    ) -> impl AsyncGenerator<Yield = u8, Return = ()> + Send + use<> {
+        let closed = Arc::clone(closed);
+        generator! {
+            try {
+                yield 1;
+            } finally {
+                sleep(SECOND).await;
+                closed.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    /// How many of the first steps are tried both ways.
+    const PLANNED: u32 = 11;
+
+    /// Runs `other` in a thread while a shutdown runs in this one, in every order.
+    fn check(
+        other: impl Fn(&Generators, BoxGenerator<u8>, &Arc<AtomicUsize>) + Sync,
+        expected: impl Fn(Shutdown, usize) -> bool,
+    ) {
+        for plan in 0..1u32 << PLANNED {
+            let turns = Arc::new(Turns::default());
+            turns.guard().plan = (0..PLANNED).map(|step| plan >> step & 1 == 1).collect();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build();
+            let Ok(runtime) = runtime else {
+                panic!("no runtime");
+            };
+            let (generators, closed) = (Generators::new(), Arc::default());
+            let mut generator = generators.boxed(guarded(&closed));
+            assert_eq!(runtime.block_on(generator.anext()), Some(1));
+            let done = thread::scope(|scope| {
+                scope.spawn(|| {
+                    let _entered = runtime.enter();
+                    turns.run(1, || other(&generators, generator, &closed));
+                });
+                turns.run(0, || runtime.block_on(generators.shutdown(10 * SECOND)))
+            });
+            let closed = closed.load(Relaxed);
+            assert!(
+                expected(done, closed),
+                "plan {plan:b}: {done:?}, {closed} closed"
+            );
+        }
+    }
+
+    #[test]
+    fn a_drop_hands_over_while_all_is_shut_down_and_is_waited_for() {
+        check(
+            |_, generator, _| drop(generator),
+            |done, closed| (done.closed, done.unfinished, closed) == (1, 0, 1),
+        );
+    }
+
+    #[test]
+    fn one_that_is_boxed_while_all_is_shut_down_is_closed_or_left_whole() {
+        check(
+            |generators, generator, closed| {
+                // It has not been started when it is shut down, if it is.
+                drop(generators.boxed(guarded(closed)));
+                drop(generator);
+            },
+            |done, closed| (done.closed, done.unfinished, closed) == (1, 0, 1),
+        );
+    }
+
+    #[test]
+    fn one_that_is_polled_while_all_is_shut_down_ends_and_is_closed_once() {
+        check(
+            |_, mut generator, _| {
+                let mut cx = Context::from_waker(Waker::noop());
+                let mut send = Some(Resume::Send(()));
+                let _ = Pin::new(&mut generator).poll_resume(&mut cx, &mut send);
+                let _ = generator.state();
+            },
+            |done, closed| (done.closed, done.unfinished, closed) == (1, 0, 1),
+        );
+    }
 }
