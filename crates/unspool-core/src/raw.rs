@@ -270,6 +270,7 @@ struct Slot<Y, P: Way> {
 }
 
 /// An item on its way out, or a value on its way in: never both.
+#[repr(C)]
 union Load<Y, V> {
     item: ManuallyDrop<Y>,
     value: ManuallyDrop<V>,
@@ -335,11 +336,10 @@ where
         }
     }
 
-    /// What is not an ordinary step: builds the body if there was none yet. None if
-    /// there is nothing to run. The caller holds the generator pinned (fact 1).
+    /// What is not an ordinary step: builds the body if there was none yet. Whether
+    /// there is one to run. The caller holds the generator pinned (fact 1).
     ///
-    /// Out of line, so that what every poll runs through stays short; and what goes in
-    /// comes out, so that an ordinary step need not save it from this call.
+    /// Out of line, so that what every poll runs through stays short.
     #[cold]
     #[inline(never)]
     fn prepare(&mut self) -> bool {
@@ -453,8 +453,8 @@ where
     #[inline]
     fn finish(&mut self) {
         // SAFETY: it is there (fact 6), and not dropped twice, since the tag is
-        // `Empty` before it is dropped. The item is one that was left by a future of
-        // the function form which was dropped, in a body that panicked (fact 3).
+        // `Empty` before it is dropped. An item is one of a future of the function form:
+        // left before its body panicked, or while that is dropped (fact 3).
         unsafe {
             let tag = self.slot.stand.get();
             self.slot.stand.set(Tag::Empty);
@@ -463,12 +463,30 @@ where
                 Tag::Ended => ManuallyDrop::drop(&mut self.stage.ended),
                 Tag::Empty => {}
                 Tag::AtYield if !P::IS_TWO_WAY => {
-                    ManuallyDrop::drop(&mut self.stage.running);
                     drop(self.slot.take_item());
+                    self.drop_body();
                 }
                 Tag::Running | Tag::AtYield | Tag::Close | Tag::Done | Tag::Panicked => {
-                    ManuallyDrop::drop(&mut self.stage.running);
+                    self.drop_body();
                 }
+            }
+        }
+    }
+
+    /// Drops the body, and an item that it may lay down meanwhile: in the function form,
+    /// what it holds can poll a future that does.
+    ///
+    /// # Safety
+    ///
+    /// It must be there.
+    #[inline]
+    unsafe fn drop_body(&mut self) {
+        // SAFETY: so says the caller; the tag tells of the item (fact 3).
+        unsafe {
+            ManuallyDrop::drop(&mut self.stage.running);
+            if !P::IS_TWO_WAY && self.slot.stand.is_at_yield() {
+                self.slot.stand.set(Tag::Empty);
+                drop(self.slot.take_item());
             }
         }
     }

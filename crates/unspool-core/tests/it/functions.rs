@@ -1,10 +1,11 @@
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use futures_core::{FusedStream, Stream};
 use futures_util::{FutureExt, StreamExt};
 use tokio::task::yield_now;
-use unspool_core::{stream_fn, try_stream_fn};
+use unspool_core::{YieldItem, stream_fn, try_stream_fn};
 
 #[tokio::test]
 async fn items_come_in_order_and_end() {
@@ -128,4 +129,31 @@ fn a_stream_that_is_dropped_half_way_drops_its_item() {
     assert!(stream.as_mut().poll_next(&mut cx).is_ready());
     drop(stream);
     assert_eq!(std::sync::Arc::strong_count(&shared), 1);
+}
+
+/// Polls the future of an item when it is dropped.
+struct Late<'y>(YieldItem<'y, Rc<()>>);
+
+impl Drop for Late<'_> {
+    fn drop(&mut self) {
+        let _ = (&mut self.0).now_or_never();
+    }
+}
+
+#[test]
+fn an_item_that_is_handed_out_too_late_is_dropped() {
+    let token = Rc::new(());
+    for polls in 0..4 {
+        let shared = Rc::clone(&token);
+        let mut stream = Box::pin(stream_fn(async move |mut y| {
+            y.yield_item(Rc::clone(&shared)).await;
+            let _late = Late(y.yield_item(Rc::clone(&shared)));
+            std::future::pending::<()>().await;
+        }));
+        for _ in 0..polls {
+            drop(stream.next().now_or_never());
+        }
+        drop(stream);
+        assert_eq!(Rc::strong_count(&token), 1);
+    }
 }
