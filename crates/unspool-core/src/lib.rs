@@ -260,7 +260,7 @@ macro_rules! try_stream {
 ///   function.
 /// - `let sent = yield item;` gets what [`asend`](AsyncGenerator::asend) sends.
 /// - `try { … } finally { … }`: the second block runs once however the first one is
-///   left: at its end, by `return` or `?`, or because the generator is
+///   left: at its end, by `return`, `?`, `break` or `continue`, or because the generator is
 ///   [closed](AsyncGenerator::aclose). It may wait. Blocks nest.
 /// - `#![throws(Error)]` at the begin of the body makes a `yield` give a
 ///   `Result<_, Error>`: `Err` is what [`athrow`](AsyncGenerator::athrow) throws.

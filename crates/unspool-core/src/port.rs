@@ -216,6 +216,8 @@ pub enum Exit<V, R> {
     Value(V),
     /// By `return` or `?`.
     Return(R),
+    /// By the `break` or `continue` of this number, which goes on behind the `finally`.
+    Jump(u32),
     /// Because the generator is being closed.
     Close,
 }

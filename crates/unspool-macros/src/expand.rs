@@ -162,8 +162,14 @@ enum Block {
     Loop(Option<Lifetime>),
     Labelled(Lifetime),
     /// Left by a `break` to this label.
-    Try(Lifetime),
+    Try(Lifetime, Vec<Jump>),
     Finally,
+}
+
+/// A `break` or `continue` that leaves a `try`: it is made behind the `finally`.
+struct Jump {
+    label: Option<Lifetime>,
+    tokens: TokenStream,
 }
 
 impl Body {
@@ -250,9 +256,12 @@ impl Body {
         let span = hygienic(span);
         self.tries += 1;
         let label = Lifetime::new(&format!("'__try_{}", self.tries), span);
-        self.blocks.push(Block::Try(label.clone()));
+        self.blocks.push(Block::Try(label.clone(), Vec::new()));
         self.visit_expr_mut(body);
-        self.blocks.pop();
+        let jumps = match self.blocks.pop() {
+            Some(Block::Try(_, jumps)) => jumps,
+            _ => Vec::new(),
+        };
         self.blocks.push(Block::Finally);
         self.visit_expr_mut(last);
         self.blocks.pop();
@@ -262,6 +271,13 @@ impl Body {
         let returned = quote_spanned!(span=> value);
         let exit_returning = self.exit_returning(&returned, span);
         let exit_closing = self.exit_closing(span);
+        let jumps = (0u32..)
+            .zip(jumps)
+            .map(|(index, jump)| {
+                let jump = self.exit_jumping(jump, span);
+                quote_spanned!(span=> (false, #exit::Jump(#index)) => #jump,)
+            })
+            .collect::<TokenStream>();
         parse_quote_spanned!(span=> {
             // SAFETY: here and below the guard is used within one expression of
             // the body that the yielder was made for.
@@ -278,6 +294,7 @@ impl Body {
             match (unsafe { #yielder.guard() }.leave_finally(), exit) {
                 (false, #exit::Value(value)) => value,
                 (false, #exit::Return(value)) => #exit_returning,
+                #jumps
                 _ => #exit_closing,
             }
         })
@@ -317,7 +334,9 @@ impl Body {
                         quote_spanned!(span=> unsafe { #yielder.guard() }.leave_finally();),
                     );
                 }
-                Block::Try(label) => return quote_spanned!(span=> { #left break #label #of_try }),
+                Block::Try(label, _) => {
+                    return quote_spanned!(span=> { #left break #label #of_try });
+                }
                 Block::Loop(_) | Block::Labelled(_) => {}
             }
         }
@@ -327,14 +346,14 @@ impl Body {
     /// Whether what is visited stands in a `try` or `finally` of the body.
     pub(crate) fn is_in_try(&self) -> bool {
         !self.is_nested()
-            && (self.blocks.iter()).any(|block| matches!(block, Block::Try(_) | Block::Finally))
+            && (self.blocks.iter()).any(|block| matches!(block, Block::Try(..) | Block::Finally))
     }
 
     /// Whether a wait here ends when the body is to close.
     fn is_closable(&self) -> bool {
         let innermost = (self.blocks.iter().rev())
-            .find(|block| matches!(block, Block::Try(_) | Block::Finally));
-        !self.is_nested() && matches!(innermost, Some(Block::Try(_)))
+            .find(|block| matches!(block, Block::Try(..) | Block::Finally));
+        !self.is_nested() && matches!(innermost, Some(Block::Try(..)))
     }
 
     /// A future that is awaited in a `try`.
@@ -364,29 +383,56 @@ impl Body {
         )
     }
 
-    /// Checks that a `break` or `continue` does not leave a `try` or `finally`.
-    fn check_jump(&mut self, label: Option<&Lifetime>, span: Span) {
-        let mut is_leaving = false;
-        for block in self.blocks.iter().rev() {
-            let is_target = match (block, label) {
-                (Block::Loop(_), None) => true,
-                (Block::Loop(Some(own)) | Block::Labelled(own), Some(label)) => {
-                    own.ident == label.ident
+    /// Makes a jump, or leaves the innermost `try` that it leaves in order to make it
+    /// behind the `finally`.
+    fn exit_jumping(&mut self, jump: Jump, span: Span) -> TokenStream {
+        let exit = {
+            let crate_path = &self.crate_path;
+            quote_spanned!(span=> #crate_path::__private::Exit)
+        };
+        let yielder = yielder(span);
+        let mut left = TokenStream::new();
+        for block in self.blocks.iter_mut().rev() {
+            match block {
+                Block::Loop(_) if jump.label.is_none() => break,
+                Block::Loop(Some(own)) | Block::Labelled(own)
+                    if (jump.label.as_ref()).is_some_and(|label| label.ident == own.ident) =>
+                {
+                    break;
                 }
-                (Block::Try(_) | Block::Finally, _) => {
-                    is_leaving = true;
-                    false
+                Block::Loop(_) | Block::Labelled(_) => {}
+                Block::Finally => {
+                    left.extend(
+                        quote_spanned!(span=> unsafe { #yielder.guard() }.leave_finally();),
+                    );
                 }
-                _ => false,
-            };
-            if is_target {
-                break;
+                Block::Try(label, jumps) => {
+                    let index = jumps.len() as u32;
+                    jumps.push(jump);
+                    return quote_spanned!(span=> { #left break #label #exit::Jump(#index) });
+                }
             }
         }
-        if is_leaving {
-            let message = "a jump out of `try … finally`: leave it by its end, `return` or `?`";
-            self.refuse(span, message.to_owned());
+        let tokens = jump.tokens;
+        match left.is_empty() {
+            true => tokens,
+            false => quote_spanned!(span=> { #left #tokens }),
         }
+    }
+
+    /// Whether a jump to `label`, or out of the innermost loop, leaves a `try` or
+    /// `finally`.
+    fn leaves_try(&self, label: Option<&Lifetime>) -> bool {
+        let leaves = |block: &&Block| matches!(block, Block::Try(..) | Block::Finally);
+        (self.blocks.iter().rev())
+            .take_while(|block| match (block, label) {
+                (Block::Loop(_), None) => false,
+                (Block::Loop(Some(own)) | Block::Labelled(own), Some(label)) => {
+                    own.ident != label.ident
+                }
+                _ => true,
+            })
+            .any(|block| leaves(&block))
     }
 
     /// An exit in a macro's argument cannot be made to pass the `finally`.
@@ -445,12 +491,21 @@ impl Body {
                 visit_mut::visit_expr_return_mut(self, inner);
                 Self::expand_return(inner);
             }
-            Expr::Break(inner) if self.is_in_try() => {
-                self.check_jump(inner.label.as_ref(), inner.break_token.span);
-                visit_mut::visit_expr_break_mut(self, inner);
+            Expr::Break(inner) if self.leaves_try(inner.label.as_ref()) => {
+                let span = inner.break_token.span;
+                if inner.expr.is_some() {
+                    let message = "a `break` with a value out of `try … finally`: assign the value to a variable first";
+                    self.refuse(span, message.to_owned());
+                }
+                let (label, tokens) = (inner.label.clone(), inner.to_token_stream());
+                let exit = self.exit_jumping(Jump { label, tokens }, hygienic(span));
+                *expression = parse_quote_spanned!(span=> #exit);
             }
-            Expr::Continue(inner) if self.is_in_try() => {
-                self.check_jump(inner.label.as_ref(), inner.continue_token.span);
+            Expr::Continue(inner) if self.leaves_try(inner.label.as_ref()) => {
+                let span = inner.continue_token.span;
+                let (label, tokens) = (inner.label.clone(), inner.to_token_stream());
+                let exit = self.exit_jumping(Jump { label, tokens }, hygienic(span));
+                *expression = parse_quote_spanned!(span=> #exit);
             }
             Expr::Return(inner) if self.is_in_try() => {
                 let span = hygienic(inner.return_token.span);

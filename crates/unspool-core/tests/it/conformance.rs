@@ -600,6 +600,87 @@ async fn loops_inside_of_a_try_can_be_left() {
     assert_eq!(generator.as_mut().take_return(), Some(6));
 }
 
+#[tokio::test]
+async fn break_and_continue_out_of_a_try_pass_its_finally() {
+    let log = &Log::default();
+    let mut generator = pin!(generator! {
+        'rows: for row in 0..9 {
+            try {
+                for column in 0.. {
+                    try {
+                        match (row, column) {
+                            (0, 1) => continue 'rows,
+                            (1, 0) => continue,
+                            (1, 2) => break,
+                            (2, _) => break 'rows,
+                            _ => yield (row, column),
+                        }
+                        log.add("inner end");
+                    } finally {
+                        yield_now().await;
+                        log.add("inner");
+                    }
+                }
+                log.add("row end");
+            } finally {
+                log.add("outer");
+            }
+        }
+        "behind"
+    });
+    assert_eq!(generator.anext().await, Some((0, 0)));
+    log.check(&[]);
+    assert_eq!(generator.anext().await, Some((1, 1)));
+    log.check(&["inner end", "inner", "inner", "outer", "inner"]);
+    log.0.borrow_mut().clear();
+    assert_eq!(generator.anext().await, None);
+    log.check(&[
+        "inner end",
+        "inner",
+        "inner",
+        "row end",
+        "outer",
+        "inner",
+        "outer",
+    ]);
+    assert_eq!(generator.as_mut().take_return(), Some("behind"));
+}
+
+#[tokio::test]
+async fn closing_goes_before_a_jump_and_a_jump_out_of_finally_before_closing() {
+    let log = &Log::default();
+    let mut closed = pin!(generator! {
+        loop {
+            try {
+                yield 1;
+                break;
+            } finally {
+                log.add("finally");
+            }
+        }
+        log.add("behind");
+    });
+    assert_eq!(closed.anext().await, Some(1));
+    assert_eq!(closed.aclose().await, Ok(()));
+    log.check(&["finally"]);
+
+    let mut stubborn = pin!(generator! {
+        for number in 0..3 {
+            try {
+                yield number;
+            } finally {
+                if number < 2 {
+                    continue;
+                }
+            }
+        }
+    });
+    assert_eq!(stubborn.anext().await, Some(0));
+    assert_eq!(stubborn.aclose().await, Err(IgnoredClose(1)));
+    assert_eq!(stubborn.aclose().await, Err(IgnoredClose(2)));
+    assert_eq!(stubborn.aclose().await, Ok(()));
+}
+
 #[test]
 fn a_two_way_generator_is_send_if_its_body_is() {
     fn assert_send<T: Send>(generator: T) -> T {
