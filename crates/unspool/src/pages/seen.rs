@@ -4,11 +4,11 @@ use std::hash::Hasher;
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 /// How many marks are remembered exactly.
-const REMEMBERED: usize = 1 << 13;
+const REMEMBERED: usize = 1 << 12;
 
 /// Notices when a walk comes back to where it has been, in bounded memory.
 ///
-/// The last 8,192 marks are remembered one by one, each with what is known of its
+/// The last 4,096 marks are remembered one by one, each with what is known of its
 /// page; a longer cycle is found by Brent's method, which keeps one more mark and
 /// moves it at each power of two.
 pub(crate) struct Seen<T> {
