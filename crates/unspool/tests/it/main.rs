@@ -12,6 +12,7 @@ mod compressed;
 mod contract;
 mod corpus;
 mod credentials;
+mod custom;
 mod ends;
 mod examples;
 mod faults;
