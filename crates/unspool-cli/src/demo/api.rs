@@ -85,6 +85,7 @@ fn reply(request: &Request<Incoming>, moods: &Moods) -> io::Result<Reply> {
             Err(io::ErrorKind::ConnectionReset.into())
         }
         "/posts" if (1..=PAGES).contains(&page) => posts(page),
+        "/notes" => notes(request.uri().query()),
         "/cut" => cut(),
         _ => finish(
             Response::builder().status(StatusCode::NOT_FOUND),
@@ -107,6 +108,18 @@ fn posts(page: usize) -> io::Result<Reply> {
         reply = reply.header(LINK, format!("</posts?page={}>; rel=\"next\"", page + 1));
     }
     finish(reply, gzip.finish()?.into())
+}
+
+/// Six notes, two a page, by a token in `after`.
+fn notes(query: Option<&str>) -> io::Result<Reply> {
+    const TOKENS: [&str; 2] = ["bm90ZTI", "bm90ZTQ"];
+    let token = query.and_then(|query| query.strip_prefix("after="));
+    let page = TOKENS.iter().position(|known| Some(*known) == token);
+    let page = page.map_or(0, |index| index + 1);
+    let notes = [2 * page + 1, 2 * page + 2].map(|id| json!({"id": id, "text": "remember"}));
+    let body = json!({"notes": notes, "paging": {"next_token": TOKENS.get(page), "total": 6}});
+    let reply = Response::builder().header(CONTENT_TYPE, "application/json");
+    finish(reply, body.to_string().into())
 }
 
 fn post(id: usize) -> serde_json::Value {

@@ -4,11 +4,13 @@ use crate::run;
 fn the_demo_shows_the_main_job_and_checks_it() {
     let (code, lines, words) = run(&["demo"]);
     assert_eq!(code, 0, "{words}");
-    assert_eq!(lines.len(), 5);
+    assert_eq!(lines.len(), 11);
     for part in [
         "$ unspool pages http://127.0.0.1:",
         "complete: 5,000 items from 50 pages in 52 requests (2 repeated)",
         "5000 posts.ndjson",
+        "gives the first page again",
+        "found: --paginate cursor:/paging/next_token,to=after --items /notes",
         "truncated: ",
         "$ echo $?\n3",
     ] {
