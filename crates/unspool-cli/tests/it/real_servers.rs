@@ -100,7 +100,12 @@ fn django_rest_framework() {
         id,
         "177 pages",
     );
-    server.check("/page/", &["--paginate", "page"], id, "there is no page");
+    server.check(
+        "/page/",
+        &["--paginate", "page", "--in-flight", "4"],
+        id,
+        "in 13 requests",
+    );
     server.check(
         "/page/",
         &["--paginate", "page:page,last=13"],
@@ -165,7 +170,10 @@ fn datasette() {
     let target = "/shop.json?sql=select+*+from+orders&_shape=objects";
     let (code, lines, report) = run(&["pages", &format!("{}{target}", server.url)]);
     assert_eq!((code, lines.len()), (3, 1000), "{report}");
-    assert!(report.contains("`truncated` is true"), "{report}");
+    assert!(
+        report.contains("`/truncated` says that there is more"),
+        "{report}"
+    );
 }
 
 #[test]
