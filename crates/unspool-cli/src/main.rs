@@ -38,10 +38,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let in_flight = match &cli.command {
+        Command::Pages(args) => args.in_flight(),
+        Command::Demo => 1,
+    };
+    let runtime = match runtime(in_flight) {
         Ok(runtime) => runtime,
         Err(error) => {
             report::problem(&format!("cannot start: {error}"));
@@ -57,4 +58,19 @@ fn main() -> ExitCode {
     // Whatever still runs, a write to a full pipe perhaps, ends with the process.
     runtime.shutdown_background();
     exit.into()
+}
+
+/// One thread, or where several pages are in flight as many as there are cores for
+/// them.
+fn runtime(in_flight: usize) -> std::io::Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut builder = match in_flight.min(cores) {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        threads => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(threads);
+            builder
+        }
+    };
+    builder.enable_all().build()
 }

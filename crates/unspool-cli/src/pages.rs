@@ -100,6 +100,13 @@ pub(crate) struct Args {
     credentials: Credentials,
 }
 
+impl Args {
+    /// How many pages may be read at a time.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.get()
+    }
+}
+
 /// Pulls the items of an API to `output`.
 pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
     let mut account_file = match args.account.as_deref().map(account_file).transpose() {
@@ -247,6 +254,10 @@ fn conclude(
     for doubt in &account.doubts {
         report::problem(&format!("doubt: {doubt}"));
     }
+    let is_lost = |doubt: &Doubt| matches!(doubt, Doubt::MorePages { .. });
+    if !args.explain && account.doubts.iter().any(is_lost) {
+        report::tried(&account);
+    }
     if let Some(hint) = hint(&end, &account.doubts) {
         report::hint(hint);
     }
@@ -306,7 +317,7 @@ fn request(args: &Args) -> Result<Pages<RawItem>, String> {
         .retries(args.retries)
         .timeout(args.timeout)
         .max_item(args.max_item)
-        .in_flight(args.in_flight.get());
+        .in_flight(args.in_flight());
     if let Some(pointer) = &args.items {
         request = request.items_at(pointer.clone());
     }

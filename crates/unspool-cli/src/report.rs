@@ -135,7 +135,17 @@ pub(crate) fn pinned(account: &Account) -> Option<String> {
     ))
 }
 
-/// Says what was tried to find the next page.
+/// Says in a line what was tried in vain to find the next page.
+pub(crate) fn tried(account: &Account) {
+    let ways: Vec<String> = (account.tried.iter())
+        .map(|tried| quoted(&tried.paginate))
+        .collect();
+    if !ways.is_empty() {
+        problem(&format!("tried in vain: {}", ways.join(" ")));
+    }
+}
+
+/// Says what was tried to find the next page, and what came of it.
 pub(crate) fn explain(account: &Account) {
     for tried in &account.tried {
         problem(&format!(

@@ -425,3 +425,21 @@ fn a_rate_is_kept() {
     assert_eq!(code, 1);
     assert!(words.contains("hint: `--rate N/UNIT`"), "{words}");
 }
+
+#[test]
+fn what_was_tried_in_vain_is_said_with_the_doubt() {
+    let server = Server::start(|_| {
+        Reply::json(r#"{"list": [{"id": 1}, {"id": 2}], "next_token": "x", "total": 9}"#)
+    });
+    let (code, items, words) = run(&["pages", &server.url("/")]);
+    assert_eq!((code, items.len()), (3, 2), "{words}");
+    assert!(
+        words.contains("doubt: this looks like one page of many"),
+        "{words}"
+    );
+    let begin = "tried in vain: cursor:/next_token,to=next_token ";
+    assert!(words.contains(begin), "{words}");
+    for way in [" page:page ", " offset:offset "] {
+        assert!(words.contains(way), "{words}");
+    }
+}
