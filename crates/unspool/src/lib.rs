@@ -9,8 +9,10 @@ mod http;
 #[doc(hidden)]
 pub mod internals;
 mod json;
+mod lines;
 pub mod pages;
 mod split;
+pub mod sse;
 mod xml;
 
 pub use boxed::{BoxGenerator, Generators, Shutdown};

@@ -7,11 +7,13 @@
 mod detection;
 mod link;
 mod splitter;
+mod sse;
 mod xml;
 
 pub use detection::check_detection;
 pub use link::check_link;
 pub use splitter::{Items, check_splitter, split};
+pub use sse::check_sse;
 pub use xml::check_xml;
 
 /// Random numbers from a seed (xorshift).

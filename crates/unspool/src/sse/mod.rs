@@ -1,0 +1,267 @@
+//! Server-sent events: the format of live feeds and of streamed answers.
+//!
+//! [`Decoder`] reads it as the HTML standard says ([section 9.2.6, "Interpreting an event
+//! stream"](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation)),
+//! from bytes in whatever chunks they arrive in.
+//!
+//! ```
+//! use unspool::sse::Decoder;
+//!
+//! # fn main() -> Result<(), unspool::Error> {
+//! let mut decoder = Decoder::new();
+//! for chunk in ["event: tick\ndata: on", "e\ndata: two\n", "\n: a comment\n\n"] {
+//!     decoder.push(chunk.into());
+//!     while let Some(event) = decoder.next_event()? {
+//!         assert_eq!(&*event.name, "tick");
+//!         assert_eq!(&*event.data, "one\ntwo");
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::mem;
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::error::{Error, Kind};
+use crate::lines::Lines;
+
+/// The largest event where nobody says otherwise.
+const MAX_EVENT: usize = 16 << 20;
+
+/// The byte order mark in UTF-8.
+const MARK: &[u8] = "\u{FEFF}".as_bytes();
+
+/// One event of a stream.
+///
+/// Its texts are slices of the chunk that it arrived in, which lives as long as the
+/// event does: whoever keeps many events for long copies them.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Event {
+    /// What kind of event it is: the last `event` field; `message` where there is none.
+    pub name: ByteString,
+    /// The `data` fields, with a line feed between two.
+    pub data: ByteString,
+    /// The last `id` field of the stream so far; empty if there was none.
+    pub last_event_id: ByteString,
+}
+
+/// Events out of a stream of bytes: [`push`](Decoder::push) each chunk and take the
+/// events that have come.
+///
+/// An event ends with an empty line. What came behind the last one when the stream ends
+/// is no event, as the standard says. Bytes that are not UTF-8 become U+FFFD. Memory is
+/// bounded by one chunk and the largest event.
+pub struct Decoder {
+    max_bytes: usize,
+    lines: Lines,
+    is_begun: bool,
+    name: ByteString,
+    data: Data,
+    last_event_id: ByteString,
+    retry: Option<Duration>,
+}
+
+/// The `data` fields of an event that has not ended.
+enum Data {
+    None,
+    /// One field, as a slice of what it came in.
+    One(Bytes),
+    Many(Vec<u8>),
+}
+
+impl Decoder {
+    /// For a stream that has not begun. An event may have 16 MiB.
+    #[must_use]
+    pub fn new() -> Self {
+        Decoder {
+            max_bytes: MAX_EVENT,
+            lines: Lines::new(MAX_EVENT),
+            is_begun: false,
+            name: ByteString::new(),
+            data: Data::None,
+            last_event_id: ByteString::new(),
+            retry: None,
+        }
+    }
+
+    /// The largest event, in bytes.
+    #[must_use]
+    pub fn max_event(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self.lines = Lines::new(bytes);
+        self
+    }
+
+    /// Gives the next bytes of the stream; the events of those before must have been
+    /// taken.
+    pub fn push(&mut self, chunk: Bytes) {
+        self.lines.push(chunk);
+    }
+
+    /// The next event; none where more bytes are needed.
+    ///
+    /// # Errors
+    ///
+    /// If an event is above the limit ([`Error::is_too_large`]).
+    pub fn next_event(&mut self) -> Result<Option<Event>, Error> {
+        while let Some((whole, mut range)) = self.lines.next_line()? {
+            if !mem::replace(&mut self.is_begun, true) && whole[range.clone()].starts_with(MARK) {
+                range.start += MARK.len();
+            }
+            let line = &whole[range.clone()];
+            if line.is_empty() {
+                match mem::replace(&mut self.data, Data::None).into_text() {
+                    Some(data) => return Ok(Some(self.event(data))),
+                    None => self.name = ByteString::new(),
+                }
+                continue;
+            }
+            let (field, value) = split_field(line);
+            match field {
+                b"data" => {
+                    let start = range.end - value.len();
+                    self.data.add(|| whole.slice(start..range.end), value);
+                    if self.data.len() > self.max_bytes {
+                        return Err(Error::new(
+                            Kind::TooLarge,
+                            format!("an event is over the limit of {} bytes", self.max_bytes),
+                        ));
+                    }
+                }
+                b"event" if *self.name.as_bytes() != *value => {
+                    self.name = text(Bytes::copy_from_slice(value));
+                }
+                b"id" if !value.contains(&0) => {
+                    self.last_event_id = text(Bytes::copy_from_slice(value));
+                }
+                b"retry" => {
+                    if let Some(milliseconds) = digits(value) {
+                        self.retry = Some(Duration::from_millis(milliseconds));
+                    }
+                }
+                // A comment, or a field that is for somebody else.
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The last `id` field so far: what a client that connects again sends as
+    /// `Last-Event-ID`. Empty if there was none.
+    #[must_use]
+    pub fn last_event_id(&self) -> &str {
+        &self.last_event_id
+    }
+
+    /// How long to wait before connecting again, if the stream has said so.
+    #[must_use]
+    pub fn retry(&self) -> Option<Duration> {
+        self.retry
+    }
+
+    fn event(&mut self, data: ByteString) -> Event {
+        let name = match self.name.is_empty() {
+            true => ByteString::from_static("message"),
+            false => mem::take(&mut self.name),
+        };
+        Event {
+            name,
+            data,
+            last_event_id: self.last_event_id.clone(),
+        }
+    }
+}
+
+impl Data {
+    /// Adds a field; `slice` is the same value with its own hold on the chunk.
+    fn add(&mut self, slice: impl FnOnce() -> Bytes, value: &[u8]) {
+        *self = match mem::replace(self, Data::None) {
+            Data::None => Data::One(slice()),
+            Data::One(first) => Data::Many([&first, &b"\n"[..], value].concat()),
+            Data::Many(mut all) => {
+                all.push(b'\n');
+                all.extend_from_slice(value);
+                Data::Many(all)
+            }
+        };
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Data::None => 0,
+            Data::One(one) => one.len(),
+            Data::Many(all) => all.len(),
+        }
+    }
+
+    fn into_text(self) -> Option<ByteString> {
+        match self {
+            Data::None => None,
+            Data::One(one) => Some(text(one)),
+            Data::Many(all) => Some(text(all.into())),
+        }
+    }
+}
+
+/// The name and the value of a field. One space behind the colon is not a part of the
+/// value; a comment has an empty name.
+fn split_field(line: &[u8]) -> (&[u8], &[u8]) {
+    // The names that count have at most five bytes.
+    let colon = line.iter().take(6).position(|byte| *byte == b':');
+    match colon.or_else(|| memchr::memchr(b':', line)) {
+        None => (line, b""),
+        Some(colon) => {
+            let value = &line[colon + 1..];
+            (&line[..colon], value.strip_prefix(b" ").unwrap_or(value))
+        }
+    }
+}
+
+/// The bytes as text; those that are not UTF-8 become U+FFFD.
+fn text(bytes: Bytes) -> ByteString {
+    match ByteString::try_from(bytes.clone()) {
+        Ok(text) => text,
+        Err(_) => ByteString::from(String::from_utf8_lossy(&bytes).into_owned()),
+    }
+}
+
+/// The number, if the value is made of ASCII digits alone.
+fn digits(value: &[u8]) -> Option<u64> {
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    is_number
+        .then(|| std::str::from_utf8(value).ok()?.parse().ok())
+        .flatten()
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Decoder::new()
+    }
+}
+
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("last_event_id", &self.last_event_id)
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("name", &&*self.name)
+            .field("data", &&*self.data)
+            .field("last_event_id", &&*self.last_event_id)
+            .finish()
+    }
+}
