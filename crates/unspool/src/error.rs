@@ -15,6 +15,10 @@ struct Inner {
     message: String,
     request: Option<String>,
     retry_after: Option<Duration>,
+    /// Whether to try again, where the upstream has said more than its status does.
+    is_retryable: Option<bool>,
+    code: Option<String>,
+    partial_text: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -28,6 +32,8 @@ pub(crate) enum Kind {
     Timeout,
     /// An answer with a status that is not success.
     Status(u16),
+    /// An error in an answer whose status was success.
+    Reported,
     /// A token endpoint that gave no token.
     NoToken,
     /// A body that is not what was asked for.
@@ -48,6 +54,9 @@ impl Error {
                 message: message.into(),
                 request: None,
                 retry_after: None,
+                is_retryable: None,
+                code: None,
+                partial_text: None,
                 source: None,
             }),
         }
@@ -94,6 +103,24 @@ impl Error {
         self
     }
 
+    /// What the upstream says of trying again, which goes before what the status says.
+    pub(crate) fn with_retryable(mut self, is_retryable: Option<bool>) -> Self {
+        self.inner.is_retryable = is_retryable;
+        self
+    }
+
+    /// The upstream's own word for what went wrong.
+    pub(crate) fn with_code(mut self, code: Option<String>) -> Self {
+        self.inner.code = code;
+        self
+    }
+
+    /// The text that came before.
+    pub(crate) fn with_partial_text(mut self, text: Option<String>) -> Self {
+        self.inner.partial_text = text;
+        self
+    }
+
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after
     }
@@ -136,12 +163,16 @@ impl Error {
     /// Whether the same request may succeed later.
     ///
     /// True for a failed connection, silence, a body that was cut short, the
-    /// statuses 408, 429 and 5xx, and a 403 that says when to come back; those have
-    /// been retried by then.
+    /// statuses 408, 429 and 5xx, a 403 that says when to come back, and what a model's
+    /// server reports as passing; those have been retried by then, as far as nothing had
+    /// been handed out.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
+        if let Some(is_retryable) = self.inner.is_retryable {
+            return is_retryable;
+        }
         match self.inner.kind {
-            Kind::Connection | Kind::Timeout | Kind::Truncated => true,
+            Kind::Connection | Kind::Timeout | Kind::Truncated | Kind::Reported => true,
             // GitHub says 403 to those who are too fast.
             Kind::Status(403) => self.inner.retry_after.is_some(),
             Kind::Status(status) => status == 408 || status == 429 || status >= 500,
@@ -156,6 +187,20 @@ impl Error {
     #[must_use]
     pub fn is_unauthorized(&self) -> bool {
         matches!(self.inner.kind, Kind::Status(401 | 403) | Kind::NoToken)
+    }
+
+    /// The upstream's own word for what went wrong, if it gave one: for a model's server
+    /// such as `overloaded_error` or `insufficient_quota`.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.inner.code.as_deref()
+    }
+
+    /// The text of an answer that came before the failure: all of it, as it was handed
+    /// out. None for other sources, and where a stream handed out more than 1 MiB.
+    #[must_use]
+    pub fn partial_text(&self) -> Option<&str> {
+        self.inner.partial_text.as_deref()
     }
 
     /// The status of the answer, where that was the failure.

@@ -10,7 +10,9 @@ mod link;
 mod meter;
 mod oauth;
 mod pace;
+mod patience;
 mod rate;
+mod refusal;
 mod retry;
 mod shown;
 
@@ -30,16 +32,18 @@ pub(crate) use link::{link_parameter, link_target};
 pub(crate) use meter::{Meter, Reading};
 pub use oauth::ClientCredentials;
 pub use rate::Rate;
+pub(crate) use refusal::Refusal;
 pub(crate) use retry::{Attempts, Retry};
 pub(crate) use shown::is_secret_name;
 
 use client::Clients;
 use credentials::Credentials;
-use failure::{cut, excerpt, no_answer, silence};
+use failure::{cut, no_answer, silence};
 use oauth::Token;
 use pace::Pace;
+use patience::Patience;
 
-use crate::error::{Error, Kind};
+use crate::error::Error;
 
 /// How many redirects one request may follow.
 const MAX_REDIRECTS: usize = 10;
@@ -50,6 +54,7 @@ pub(crate) struct Http {
     credentials: Credentials,
     pace: Pace,
     timeout: Duration,
+    idle: Duration,
     retry: Retry,
     meter: Arc<Meter>,
 }
@@ -65,7 +70,10 @@ pub(crate) struct Options {
     pub(crate) rate: Option<Rate>,
     /// The caller's own client, to be used as it is.
     pub(crate) client: Option<Client>,
+    /// The longest silence before the head of an answer.
     pub(crate) timeout: Duration,
+    /// The longest silence between two parts of a body.
+    pub(crate) idle: Duration,
     pub(crate) retry: Retry,
 }
 
@@ -79,6 +87,7 @@ impl Default for Options {
             rate: None,
             client: None,
             timeout: Duration::from_secs(30),
+            idle: Duration::from_secs(30),
             retry: Retry::default(),
         }
     }
@@ -94,6 +103,7 @@ impl Http {
             credentials: Credentials::new(url, options)?,
             pace: Pace::new(options.rate),
             timeout: options.timeout,
+            idle: options.idle,
             retry: options.retry.clone(),
             meter,
         })
@@ -112,6 +122,14 @@ impl Http {
 
     /// Sends a call, follows redirects, and gives the answer if it is a success.
     pub(crate) async fn send(&self, call: &Call) -> Result<Answer, Error> {
+        match self.send_any(call).await? {
+            Reply::Success(answer) => Ok(*answer),
+            Reply::Refusal(refusal) => Err(refusal.into_error()),
+        }
+    }
+
+    /// Sends a call, follows redirects, and gives the answer, whatever its status.
+    pub(crate) async fn send_any(&self, call: &Call) -> Result<Reply, Error> {
         let mut call = call.clone();
         self.strip(&mut call.url);
         for _ in 0..=MAX_REDIRECTS {
@@ -123,20 +141,21 @@ impl Http {
             match redirected(&call, &response, |url| self.strip(url))? {
                 Some(target) => call = target,
                 None if response.status().is_success() => {
-                    return Ok(Answer {
+                    return Ok(Reply::Success(Box::new(Answer {
                         call,
                         headers: response.headers().clone(),
                         ends_with_connection: ends_with_connection(&response),
                         body: Body {
                             response,
-                            timeout: self.timeout,
+                            patience: Patience::new(self.idle),
+                            idle: self.idle,
                             meter: Arc::clone(&self.meter),
                         },
-                    });
+                    })));
                 }
                 None => {
-                    let error = self.refusal(response).await;
-                    return Err(error.at_request(call.shown()));
+                    let refusal = Refusal::read(self, &call, response).await;
+                    return Ok(Reply::Refusal(Box::new(refusal)));
                 }
             }
         }
@@ -224,24 +243,16 @@ impl Http {
         Ok(())
     }
 
-    /// The error for an answer that is not a success, with the begin of its body.
-    async fn refusal(&self, mut response: Response) -> Error {
-        let status = response.status();
-        let wait = retry::wait_for(status, response.headers());
-        let body = match timeout(self.timeout, response.chunk()).await {
-            Ok(Ok(Some(chunk))) => excerpt(&chunk),
-            _ => String::new(),
-        };
-        let body = match body.as_str() {
-            "" => String::new(),
-            body => format!(": {}", self.credentials.without_secrets(body)),
-        };
-        Error::new(
-            Kind::Status(status.as_u16()),
-            format!("answered {status}{body}"),
-        )
-        .with_retry_after(wait)
+    /// A text that the server wrote, which may repeat what it was sent.
+    pub(crate) fn without_secrets(&self, text: &str) -> String {
+        self.credentials.without_secrets(text)
     }
+}
+
+/// What comes to a call.
+pub(crate) enum Reply {
+    Success(Box<Answer>),
+    Refusal(Box<Refusal>),
 }
 
 /// An answer with status 2xx whose body has not been read.
@@ -257,21 +268,28 @@ pub(crate) struct Answer {
 /// A body that arrives in chunks, decompressed.
 pub(crate) struct Body {
     response: Response,
-    timeout: Duration,
+    patience: Patience,
+    idle: Duration,
     meter: Arc<Meter>,
 }
 
 impl Body {
     /// The next chunk, or none at the proven end of the body.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        match timeout(self.timeout, self.response.chunk()).await {
-            Ok(Ok(chunk)) => {
+        match self.patience.wait(self.response.chunk()).await {
+            Some(Ok(chunk)) => {
                 self.meter.bytes(chunk.as_ref().map_or(0, Bytes::len));
+                self.patience.set_limit(self.idle);
                 Ok(chunk)
             }
-            Ok(Err(error)) => Err(cut(error)),
-            Err(_) => Err(silence(self.timeout, "nothing more of the body")),
+            Some(Err(error)) => Err(cut(error)),
+            None => Err(silence(self.patience.limit(), "nothing more of the body")),
         }
+    }
+
+    /// How long the next chunk may take, if that is another time than for those behind it.
+    pub(crate) fn wait_for_next(&mut self, limit: Duration) {
+        self.patience.set_limit(limit);
     }
 }
 

@@ -89,11 +89,17 @@ pub(super) fn wait_for(status: StatusCode, headers: &HeaderMap) -> Option<Durati
 }
 
 /// The wait that a `Retry-After` field asks for, in seconds or until a date (RFC
-/// 9110, section 10.2.3).
+/// 9110, section 10.2.3), or a `Retry-After-Ms` field, which Anthropic, OpenAI and Azure
+/// send for shorter ones. Fractions of a second are not in the standard, but are sent.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    let field = |name: &str| Some(headers.get(name)?.to_str().ok()?.trim());
+    let milliseconds = field("retry-after-ms").and_then(|text| text.parse::<f64>().ok());
+    if let Some(wait) = milliseconds.and_then(|wait| Duration::try_from_secs_f64(wait / 1e3).ok()) {
+        return Some(wait);
+    }
+    let text = field(RETRY_AFTER.as_str())?;
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
     }
     let date = httpdate::parse_http_date(text).ok()?;
     // The server's clock may not be ours.
@@ -124,6 +130,17 @@ mod tests {
             "{wait:?}"
         );
         assert_eq!(check("soon"), None);
+        assert_eq!(check("0.25"), Some(Duration::from_millis(250)));
+        assert_eq!(check("-1"), None);
+        assert_eq!(check("NaN"), None);
+    }
+
+    #[test]
+    fn milliseconds_are_more_exact_than_seconds() {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, "2".parse().unwrap());
+        headers.insert("retry-after-ms", "1500".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_millis(1500)));
     }
 
     #[test]

@@ -320,6 +320,7 @@ impl Request {
     /// of a body; 30 seconds by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.http.timeout = timeout;
+        self.http.idle = timeout;
         self
     }
 

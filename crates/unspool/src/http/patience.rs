@@ -1,0 +1,94 @@
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A limit on how long each of many futures may take, one after the other.
+///
+/// A timer for each of them would cost as much as to receive a small chunk. Here there is
+/// one for all: when it is up, it is set again to where the limit of the present one
+/// is, if that is later.
+pub(super) struct Patience {
+    limit: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    pub(super) fn new(limit: Duration) -> Self {
+        Patience { limit, sleep: None }
+    }
+
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    pub(super) fn set_limit(&mut self, limit: Duration) {
+        if limit < self.limit {
+            self.sleep = None;
+        }
+        self.limit = limit;
+    }
+
+    /// What the future gives; none if that takes longer than the limit.
+    pub(super) async fn wait<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        let mut until = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(value) = future.as_mut().poll(cx) {
+                return Poll::Ready(Some(value));
+            }
+            let until = *until.get_or_insert_with(|| Instant::now() + self.limit);
+            let sleep = self
+                .sleep
+                .get_or_insert_with(|| Box::pin(sleep_until(until)));
+            while sleep.as_mut().poll(cx).is_ready() {
+                if sleep.deadline() >= until {
+                    self.sleep = None;
+                    return Poll::Ready(None);
+                }
+                sleep.as_mut().reset(until);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::sleep;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn each_wait_has_the_whole_limit() {
+        let mut patience = Patience::new(LIMIT);
+        for _ in 0..5 {
+            let wait = sleep(Duration::from_secs(9));
+            assert_eq!(patience.wait(wait).await, Some(()));
+        }
+        let begin = Instant::now();
+        assert_eq!(patience.wait(std::future::pending::<()>()).await, None);
+        let waited = begin.elapsed();
+        assert!(
+            waited >= LIMIT && waited < LIMIT + Duration::from_millis(5),
+            "{waited:?}"
+        );
+        // It can be used again.
+        assert_eq!(patience.wait(sleep(Duration::from_secs(9))).await, Some(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shorter_limit_holds_at_once() {
+        let mut patience = Patience::new(LIMIT);
+        assert_eq!(patience.wait(sleep(Duration::from_secs(1))).await, Some(()));
+        patience.set_limit(Duration::from_secs(2));
+        let begin = Instant::now();
+        assert_eq!(patience.wait(std::future::pending::<()>()).await, None);
+        let waited = begin.elapsed().as_secs_f64();
+        assert!((2.0..2.01).contains(&waited), "{waited}");
+    }
+}

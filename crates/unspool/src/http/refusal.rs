@@ -1,0 +1,56 @@
+use reqwest::header::HeaderMap;
+use reqwest::{Response, StatusCode};
+use tokio::time::timeout;
+
+use super::failure::excerpt;
+use super::{Call, Http, retry};
+use crate::error::{Error, Kind};
+
+/// How much of the body of a refusal is read: enough for an error object.
+const MAX_BODY: usize = 64 << 10;
+
+/// An answer that is not a success, read as far as it says why.
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// The begin of the body, without credentials that it may have repeated.
+    pub(crate) body: String,
+    request: String,
+}
+
+impl Refusal {
+    pub(super) async fn read(http: &Http, call: &Call, mut response: Response) -> Self {
+        let mut body = Vec::new();
+        // What does not come does not matter: the status says enough.
+        while body.len() < MAX_BODY
+            && let Ok(Ok(Some(chunk))) = timeout(http.idle, response.chunk()).await
+        {
+            body.extend_from_slice(&chunk);
+        }
+        body.truncate(MAX_BODY);
+        Refusal {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: http.without_secrets(&String::from_utf8_lossy(&body)),
+            request: call.shown(),
+        }
+    }
+
+    /// The error with the begin of the body.
+    pub(crate) fn into_error(self) -> Error {
+        let body = excerpt(self.body.as_bytes());
+        self.error_that_says(&body)
+    }
+
+    /// The error with words of the body that say what is wrong.
+    pub(crate) fn error_that_says(&self, words: &str) -> Error {
+        let status = self.status;
+        let message = match words {
+            "" => format!("answered {status}"),
+            words => format!("answered {status}: {words}"),
+        };
+        Error::new(Kind::Status(status.as_u16()), message)
+            .with_retry_after(retry::wait_for(status, &self.headers))
+            .at_request(&self.request)
+    }
+}
