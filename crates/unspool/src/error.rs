@@ -98,6 +98,12 @@ impl Error {
         self
     }
 
+    /// Changes the message, such as to take secrets out of it.
+    pub(crate) fn map_message(mut self, change: impl FnOnce(String) -> String) -> Self {
+        self.inner.message = change(std::mem::take(&mut self.inner.message));
+        self
+    }
+
     pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.inner.retry_after = wait;
         self

@@ -2,6 +2,7 @@
 //! never silently short.
 #![forbid(unsafe_code)]
 
+pub mod ask;
 mod boxed;
 mod error;
 mod http;
@@ -15,6 +16,8 @@ mod split;
 pub mod sse;
 mod xml;
 
+#[doc(inline)]
+pub use ask::ask;
 pub use boxed::{BoxGenerator, Generators, Shutdown};
 pub use error::Error;
 pub use http::{ClientCredentials, Rate};

@@ -1,0 +1,113 @@
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::outcome::{Stop, Usage};
+
+/// Something that happens in an answer. Serialises to the JSON that `unspool ask
+/// --events` prints.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The answer begins.
+    Start {
+        /// The upstream's name for the answer.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The model that answers, by the upstream's word.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+    },
+    /// The next piece of the text.
+    Text {
+        /// The piece: never empty, and never a part of a character.
+        text: String,
+    },
+    /// The next piece of what the model thinks before it answers, or of a summary of it.
+    Thinking {
+        /// The piece.
+        text: String,
+    },
+    /// The next piece of the words with which the model refuses, where those are apart from
+    /// the text.
+    Refusal {
+        /// The piece.
+        text: String,
+    },
+    /// The model begins to call a tool.
+    ToolStart {
+        /// Which of the calls in this answer: pieces of several may alternate.
+        index: u64,
+        /// The upstream's name for the call.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The tool.
+        name: String,
+    },
+    /// The next piece of the arguments of a call.
+    ToolDelta {
+        /// Which of the calls.
+        index: u64,
+        /// A piece of JSON text.
+        arguments: String,
+    },
+    /// A call is whole.
+    ToolCall {
+        /// Which of the calls.
+        index: u64,
+        /// The upstream's name for the call.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The tool.
+        name: String,
+        /// Its arguments: valid JSON, as the model wrote it.
+        arguments: Box<RawValue>,
+    },
+    /// A source that the text cites, as the upstream gives it.
+    Citation {
+        /// The upstream's JSON.
+        #[serde(serialize_with = "on_one_line")]
+        citation: Box<RawValue>,
+    },
+    /// What the answer has used so far, by the upstream's count.
+    Usage(Usage),
+    /// The model has stopped, and the upstream has proved it: the last event.
+    Stop {
+        /// Why.
+        stop: Stop,
+        /// The upstream's own word for it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// The stop sequence that ended the answer.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sequence: Option<String>,
+    },
+    /// Something that this library has no event for.
+    Other {
+        /// What the upstream calls it.
+        name: String,
+        /// The upstream's JSON.
+        #[serde(serialize_with = "on_one_line")]
+        data: Box<RawValue>,
+    },
+}
+
+impl Event {
+    /// Whether the answer goes on by it, so that it can no longer be started over once
+    /// it has been handed out.
+    pub(super) fn is_content(&self) -> bool {
+        !matches!(self, Event::Start { .. } | Event::Usage(_))
+    }
+}
+
+/// JSON has line breaks only between tokens.
+fn on_one_line<S: Serializer>(json: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
+    if !json.get().contains(['\n', '\r']) {
+        return json.serialize(serializer);
+    }
+    let text = json.get().replace(['\n', '\r'], " ");
+    match RawValue::from_string(text) {
+        Ok(json) => json.serialize(serializer),
+        Err(error) => Err(serde::ser::Error::custom(error)),
+    }
+}

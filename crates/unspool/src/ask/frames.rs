@@ -1,0 +1,259 @@
+//! What a protocol reads: the JSON texts in a body, whatever carries them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+use reqwest::header::CONTENT_TYPE;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Kind};
+use crate::http::{Answer, Body};
+use crate::lines::Lines;
+use crate::sse::Decoder;
+
+/// How long what may follow behind a proved end, such as the usage, is waited for.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How much of a frame that cannot be read goes into the error.
+const EXCERPT: usize = 120;
+
+/// One JSON text of an answer.
+#[derive(Debug)]
+pub(super) struct Frame {
+    /// What the upstream calls it: the name of a server-sent event.
+    pub(super) name: ByteString,
+    pub(super) data: ByteString,
+}
+
+/// The frames of one body: server-sent events, lines of JSON, or one document that came in
+/// the place of a stream.
+pub(super) struct Frames {
+    body: Body,
+    content_type: String,
+    max_bytes: usize,
+    form: Form,
+    count: u64,
+    is_proved: bool,
+}
+
+enum Form {
+    /// So far there has been nothing, or white space.
+    Unknown(BytesMut),
+    Events(Decoder),
+    /// JSON on lines; whether the first one has come.
+    Lines(Lines, bool),
+    /// A document over several lines, as far as it has come.
+    Document(BytesMut),
+    /// The elements of a document that was an array.
+    Elements(VecDeque<ByteString>),
+}
+
+impl Frames {
+    pub(super) fn new(answer: Answer, max_bytes: usize) -> Self {
+        let content_type = answer.headers.get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
+        let form = match content_type.contains("event-stream") {
+            true => Form::Events(Decoder::new().max_event(max_bytes)),
+            false => Form::Unknown(BytesMut::new()),
+        };
+        Frames {
+            body: answer.body,
+            content_type,
+            max_bytes,
+            form,
+            count: 0,
+            is_proved: false,
+        }
+    }
+
+    /// The next frame; none at the end of the body.
+    pub(super) async fn next(&mut self) -> Result<Option<Frame>, Error> {
+        loop {
+            if let Some(frame) = self.buffered()? {
+                self.count += 1;
+                return Ok(Some(frame));
+            }
+            match self.body.chunk().await {
+                Ok(Some(chunk)) => self.push(chunk)?,
+                Ok(None) => return self.last(),
+                Err(_) if self.is_proved => return Ok(None),
+                Err(error) => return Err(error),
+            }
+            if self.is_proved {
+                self.body.wait_for_next(GRACE);
+            }
+        }
+    }
+
+    /// What has come proves that the answer is whole. What may follow is waited for a
+    /// little, and if it does not come, nothing is wrong.
+    pub(super) fn end_is_proved(&mut self) {
+        self.is_proved = true;
+        self.body.wait_for_next(GRACE);
+    }
+
+    /// Reads a frame.
+    pub(super) fn parse<'f, T: Deserialize<'f>>(&self, frame: &'f Frame) -> Result<T, Error> {
+        serde_json::from_str(&frame.data).map_err(|error| self.unfit(frame, &error.to_string()))
+    }
+
+    /// The error for a frame that is not what it should be.
+    pub(super) fn unfit(&self, frame: &Frame, what: &str) -> Error {
+        let begin: String = frame.data.chars().take(EXCERPT).collect();
+        Error::content(format!(
+            "event {} of the answer cannot be read: {what}, in `{begin}`",
+            self.count
+        ))
+    }
+
+    /// The error for a body that ended without what proves the end of an answer.
+    pub(super) fn truncated(&self, end_mark: &str) -> Error {
+        let message = match self.count {
+            0 if self.content_type.is_empty() => "the answer is empty".to_owned(),
+            0 => format!("the answer, a `{}`, holds no event", self.content_type),
+            count => format!("the answer ended after {count} events, without {end_mark}"),
+        };
+        Error::new(Kind::Truncated, message)
+    }
+
+    fn push(&mut self, chunk: Bytes) -> Result<(), Error> {
+        match &mut self.form {
+            Form::Events(decoder) => decoder.push(chunk),
+            Form::Lines(lines, _) => lines.push(chunk),
+            Form::Document(document) => {
+                document.extend_from_slice(&chunk);
+                self.check_size()?;
+            }
+            Form::Unknown(begin) => {
+                begin.extend_from_slice(&chunk);
+                let begun = begin.split().freeze();
+                self.begin(begun)?;
+            }
+            Form::Elements(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Sees what the body is.
+    fn begin(&mut self, begun: Bytes) -> Result<(), Error> {
+        let text = begun.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&begun);
+        match text.trim_ascii_start().first() {
+            None => {
+                self.form = Form::Unknown(BytesMut::from(begun));
+                self.check_size()?;
+            }
+            Some(b'{' | b'[') => {
+                let mut lines = Lines::new(self.max_bytes);
+                lines.push(begun.slice_ref(text));
+                self.form = Form::Lines(lines, false);
+            }
+            Some(b'<') => {
+                let begin = String::from_utf8_lossy(text);
+                let begin: String = begin.chars().take(EXCERPT).collect();
+                return Err(Error::content(format!(
+                    "expected a stream of events, found `{}`: {}",
+                    self.content_type,
+                    begin.split_whitespace().collect::<Vec<_>>().join(" ")
+                )));
+            }
+            Some(_) => {
+                let mut decoder = Decoder::new().max_event(self.max_bytes);
+                decoder.push(begun);
+                self.form = Form::Events(decoder);
+            }
+        }
+        Ok(())
+    }
+
+    /// The next frame of what has come.
+    fn buffered(&mut self) -> Result<Option<Frame>, Error> {
+        match &mut self.form {
+            Form::Unknown(_) | Form::Document(_) => Ok(None),
+            Form::Events(decoder) => Ok(decoder.next_event()?.map(|event| Frame {
+                name: event.name,
+                data: event.data,
+            })),
+            Form::Elements(elements) => Ok(elements.pop_front().map(unnamed)),
+            Form::Lines(lines, is_begun) => {
+                while let Some((whole, range)) = lines.next_line()? {
+                    let line = whole.slice(range);
+                    if line.trim_ascii().is_empty() {
+                        continue;
+                    }
+                    if *is_begun || serde_json::from_slice::<IgnoredAny>(&line).is_ok() {
+                        *is_begun = true;
+                        return text(line).map(|line| Some(unnamed(line)));
+                    }
+                    // The first line is not all of it.
+                    let mut document = BytesMut::from(line);
+                    while let Some((whole, range)) = lines.next_line()? {
+                        document.extend_from_slice(b"\n");
+                        document.extend_from_slice(&whole[range]);
+                    }
+                    document.extend_from_slice(b"\n");
+                    document.extend_from_slice(&lines.end());
+                    self.form = Form::Document(document);
+                    break;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// The body is over: what is a frame though nothing ends it.
+    fn last(&mut self) -> Result<Option<Frame>, Error> {
+        let rest = match &mut self.form {
+            Form::Lines(lines, _) => lines.end(),
+            Form::Document(document) => document.split().freeze(),
+            Form::Unknown(_) | Form::Events(_) | Form::Elements(_) => return Ok(None),
+        };
+        if rest.first() == Some(&b'[')
+            && let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(&rest)
+        {
+            let elements = elements.iter().map(|element| element.get().into());
+            self.form = Form::Elements(elements.collect());
+        } else if serde_json::from_slice::<IgnoredAny>(&rest).is_ok() {
+            self.form = Form::Elements(VecDeque::from([text(rest)?]));
+        }
+        // If it is none, it was cut.
+        let frame = self.buffered()?;
+        self.count += u64::from(frame.is_some());
+        Ok(frame)
+    }
+
+    fn check_size(&self) -> Result<(), Error> {
+        let size = match &self.form {
+            Form::Unknown(begin) => begin.len(),
+            Form::Document(document) => document.len(),
+            _ => 0,
+        };
+        match size > self.max_bytes {
+            false => Ok(()),
+            true => Err(Error::new(
+                Kind::TooLarge,
+                format!(
+                    "the answer is one document of over {} bytes",
+                    self.max_bytes
+                ),
+            )),
+        }
+    }
+}
+
+fn unnamed(data: ByteString) -> Frame {
+    Frame {
+        name: ByteString::new(),
+        data,
+    }
+}
+
+fn text(bytes: Bytes) -> Result<ByteString, Error> {
+    ByteString::try_from(bytes).map_err(|error| {
+        Error::content(format!("the answer is not UTF-8: {error}")).with_source(error)
+    })
+}

@@ -1,0 +1,404 @@
+//! Answers of language models, as they arrive.
+//!
+//! *Upstream*: a server that speaks the Messages API of Anthropic, the Chat Completions or
+//! the Responses API of OpenAI, or the API of Ollama or Gemini. *Order*: as the model
+//! writes. *Ends when*: the protocol's end mark has come; a stream that ends without it
+//! fails ([`Error::is_truncated`]), and a model that came to a limit or refused is told by
+//! the [`Outcome`]. *Resumes from*: nothing; an answer of which something has been handed
+//! out is never started over. *Cost*: one request, made at the first poll, and the repeated
+//! ones of failures before the first piece; memory for one event and up to 1 MiB of text for
+//! an error. *Auth*: keys from the environment or of the caller's, for the origin that is
+//! asked.
+
+mod answer;
+mod event;
+mod frames;
+mod items;
+mod outcome;
+mod prompt;
+mod protocols;
+mod report;
+mod source;
+mod stop_at;
+mod target;
+mod text;
+mod watch;
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{HeaderName, HeaderValue};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+pub use answer::{Answer, Whole};
+pub use event::Event;
+pub use outcome::{Outcome, Stop, Usage};
+pub use prompt::{Message, Tool};
+pub use protocols::{ANTHROPIC, GEMINI, OLLAMA, OPENAI, Provider, RESPONSES};
+
+use crate::error::Error;
+use crate::http::Options;
+use crate::json::{Check, Pointer};
+use crate::pages::RawItem;
+use prompt::Prompt;
+use source::Plan;
+use target::Wanted;
+use watch::Watch;
+
+/// The model that is asked if none is named.
+pub const DEFAULT_MODEL: &str = "claude-sonnet-4-6";
+
+/// How long the first byte of an answer may take.
+const FIRST_BYTE: Duration = Duration::from_secs(120);
+
+/// How long an answer may be silent.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The largest event of an answer.
+const MAX_EVENT: usize = 16 << 20;
+
+/// Asks a language model.
+///
+/// Nothing is sent before the first poll. Unless you say otherwise, the model is
+/// [`DEFAULT_MODEL`], and the environment has the key: `ANTHROPIC_API_KEY`,
+/// `OPENAI_API_KEY`, `GEMINI_API_KEY`; [`Provider::variables`] has all that are looked at.
+///
+/// The whole answer:
+///
+/// ```no_run
+/// # async fn example() -> Result<(), unspool::Error> {
+/// let answer = unspool::ask("Write a poem about loops").await?;
+/// println!("{}", answer.text);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// As it arrives, and how it ended:
+///
+/// ```no_run
+/// use futures_util::TryStreamExt;
+/// use unspool::ask::Stop;
+///
+/// # async fn example() -> Result<(), unspool::Error> {
+/// let mut answer = unspool::ask("Write a poem about loops").max_tokens(500).text();
+/// while let Some(piece) = answer.try_next().await? {
+///     print!("{piece}");
+/// }
+/// let outcome = answer.outcome();
+/// if outcome.stop == Stop::MaxTokens {
+///     println!("… and so on ({:?} tokens)", outcome.usage.output_tokens);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// An answer that ends without the protocol's end mark is an error, after the pieces that
+/// came. To come to a limit, to be refused or filtered is none: [`Outcome::complete`] and
+/// [`Outcome::stop`] tell.
+pub fn ask(prompt: impl Into<String>) -> Request {
+    let prompt = prompt.into();
+    let messages = match prompt.is_empty() {
+        true => Vec::new(),
+        false => vec![Message::user(prompt)],
+    };
+    Request {
+        wrong: None,
+        wanted: Wanted::default(),
+        prompt: Prompt {
+            messages,
+            ..Prompt::default()
+        },
+        http: Options {
+            timeout: FIRST_BYTE,
+            idle: IDLE,
+            ..Options::default()
+        },
+        stop_at: None,
+        deadline: None,
+        max_event: MAX_EVENT,
+    }
+}
+
+/// Asks a language model for the next message of a conversation.
+pub fn conversation(messages: impl IntoIterator<Item = Message>) -> Request {
+    let mut request = ask("");
+    request.prompt.messages.extend(messages);
+    request
+}
+
+/// A question, and how to ask it. Made by [`ask`] and [`conversation`].
+///
+/// [`text`](Request::text) gives the answer as a stream of pieces of text,
+/// [`events`](Request::events) as one of all that happens, [`items`](Request::items) the
+/// elements of an array in it; to await the request itself gives all of it.
+#[derive(Clone)]
+#[must_use = "nothing is asked before the answer is polled"]
+pub struct Request {
+    wrong: Option<&'static str>,
+    wanted: Wanted,
+    prompt: Prompt,
+    http: Options,
+    stop_at: Option<String>,
+    deadline: Option<Duration>,
+    max_event: usize,
+}
+
+impl Request {
+    /// Whom to ask. By default the name of the model or the environment tells.
+    pub fn provider(mut self, provider: Provider) -> Self {
+        self.wanted.provider = Some(provider);
+        self
+    }
+
+    /// The model, by the name that the provider has for it.
+    pub fn model(mut self, name: impl Into<String>) -> Self {
+        self.wanted.model = Some(name.into());
+        self
+    }
+
+    /// Where the protocol is spoken, such as `http://localhost:8080/v1`. By default the
+    /// environment or the provider tells.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.wanted.base_url = Some(url.into());
+        self
+    }
+
+    /// The key, sent in the way of the provider. By default the environment has it.
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.wanted.api_key = Some(key.into());
+        self
+    }
+
+    /// What the model is told before everything else.
+    pub fn system(mut self, text: impl Into<String>) -> Self {
+        self.prompt.system = Some(text.into());
+        self
+    }
+
+    /// One more message, behind those that there are.
+    pub fn message(mut self, message: Message) -> Self {
+        self.prompt.messages.push(message);
+        self
+    }
+
+    /// One more tool that the model may call.
+    pub fn tool(mut self, tool: Tool) -> Self {
+        self.prompt.tools.push(tool);
+        self
+    }
+
+    /// How many tokens the answer may have. By default the provider decides; Anthropic's
+    /// wants a number, which is 1,024 then.
+    pub fn max_tokens(mut self, tokens: u64) -> Self {
+        self.prompt.max_tokens = Some(tokens);
+        self
+    }
+
+    /// How far the model may go from what is likeliest.
+    pub fn temperature(mut self, temperature: f64) -> Self {
+        self.prompt.temperature = Some(temperature);
+        self
+    }
+
+    /// One more text that ends the answer on the side of the upstream, which leaves it out.
+    pub fn stop_sequence(mut self, text: impl Into<String>) -> Self {
+        self.prompt.stop_sequences.push(text.into());
+        self
+    }
+
+    /// A pattern, in the syntax of the crate [`regex`](https://docs.rs/regex), that ends
+    /// the answer here: behind its first match nothing is handed out, and the connection is
+    /// closed.
+    ///
+    /// The first match ends as early as it can: `\d+` at the first digit. A pattern that
+    /// matches the empty text is refused.
+    pub fn stop_at(mut self, pattern: impl Into<String>) -> Self {
+        self.stop_at = Some(pattern.into());
+        self
+    }
+
+    /// A field of the request's body that has no method here; `null` takes one away.
+    /// Objects are merged (RFC 7396).
+    pub fn extra(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.prompt.extra.insert(name.into(), value.into());
+        self
+    }
+
+    /// Several fields of the request's body, as [`extra`](Request::extra) takes one.
+    pub fn extras(mut self, fields: Map<String, Value>) -> Self {
+        self.prompt.extra.extend(fields);
+        self
+    }
+
+    /// One more header, for the origin that is asked. It goes before those of the protocol
+    /// and the environment, such as `anthropic-version` and the key.
+    pub fn header(
+        mut self,
+        name: impl TryInto<HeaderName>,
+        value: impl TryInto<HeaderValue>,
+    ) -> Self {
+        match (name.try_into(), value.try_into()) {
+            (Ok(name), Ok(mut value)) => {
+                value.set_sensitive(true);
+                self.http.headers.append(name, value);
+            }
+            _ => self.wrong = Some("a header has a name or a value that cannot be sent"),
+        }
+        self
+    }
+
+    /// A client of your own, with its proxies and certificates. What is said of it for
+    /// [`pages`](crate::pages::Request::client) holds here, too.
+    pub fn client(mut self, client: reqwest::Client) -> Self {
+        self.http.client = Some(client);
+        self
+    }
+
+    /// How often a request is repeated that failed in a way that may pass, before anything
+    /// of the answer has been handed out; 5 by default. The waits in between double from a
+    /// quarter of a second to half a minute, or are what the upstream asks for, up to five
+    /// minutes.
+    pub fn retries(mut self, retries: usize) -> Self {
+        self.http.retry.retries = retries;
+        self
+    }
+
+    /// The wait before the first retry, which doubles from there; 250 ms by default.
+    pub fn first_wait(mut self, wait: Duration) -> Self {
+        self.http.retry.first_wait = wait;
+        self
+    }
+
+    /// How long the first byte of an answer may take, from the request on; two minutes by
+    /// default.
+    pub fn first_byte(mut self, limit: Duration) -> Self {
+        self.http.timeout = limit;
+        self
+    }
+
+    /// How long an answer may be silent from there on; one minute by default. Pings and
+    /// comments of the upstream count as life.
+    pub fn idle(mut self, limit: Duration) -> Self {
+        self.http.idle = limit;
+        self
+    }
+
+    /// How long all of it may take, retries included; no limit by default.
+    pub fn deadline(mut self, limit: Duration) -> Self {
+        self.deadline = Some(limit);
+        self
+    }
+
+    /// The largest event of an answer, in bytes; 16 MiB by default.
+    pub fn max_event(mut self, bytes: usize) -> Self {
+        self.max_event = bytes;
+        self
+    }
+
+    /// The text of the answer, in the pieces that it comes in.
+    pub fn text(self) -> Answer<String> {
+        self.answer(|event| match event {
+            Event::Text { text } if !text.is_empty() => Some(text),
+            _ => None,
+        })
+    }
+
+    /// All that happens in the answer.
+    pub fn events(self) -> Answer<Event> {
+        self.answer(|event| match &event {
+            Event::Text { text } if text.is_empty() => None,
+            _ => Some(event),
+        })
+    }
+
+    /// The elements of the array at a JSON pointer of the document in the answer's text, as
+    /// values of a type of yours, each as soon as it is whole.
+    ///
+    /// The document begins at the first line that begins with `{` or `[`: words and fences
+    /// around it are passed over.
+    ///
+    /// ```no_run
+    /// use futures_util::TryStreamExt;
+    ///
+    /// # async fn example() -> Result<(), unspool::Error> {
+    /// let prompt = "Ten rivers, as JSON: {\"items\": [{\"name\": …, \"km\": …}]}";
+    /// #[derive(serde::Deserialize)]
+    /// struct River { name: String, km: f64 }
+    ///
+    /// let mut rivers = unspool::ask(prompt).items::<River>("/items".parse()?);
+    /// while let Some(river) = rivers.try_next().await? {
+    ///     println!("{}: {} km", river.name, river.km);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn items<T>(self, pointer: Pointer) -> Answer<T>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        // The text is UTF-8, so that what the parser passes over is, too.
+        self.elements(pointer, Check::Nothing, |element: &Bytes| {
+            serde_json::from_slice(element)
+        })
+    }
+
+    /// The same as JSON text.
+    pub fn raw_items(self, pointer: Pointer) -> Answer<RawItem> {
+        self.elements(pointer, Check::Valid, |element: &Bytes| {
+            Ok(RawItem::new(element.clone()))
+        })
+    }
+
+    fn answer<T: Send + 'static>(self, take: fn(Event) -> Option<T>) -> Answer<T> {
+        let watch = Arc::new(Watch::default());
+        let generator = source::answer(self.plan(), Arc::clone(&watch), take);
+        Answer::new(Box::pin(generator), watch)
+    }
+
+    fn elements<T: Send + 'static>(
+        self,
+        pointer: Pointer,
+        check: Check,
+        decode: fn(&Bytes) -> serde_json::Result<T>,
+    ) -> Answer<T> {
+        let watch = Arc::new(Watch::default());
+        let generator = items::items(self.plan(), Arc::clone(&watch), pointer, check, decode);
+        Answer::new(Box::pin(generator), watch)
+    }
+
+    fn plan(self) -> Plan {
+        Plan {
+            wrong: self.wrong.map(Error::request),
+            wanted: self.wanted,
+            prompt: self.prompt,
+            http: self.http,
+            stop_at: self.stop_at,
+            deadline: self.deadline,
+            max_event: self.max_event,
+        }
+    }
+}
+
+impl IntoFuture for Request {
+    type Output = Result<Whole, Error>;
+    type IntoFuture = std::pin::Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    /// The whole answer. Where it fails half-way, [`Error::partial_text`] has what came.
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.text().whole())
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("provider", &self.wanted.provider)
+            .field("model", &self.wanted.model)
+            .field("messages", &self.prompt.messages.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,173 @@
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+/// How an answer ended, and what it took: the account of this source.
+///
+/// Serialises to the JSON object that `unspool ask --account` writes; times are in
+/// seconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// Whether the model came to its natural end, and the upstream proved it.
+    pub complete: bool,
+    /// Why the answer ended.
+    pub stop: Stop,
+    /// The upstream's own word for that.
+    pub reason: Option<String>,
+    /// The stop sequence that ended the answer, where the upstream says which.
+    pub stop_sequence: Option<String>,
+    /// The words with which the model refused, where those were apart from its text: up to
+    /// 64 KiB of them.
+    pub refusal: Option<String>,
+    /// What was used, by the upstream's count. Of an answer that was not complete, what
+    /// had been stated until then.
+    pub usage: Usage,
+    /// From the first poll to the first piece of the answer, retries included.
+    #[serde(serialize_with = "seconds_or_none")]
+    pub first_token: Option<Duration>,
+    /// From the first poll to the end.
+    #[serde(serialize_with = "seconds")]
+    pub took: Duration,
+    /// The protocol that was spoken.
+    pub provider: Option<String>,
+    /// The model that answered, by the upstream's word.
+    pub model: Option<String>,
+    /// The upstream's name for the answer.
+    pub id: Option<String>,
+    /// The upstream's name for the request, to be given to its support.
+    pub request_id: Option<String>,
+    /// Requests that were sent, retries and redirects included.
+    pub requests: u64,
+    /// Requests that were repeated after a failure.
+    pub retries: u64,
+    /// Pieces of text that came.
+    pub deltas: u64,
+    /// Bytes of text that came, in UTF-8.
+    pub text_bytes: u64,
+    /// Bytes of the bodies, after decompression.
+    pub bytes: u64,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Stop {
+    /// The model had no more to say.
+    End,
+    /// It came to a stop sequence of the request.
+    StopSequence,
+    /// It waits for the results of its tool calls.
+    ToolUse,
+    /// It came to the token limit of the request.
+    MaxTokens,
+    /// It came to the end of what the model can hold.
+    ContextWindow,
+    /// It refused.
+    Refusal,
+    /// A filter of the upstream took the answer back.
+    ContentFilter,
+    /// The upstream paused a long turn, to be taken up with another request.
+    Pause,
+    /// For a reason that is not known here.
+    Other,
+    /// The upstream proved the end, but gave no reason.
+    Unstated,
+    /// The text came to where the caller wanted it to stop.
+    Asked,
+    /// The caller stopped, or has not come to the end.
+    #[default]
+    Stopped,
+    /// It failed; the error says why.
+    Failed,
+}
+
+/// What an answer used, by the upstream's count; none where that was not stated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Tokens of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    /// Tokens of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    /// Tokens of the request that a cache had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_read_tokens: Option<u64>,
+    /// Tokens of the request that a cache took up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<u64>,
+    /// Tokens that the model thought with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
+}
+
+impl Stop {
+    /// Whether the model came to a natural end.
+    #[must_use]
+    pub fn is_natural(self) -> bool {
+        matches!(self, Stop::End | Stop::StopSequence | Stop::ToolUse)
+    }
+}
+
+impl Usage {
+    /// Takes what a later count states in the place of what an earlier one did: the
+    /// counts are cumulative.
+    pub(super) fn update(&mut self, later: &Usage) {
+        fn take(count: &mut Option<u64>, later: Option<u64>) {
+            *count = later.or(*count);
+        }
+        take(&mut self.input_tokens, later.input_tokens);
+        take(&mut self.output_tokens, later.output_tokens);
+        take(&mut self.cache_read_tokens, later.cache_read_tokens);
+        take(&mut self.cache_write_tokens, later.cache_write_tokens);
+        take(&mut self.reasoning_tokens, later.reasoning_tokens);
+    }
+}
+
+impl Outcome {
+    /// Output tokens a second, from the first piece to the end, where both are known.
+    #[must_use]
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        let seconds = (self.took.checked_sub(self.first_token?)?).as_secs_f64();
+        let tokens = self.usage.output_tokens?;
+        (seconds > 0.0).then(|| tokens as f64 / seconds)
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stop::End => "the model came to its end",
+            Stop::StopSequence => "the model came to a stop sequence",
+            Stop::ToolUse => "the model waits for its tools",
+            Stop::MaxTokens => "the model came to the token limit",
+            Stop::ContextWindow => "the model's context is full",
+            Stop::Refusal => "the model refused",
+            Stop::ContentFilter => "a content filter stopped the answer",
+            Stop::Pause => "the upstream paused the turn",
+            Stop::Other => "the model stopped for a reason that is not known here",
+            Stop::Unstated => "the upstream did not say why the model stopped",
+            Stop::Asked => "the text came to where it should stop",
+            Stop::Stopped => "stopped by the reader",
+            Stop::Failed => "failed",
+        })
+    }
+}
+
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((time.as_secs_f64() * 1e6).round() / 1e6)
+}
+
+fn seconds_or_none<S: Serializer>(
+    time: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => seconds(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}

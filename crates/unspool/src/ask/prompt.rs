@@ -1,0 +1,159 @@
+//! What is asked, before it is put into the words of a protocol.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// One message of a conversation.
+///
+/// As JSON it is `{"role": "user", "content": "…"}`; a content that is no string goes to
+/// the upstream as it is, in the form that its protocol has for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    /// `user`, `assistant` or `system`, or another that the protocol has.
+    pub role: String,
+    /// Text, or parts as the protocol has them.
+    pub content: Value,
+}
+
+/// A tool that the model may call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// What it does, for the model to read.
+    #[serde(default)]
+    pub description: String,
+    /// The JSON Schema of its arguments, an object.
+    pub parameters: Value,
+}
+
+/// All that is asked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Prompt {
+    pub(super) model: String,
+    pub(super) system: Option<String>,
+    pub(super) messages: Vec<Message>,
+    pub(super) tools: Vec<Tool>,
+    pub(super) max_tokens: Option<u64>,
+    pub(super) temperature: Option<f64>,
+    pub(super) stop_sequences: Vec<String>,
+    /// Merged into the body, as RFC 7396 has it.
+    pub(super) extra: Map<String, Value>,
+}
+
+impl Message {
+    /// What somebody says to the model.
+    pub fn user(text: impl Into<String>) -> Self {
+        Message::new("user", text)
+    }
+
+    /// What the model has said.
+    pub fn assistant(text: impl Into<String>) -> Self {
+        Message::new("assistant", text)
+    }
+
+    /// What the model is told before everything else.
+    pub fn system(text: impl Into<String>) -> Self {
+        Message::new("system", text)
+    }
+
+    fn new(role: &str, text: impl Into<String>) -> Self {
+        Message {
+            role: role.to_owned(),
+            content: Value::String(text.into()),
+        }
+    }
+}
+
+impl Prompt {
+    /// The text for the system, that of system messages included, and all other messages:
+    /// for protocols that keep them apart.
+    pub(super) fn system_apart(&self) -> (Option<String>, Vec<&Message>) {
+        let (system, messages): (Vec<_>, Vec<_>) = (self.messages.iter())
+            .partition(|message| message.role == "system" && message.content.is_string());
+        let system = system.iter().filter_map(|message| message.content.as_str());
+        let all: Vec<&str> = self.system.as_deref().into_iter().chain(system).collect();
+        ((!all.is_empty()).then(|| all.join("\n\n")), messages)
+    }
+
+    /// All messages, the text for the system as the first: for protocols that have it so.
+    pub(super) fn system_first(&self) -> Vec<Message> {
+        let system = self.system.clone().map(Message::system);
+        system
+            .into_iter()
+            .chain(self.messages.iter().cloned())
+            .collect()
+    }
+
+    /// The tools, each in the form that a protocol has.
+    pub(super) fn tools_as(&self, form: impl Fn(&Tool) -> Value) -> Option<Value> {
+        (!self.tools.is_empty()).then(|| self.tools.iter().map(form).collect())
+    }
+
+    /// The body of a request: these fields, without those that are null, and the caller's
+    /// own merged in.
+    pub(super) fn body(&self, fields: Value) -> Value {
+        let mut body = fields;
+        if let Value::Object(fields) = &mut body {
+            fields.retain(|_, value| !value.is_null());
+        }
+        merge(&mut body, &Value::Object(self.extra.clone()));
+        body
+    }
+}
+
+/// Changes a document as a merge patch says (RFC 7396).
+fn merge(document: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *document = patch.clone();
+        return;
+    };
+    if !document.is_object() {
+        *document = Value::Object(Map::new());
+    }
+    if let Value::Object(fields) = document {
+        for (name, value) in patch {
+            match value.is_null() {
+                true => drop(fields.remove(name)),
+                false => merge(fields.entry(name.as_str()).or_insert(Value::Null), value),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn extra_fields_are_merged_and_null_takes_a_field_away() {
+        let mut prompt = Prompt::default();
+        let extra = json!({"options": {"num_ctx": 8192}, "stream_options": null, "n": 1});
+        prompt.extra = extra.as_object().unwrap().clone();
+        let body = prompt.body(json!({
+            "options": {"temperature": 0.5},
+            "stream_options": {"include_usage": true},
+            "stop": null,
+        }));
+        assert_eq!(
+            body,
+            json!({"options": {"temperature": 0.5, "num_ctx": 8192}, "n": 1})
+        );
+    }
+
+    #[test]
+    fn text_for_the_system_can_stand_apart_or_first() {
+        let prompt = Prompt {
+            system: Some("a".to_owned()),
+            messages: vec![Message::system("b"), Message::user("c")],
+            ..Prompt::default()
+        };
+        let (system, messages) = prompt.system_apart();
+        assert_eq!(system.as_deref(), Some("a\n\nb"));
+        assert_eq!(messages, [&Message::user("c")]);
+        assert_eq!(prompt.system_first().len(), 3);
+    }
+}

@@ -1,0 +1,205 @@
+//! The protocols that models' servers speak, one file each, and the table of them.
+
+mod anthropic;
+mod chat;
+mod gemini;
+mod ollama;
+mod responses;
+mod tools;
+
+use std::fmt;
+use std::pin::Pin;
+use std::str::FromStr;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+use unspool_core::AsyncGenerator;
+use url::Url;
+
+pub use anthropic::ANTHROPIC;
+pub use chat::OPENAI;
+pub use gemini::GEMINI;
+pub use ollama::OLLAMA;
+pub use responses::RESPONSES;
+
+use super::event::Event;
+use super::frames::Frames;
+use super::prompt::Prompt;
+use crate::error::Error;
+
+/// All of them. To add one takes a file and a line here.
+pub(super) const PROVIDERS: &[Provider] = &[ANTHROPIC, OPENAI, RESPONSES, OLLAMA, GEMINI];
+
+/// Whom to ask: a protocol, and where it is spoken unless you say otherwise.
+///
+/// Parses from its name, such as `anthropic`.
+#[derive(Clone, Copy)]
+pub struct Provider(&'static Entry);
+
+/// A protocol.
+pub(super) struct Entry {
+    pub(super) name: &'static str,
+    /// A line for the help.
+    pub(super) about: &'static str,
+    /// Where it is spoken if nobody says otherwise.
+    pub(super) base: &'static str,
+    /// Variables of the environment that say where.
+    pub(super) base_variables: &'static [&'static str],
+    /// Variables that hold a key, and how it is sent.
+    pub(super) keys: &'static [(&'static str, Key)],
+    /// Whether it is asked without a key, even where it is usually spoken.
+    pub(super) is_open: bool,
+    /// Whether a model is one of its own, by its name.
+    pub(super) serves: fn(&str) -> bool,
+    /// The request.
+    pub(super) request: fn(&Prompt, Url) -> Asked,
+    /// Reads the answer.
+    pub(super) read: fn(Frames) -> Reader,
+}
+
+/// How a key is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// As a bearer token in `Authorization`.
+    Bearer,
+    /// In a header of this name.
+    Header(&'static str),
+}
+
+/// A request in the words of a protocol.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) url: Url,
+    pub(super) body: Value,
+    /// Headers, unless the caller has some of that name.
+    pub(super) headers: Vec<(&'static str, String)>,
+}
+
+/// The events of an answer, the last of which is [`Event::Stop`]; an error where the answer
+/// fails, or ends without its end mark.
+pub(super) type Reader =
+    Pin<Box<dyn AsyncGenerator<Yield = Event, Return = Result<(), Error>> + Send>>;
+
+impl Provider {
+    /// All that there are.
+    pub fn all() -> impl Iterator<Item = Provider> {
+        PROVIDERS.iter().copied()
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// What it is, in a line.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        self.0.about
+    }
+
+    /// Variables of the environment that it looks at: for a key, then for where it is.
+    pub fn variables(self) -> impl Iterator<Item = &'static str> {
+        let keys = self.0.keys.iter().map(|(name, _)| *name);
+        keys.chain(self.0.base_variables.iter().copied())
+    }
+
+    pub(super) fn entry(self) -> &'static Entry {
+        self.0
+    }
+}
+
+impl PartialEq for Provider {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for Provider {}
+
+impl FromStr for Provider {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let found = Provider::all().find(|provider| provider.name() == name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = Provider::all().map(Provider::name).collect();
+            Error::request(format!(
+                "no provider `{name}`; there are `{}`",
+                names.join("`, `")
+            ))
+        })
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Provider").field(&self.name()).finish()
+    }
+}
+
+/// The address of something below a base, whose path may end with the version already.
+fn below(mut base: Url, version: &str, path: &[&str]) -> Url {
+    let has_version = base
+        .path_segments()
+        .and_then(|segments| segments.rev().find(|segment| !segment.is_empty()))
+        .is_some_and(|last| last == version);
+    // Cannot fail: an HTTP address has a path.
+    if let Ok(mut segments) = base.path_segments_mut() {
+        segments.pop_if_empty();
+        if !has_version {
+            segments.push(version);
+        }
+        segments.extend(path);
+    }
+    base
+}
+
+/// A JSON text of the upstream, as an event of its own.
+fn other(name: &str, data: &str) -> Result<Event, Error> {
+    Ok(Event::Other {
+        name: name.to_owned(),
+        data: raw(data)?,
+    })
+}
+
+/// JSON text that has been read already.
+fn raw(text: &str) -> Result<Box<RawValue>, Error> {
+    RawValue::from_string(text.to_owned())
+        .map_err(|error| Error::content(format!("not JSON: {error}")).with_source(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_may_end_with_the_version_or_not() {
+        let url = |base: &str| below(base.parse().unwrap(), "v1", &["messages"]).to_string();
+        for (base, expected) in [
+            ("http://h", "http://h/v1/messages"),
+            ("http://h/", "http://h/v1/messages"),
+            ("http://h/v1", "http://h/v1/messages"),
+            ("http://h/v1/", "http://h/v1/messages"),
+            ("http://h/api/v1", "http://h/api/v1/messages"),
+            ("http://h/proxy", "http://h/proxy/v1/messages"),
+            ("http://h/?a=b", "http://h/v1/messages?a=b"),
+        ] {
+            assert_eq!(url(base), expected, "{base}");
+        }
+    }
+
+    #[test]
+    fn a_provider_has_a_name_of_its_own() {
+        for provider in Provider::all() {
+            assert_eq!(provider.name().parse::<Provider>().unwrap(), provider);
+        }
+        assert!("x".parse::<Provider>().unwrap_err().is_request());
+    }
+}

@@ -1,0 +1,351 @@
+//! The Responses API of OpenAI ([platform.openai.com, "Streaming
+//! events"](https://platform.openai.com/docs/api-reference/responses-streaming)).
+//!
+//! *Ends when*: `response.completed`, `response.incomplete` or `response.failed`. *Auth*: a
+//! bearer token.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use unspool_core::generator;
+use url::Url;
+
+use super::chat::{BASE, InputDetails, OutputDetails, address, headers, is_own};
+use super::tools::ToolCalls;
+use super::{Asked, Entry, Key, Provider, Reader, other, raw};
+use crate::ask::event::Event;
+use crate::ask::frames::Frames;
+use crate::ask::outcome::{Stop, Usage};
+use crate::ask::prompt::{Prompt, Tool};
+use crate::ask::report::{reported, reported_in};
+use crate::ask::text::{Joined, Piece, Word};
+
+/// The Responses API of OpenAI, and servers that are compatible with it.
+pub const RESPONSES: Provider = Provider(&Entry {
+    name: "responses",
+    about: "OpenAI Responses",
+    base: BASE,
+    base_variables: &["OPENAI_BASE_URL"],
+    keys: &[("OPENAI_API_KEY", Key::Bearer)],
+    is_open: false,
+    // Its models are those of the Chat Completions, too.
+    serves: |_| false,
+    request,
+    read,
+});
+
+/// Events that say nothing which others do not say.
+const KNOWN: &[&str] = &[
+    "keepalive",
+    "response.queued",
+    "response.in_progress",
+    "response.content_part.added",
+    "response.content_part.done",
+    "response.output_text.done",
+    "response.refusal.done",
+    "response.function_call_arguments.done",
+    "response.reasoning_summary_part.added",
+    "response.reasoning_summary_part.done",
+    "response.reasoning_summary_text.done",
+    "response.reasoning_text.done",
+];
+
+fn request(prompt: &Prompt, base: Url) -> Asked {
+    let is_own = is_own(&base);
+    let (system, messages) = prompt.system_apart();
+    let tool = |tool: &Tool| {
+        json!({
+            "type": "function",
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.parameters,
+        })
+    };
+    Asked {
+        url: address(base, &["responses"]),
+        body: prompt.body(json!({
+            "model": prompt.model,
+            "instructions": system,
+            "input": messages,
+            "tools": prompt.tools_as(tool),
+            "max_output_tokens": prompt.max_tokens,
+            "temperature": prompt.temperature,
+            "stream": true,
+            "stream_options": is_own.then(|| json!({"include_obfuscation": false})),
+        })),
+        headers: headers(),
+    }
+}
+
+fn read(mut frames: Frames) -> Reader {
+    Box::pin(generator! {
+        let mut text = Joined::default();
+        let mut thinking = Joined::default();
+        let mut refusal = Joined::default();
+        let mut has_refused = false;
+        let mut tools = ToolCalls::default();
+        while let Some(frame) = frames.next().await? {
+            // Compatible servers may end as the Chat Completions do.
+            if frame.data.starts_with("[DONE]") {
+                continue;
+            }
+            let event: StreamEvent<'_> = frames.parse(&frame)?;
+            let name = match event.kind.as_deref() {
+                Some(name) => name,
+                None if event.object.as_deref() == Some("response") => "response",
+                None => &frame.name,
+            };
+            match name {
+                "response.output_text.delta" => {
+                    let text = text.add(event.delta.unwrap_or_default());
+                    if !text.is_empty() {
+                        yield Event::Text { text };
+                    }
+                }
+                "response.reasoning_text.delta" | "response.reasoning_summary_text.delta" => {
+                    let text = thinking.add(event.delta.unwrap_or_default());
+                    if !text.is_empty() {
+                        yield Event::Thinking { text };
+                    }
+                }
+                "response.refusal.delta" => {
+                    has_refused = true;
+                    yield Event::Refusal { text: refusal.add(event.delta.unwrap_or_default()) };
+                }
+                "response.function_call_arguments.delta" => {
+                    let piece = text_of(event.delta);
+                    if let Some(event) = tools.delta(event.output_index, piece)? {
+                        yield event;
+                    }
+                }
+                "response.output_text.annotation.added" => {
+                    if let Some(citation) = event.annotation {
+                        yield Event::Citation { citation: raw(citation.get())? };
+                    }
+                }
+                "response.output_item.added" => {
+                    let item = event.item.unwrap_or_default();
+                    match item.kind.as_deref() {
+                        Some("function_call") => {
+                            yield tools.start(event.output_index, item.call_id.or(item.id), item.name.unwrap_or_default());
+                        }
+                        Some("message" | "reasoning") => {}
+                        _ => yield other(name, &frame.data)?,
+                    }
+                }
+                "response.output_item.done" => {
+                    let item = event.item.unwrap_or_default();
+                    match item.kind.as_deref() {
+                        Some("function_call") => {
+                            if let Some(event) = tools.finish(event.output_index, item.arguments) {
+                                yield event;
+                            }
+                        }
+                        Some("message" | "reasoning") => {}
+                        _ => yield other(name, &frame.data)?,
+                    }
+                }
+                "response.created" => {
+                    let response = event.response.unwrap_or_default();
+                    yield Event::Start { id: response.id, model: response.model };
+                }
+                "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
+                    let response = event.response.unwrap_or_default();
+                    for event in ended(name, response, has_refused, &mut tools)? {
+                        yield event;
+                    }
+                    return Ok(());
+                }
+                // The response as a whole: a server that does not stream.
+                "response" => {
+                    let response: Response<'_> = frames.parse(&frame)?;
+                    yield Event::Start { id: response.id.clone(), model: response.model.clone() };
+                    for (index, item) in response.output.iter().flatten().enumerate() {
+                        let item: Item<'_> = serde_json::from_str(item.get())
+                            .map_err(|error| frames.unfit(&frame, &error.to_string()))?;
+                        has_refused |= item.content.iter().flatten().any(|part| part.refusal.is_some());
+                        for event in item.events(index as u64, &mut tools, &mut text)? {
+                            yield event;
+                        }
+                    }
+                    let status = response.status.clone().unwrap_or_default();
+                    let name = format!("response.{status}");
+                    for event in ended(&name, response, has_refused, &mut tools)? {
+                        yield event;
+                    }
+                    return Ok(());
+                }
+                "error" => Err(reported_in(&frame))?,
+                _ if let Some(error) = event.error => Err(reported(&json!({"error": error})))?,
+                name if KNOWN.contains(&name) => {}
+                name => yield other(name, &frame.data)?,
+            }
+        }
+        Err(frames.truncated("a terminal event such as `response.completed`"))
+    })
+}
+
+/// The last events, by the name of the terminal one and the response in it.
+fn ended(
+    name: &str,
+    response: Response<'_>,
+    has_refused: bool,
+    tools: &mut ToolCalls,
+) -> Result<Vec<Event>, crate::Error> {
+    let details = response
+        .incomplete_details
+        .and_then(|details| details.reason);
+    let (stop, reason) = match name {
+        "response.failed" => {
+            return Err(reported(
+                &json!({"error": response.error.unwrap_or_default()}),
+            ));
+        }
+        "response.completed" if has_refused => (Stop::Refusal, "completed".to_owned()),
+        "response.completed" if tools.any => (Stop::ToolUse, "completed".to_owned()),
+        "response.completed" => (Stop::End, "completed".to_owned()),
+        "response.incomplete" => {
+            let stop = match details.as_deref() {
+                Some("max_output_tokens" | "max_tokens") => Stop::MaxTokens,
+                Some("content_filter") => Stop::ContentFilter,
+                _ => Stop::Other,
+            };
+            (stop, details.unwrap_or_else(|| "incomplete".to_owned()))
+        }
+        name => (Stop::Other, name.trim_start_matches("response.").to_owned()),
+    };
+    let mut events = tools.finish_all();
+    tools.check(stop)?;
+    events.extend(response.usage.map(|usage| Event::Usage(usage.into())));
+    events.push(Event::Stop {
+        stop,
+        reason: Some(reason),
+        sequence: None,
+    });
+    Ok(events)
+}
+
+/// Any event of the stream.
+#[derive(Deserialize)]
+struct StreamEvent<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Word<'a>>,
+    #[serde(borrow)]
+    object: Option<Word<'a>>,
+    #[serde(default)]
+    output_index: u64,
+    delta: Option<Piece>,
+    #[serde(borrow)]
+    annotation: Option<&'a RawValue>,
+    #[serde(borrow)]
+    item: Option<Item<'a>>,
+    #[serde(borrow)]
+    response: Option<Response<'a>>,
+    error: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Response<'a> {
+    id: Option<String>,
+    model: Option<String>,
+    status: Option<String>,
+    incomplete_details: Option<Details>,
+    error: Option<Value>,
+    usage: Option<Counts>,
+    #[serde(borrow)]
+    output: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Details {
+    reason: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Item<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Word<'a>>,
+    id: Option<String>,
+    call_id: Option<String>,
+    name: Option<String>,
+    arguments: Option<String>,
+    #[serde(borrow)]
+    content: Option<Vec<Part<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Part<'a> {
+    text: Option<Piece>,
+    refusal: Option<Piece>,
+    #[serde(borrow)]
+    annotations: Option<Vec<&'a RawValue>>,
+}
+
+impl Item<'_> {
+    /// The events of an item that came as a whole.
+    fn events(
+        self,
+        index: u64,
+        tools: &mut ToolCalls,
+        text: &mut Joined,
+    ) -> Result<Vec<Event>, crate::Error> {
+        let mut events = Vec::new();
+        match self.kind.as_deref() {
+            Some("function_call") => {
+                events.push(tools.start(
+                    index,
+                    self.call_id.or(self.id),
+                    self.name.unwrap_or_default(),
+                ));
+                events.extend(tools.finish(index, self.arguments));
+            }
+            Some("message") => {
+                for part in self.content.into_iter().flatten() {
+                    events.extend(part.text.map(|piece| Event::Text {
+                        text: text.add(piece),
+                    }));
+                    events.extend(part.refusal.map(|piece| Event::Refusal {
+                        text: text_of(Some(piece)),
+                    }));
+                    for citation in part.annotations.into_iter().flatten() {
+                        events.push(Event::Citation {
+                            citation: raw(citation.get())?,
+                        });
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(events)
+    }
+}
+
+/// A piece that is a text of its own.
+fn text_of(piece: Option<Piece>) -> String {
+    Joined::default().add(piece.unwrap_or_default())
+}
+
+#[derive(Deserialize)]
+struct Counts {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    input_tokens_details: Option<InputDetails>,
+    output_tokens_details: Option<OutputDetails>,
+}
+
+impl From<Counts> for Usage {
+    fn from(counts: Counts) -> Self {
+        let cached = counts.input_tokens_details;
+        let reasoning = counts.output_tokens_details;
+        Usage {
+            input_tokens: counts.input_tokens,
+            output_tokens: counts.output_tokens,
+            cache_read_tokens: cached.and_then(|details| details.cached_tokens),
+            cache_write_tokens: None,
+            reasoning_tokens: reasoning.and_then(|details| details.reasoning_tokens),
+        }
+    }
+}
