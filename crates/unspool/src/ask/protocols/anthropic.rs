@@ -81,6 +81,10 @@ fn read(mut frames: Frames) -> Reader {
         let mut tools = ToolCalls::default();
         let mut ended = Ended::default();
         while let Some(frame) = frames.next().await? {
+            // What proxies add that know another protocol proves nothing here.
+            if frame.data.starts_with("[DONE]") {
+                continue;
+            }
             if &*frame.name == "error" {
                 Err(reported_in(&frame))?;
             }
@@ -148,8 +152,9 @@ fn read(mut frames: Frames) -> Reader {
                     }
                     return Ok(());
                 }
-                // The message as a whole: a server that does not stream.
-                "message" => {
+                // The message as a whole: a server that does not stream. That is also what an
+                // event without a name is called.
+                "message" if event.kind.is_some() => {
                     yield Event::Start { id: event.id, model: event.model };
                     for (index, block) in event.content.into_iter().flatten().enumerate() {
                         let index = index as u64;
