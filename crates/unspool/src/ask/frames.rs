@@ -41,7 +41,8 @@ pub(super) struct Frames {
 }
 
 enum Form {
-    /// So far there has been nothing, or white space.
+    /// So far there has been nothing, or white space. What comes then tells the form, for
+    /// the content type does not always.
     Unknown(BytesMut),
     Events(Decoder),
     /// JSON on lines; whether the first one has come.
@@ -57,15 +58,11 @@ impl Frames {
         let content_type = answer.headers.get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
-        let form = match content_type.contains("event-stream") {
-            true => Form::Events(Decoder::new().max_event(max_bytes)),
-            false => Form::Unknown(BytesMut::new()),
-        };
         Frames {
             body: answer.body,
             content_type,
             max_bytes,
-            form,
+            form: Form::Unknown(BytesMut::new()),
             count: 0,
             is_proved: false,
         }
