@@ -9,6 +9,7 @@ use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use crate::error::{Error, Kind};
 use crate::http::{Answer, Body};
@@ -37,7 +38,8 @@ pub(super) struct Frames {
     max_bytes: usize,
     form: Form,
     count: u64,
-    is_proved: bool,
+    /// Until when to wait for what may follow, once the end is proved.
+    proved_until: Option<Instant>,
 }
 
 enum Form {
@@ -64,7 +66,7 @@ impl Frames {
             max_bytes,
             form: Form::Unknown(BytesMut::new()),
             count: 0,
-            is_proved: false,
+            proved_until: None,
         }
     }
 
@@ -75,14 +77,19 @@ impl Frames {
                 self.count += 1;
                 return Ok(Some(frame));
             }
+            // Keep-alives do not make this longer.
+            if let Some(until) = self.proved_until {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Ok(None);
+                }
+                self.body.wait_for_next(left);
+            }
             match self.body.chunk().await {
                 Ok(Some(chunk)) => self.push(chunk)?,
                 Ok(None) => return self.last(),
-                Err(_) if self.is_proved => return Ok(None),
+                Err(_) if self.proved_until.is_some() => return Ok(None),
                 Err(error) => return Err(error),
-            }
-            if self.is_proved {
-                self.body.wait_for_next(GRACE);
             }
         }
     }
@@ -90,8 +97,13 @@ impl Frames {
     /// What has come proves that the answer is whole. What may follow is waited for a
     /// little, and if it does not come, nothing is wrong.
     pub(super) fn end_is_proved(&mut self) {
-        self.is_proved = true;
-        self.body.wait_for_next(GRACE);
+        self.proved_until
+            .get_or_insert_with(|| Instant::now() + GRACE);
+    }
+
+    /// What seemed to prove it did not.
+    pub(super) fn end_is_open(&mut self) {
+        self.proved_until = None;
     }
 
     /// Reads a frame.

@@ -2,8 +2,9 @@
 //! object"](https://platform.openai.com/docs/api-reference/chat-streaming)), which most
 //! servers of models speak as well.
 //!
-//! *Ends when*: a `finish_reason`, behind which come at most the usage and `[DONE]`. *Auth*:
-//! a bearer token.
+//! *Ends when*: a `finish_reason`, behind which come at most the usage and `[DONE]`. One that
+//! stands beside content needs a clean end of the body, and one that stands before it
+//! needs `[DONE]`: there are servers that put one into each chunk. *Auth*: a bearer token.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -124,6 +125,7 @@ fn read(mut frames: Frames) -> Reader {
         let mut tools = ToolCalls::default();
         let mut is_begun = false;
         let mut reason: Option<String> = None;
+        let mut is_behind_reason = false;
         let mut is_over = false;
         while !is_over && let Some(frame) = frames.next().await? {
             if frame.data.starts_with("[DONE]") {
@@ -137,7 +139,11 @@ fn read(mut frames: Frames) -> Reader {
             if let Some(error) = chunk.error {
                 Err(reported(&json!({"error": error})))?;
             }
-            let is_whole = chunk.object.as_deref() == Some("chat.completion");
+            // An older form of vLLM and its kin.
+            if chunk.object.as_deref() == Some("error") {
+                Err(reported_in(&frame))?;
+            }
+            let is_whole = chunk.choices.iter().flatten().any(Choice::is_whole);
             if !is_begun {
                 is_begun = true;
                 let model = chunk.model.filter(|model| !model.is_empty());
@@ -149,6 +155,11 @@ fn read(mut frames: Frames) -> Reader {
                     Err(reported(&json!({"error": error})))?;
                 }
                 let delta = choice.delta.or(choice.message).unwrap_or_default();
+                let has_content = delta.has_content();
+                if has_content && reason.is_some() {
+                    is_behind_reason = true;
+                    frames.end_is_open();
+                }
                 if let Some(piece) = delta.reasoning_content.or(delta.reasoning) {
                     let text = thinking.add(piece);
                     if !text.is_empty() {
@@ -175,9 +186,11 @@ fn read(mut frames: Frames) -> Reader {
                         yield event;
                     }
                 }
-                if let Some(stated) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+                if let Some(stated) = choice.finish_reason.filter(|reason| is_stated(reason)) {
                     reason = Some(stated);
-                    frames.end_is_proved();
+                    if !has_content && !is_behind_reason {
+                        frames.end_is_proved();
+                    }
                 }
             }
             if let Some(usage) = chunk.usage {
@@ -187,6 +200,9 @@ fn read(mut frames: Frames) -> Reader {
         }
         if !is_over && reason.is_none() {
             Err(frames.truncated("a `finish_reason`"))?;
+        }
+        if !is_over && is_behind_reason {
+            Err(frames.truncated("`[DONE]`, though there was content behind a `finish_reason`"))?;
         }
         for event in tools.finish_all() {
             yield event;
@@ -199,6 +215,10 @@ fn read(mut frames: Frames) -> Reader {
         yield Event::Stop { stop, reason, sequence: None };
         Ok(())
     })
+}
+
+fn is_stated(reason: &str) -> bool {
+    !matches!(reason, "" | "null")
 }
 
 /// What a `finish_reason` means, with those that compatible servers have beside
@@ -263,6 +283,31 @@ struct ToolPiece {
 struct Function {
     name: Option<String>,
     arguments: Option<String>,
+}
+
+impl Choice<'_> {
+    /// Whether this is all of the answer. Some servers call each chunk a `chat.completion`,
+    /// and put the message so far beside the delta.
+    fn is_whole(&self) -> bool {
+        self.message.is_some() && self.delta.is_none()
+    }
+}
+
+impl Delta<'_> {
+    fn has_content(&self) -> bool {
+        let pieces = [
+            &self.content,
+            &self.refusal,
+            &self.reasoning_content,
+            &self.reasoning,
+        ];
+        pieces.into_iter().flatten().any(|piece| !piece.is_empty())
+            || self
+                .tool_calls
+                .as_ref()
+                .is_some_and(|calls| !calls.is_empty())
+            || self.function_call.is_some()
+    }
 }
 
 impl ToolPiece {
