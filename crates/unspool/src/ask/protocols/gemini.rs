@@ -1,8 +1,9 @@
 //! The Gemini API of Google ([ai.google.dev,
 //! "GenerateContentResponse"](https://ai.google.dev/api/generate-content)).
 //!
-//! *Ends when*: a `finishReason`, and the end of the body. There is no other end mark, and
-//! servers have been seen that put a `finishReason` into each event: so both are needed.
+//! *Ends when*: a `finishReason` with or behind the last content, and the end of the body.
+//! There is no other end mark, and servers have been seen that put a `finishReason` into
+//! each event: so both are needed.
 //! *Auth*: `x-goog-api-key`.
 
 use serde::Deserialize;
@@ -98,6 +99,10 @@ fn read(mut frames: Frames) -> Reader {
         let mut is_begun = false;
         let mut ended: Option<(Stop, String)> = None;
         while let Some(frame) = frames.next().await? {
+            // What proxies add that know another protocol proves nothing here.
+            if frame.data.starts_with("[DONE]") {
+                continue;
+            }
             let response: Response<'_> = frames.parse(&frame)?;
             if let Some(error) = response.error {
                 Err(reported(&json!({"error": error})))?;
@@ -115,6 +120,10 @@ fn read(mut frames: Frames) -> Reader {
                 for part_json in parts.into_iter().flatten() {
                     let part: Part<'_> = serde_json::from_str(part_json.get())
                         .map_err(|error| frames.unfit(&frame, &error.to_string()))?;
+                    // What ended before this did not end.
+                    if part.has_content() {
+                        ended = None;
+                    }
                     if let Some(call) = part.function_call {
                         // Calls come whole.
                         yield tools.start(calls, call.id, call.name);
@@ -223,6 +232,12 @@ struct Part<'a> {
     thought: bool,
     #[serde(borrow)]
     function_call: Option<FunctionCall<'a>>,
+}
+
+impl Part<'_> {
+    fn has_content(&self) -> bool {
+        self.function_call.is_some() || self.text.as_ref().is_some_and(|text| !text.is_empty())
+    }
 }
 
 #[derive(Deserialize)]
