@@ -18,7 +18,7 @@ use super::stop_at::StopAt;
 use super::target::Wanted;
 use super::watch::Watch;
 use crate::error::{Error, Kind};
-use crate::http::{Attempts, Call, Http, Options, Reply};
+use crate::http::{Attempts, Call, Http, Options, Reply, after};
 
 /// How many events that are not content may stand at the begin of an answer before it
 /// counts as begun.
@@ -122,7 +122,7 @@ impl Asking {
             // A pattern that is none is refused before anything is sent.
             stop_at: stop_at.as_deref().map(StopAt::new).transpose()?,
             stop_pattern: stop_at,
-            deadline: deadline.map(|limit| (watch.begin() + limit, limit)),
+            deadline: deadline.map(|limit| (after(limit), limit)),
             watch,
             http,
             call,

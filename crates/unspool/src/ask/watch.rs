@@ -36,11 +36,6 @@ impl Watch {
         &self.meter
     }
 
-    /// When the answer was asked for first.
-    pub(super) fn begin(&self) -> Instant {
-        *self.draft().begin.get_or_insert_with(Instant::now)
-    }
-
     pub(super) fn asks(&self, provider: &str, model: &str) {
         let mut draft = self.draft();
         draft.begin.get_or_insert_with(Instant::now);

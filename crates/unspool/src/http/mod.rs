@@ -31,6 +31,7 @@ pub(crate) use failure::is_not_found;
 pub(crate) use link::{link_parameter, link_target};
 pub(crate) use meter::{Meter, Reading};
 pub use oauth::ClientCredentials;
+pub(crate) use patience::after;
 pub use rate::Rate;
 pub(crate) use refusal::Refusal;
 pub(crate) use retry::{Attempts, Retry};

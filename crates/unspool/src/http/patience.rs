@@ -39,7 +39,7 @@ impl Patience {
             if let Poll::Ready(value) = future.as_mut().poll(cx) {
                 return Poll::Ready(Some(value));
             }
-            let until = *until.get_or_insert_with(|| Instant::now() + self.limit);
+            let until = *until.get_or_insert_with(|| after(self.limit));
             let sleep = self
                 .sleep
                 .get_or_insert_with(|| Box::pin(sleep_until(until)));
@@ -54,6 +54,13 @@ impl Patience {
         })
         .await
     }
+}
+
+/// The time so long from now; where no clock goes that far, one that nobody sees.
+pub(crate) fn after(limit: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    let now = Instant::now();
+    now.checked_add(limit).unwrap_or_else(|| now + FAR)
 }
 
 #[cfg(test)]
