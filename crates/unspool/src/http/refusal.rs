@@ -22,11 +22,14 @@ impl Refusal {
     pub(super) async fn read(http: &Http, call: &Call, mut response: Response) -> Self {
         let mut body = Vec::new();
         // What does not come does not matter: the status says enough.
-        while body.len() < MAX_BODY
-            && let Ok(Ok(Some(chunk))) = timeout(http.idle, response.chunk()).await
-        {
-            body.extend_from_slice(&chunk);
-        }
+        let _ = timeout(http.idle, async {
+            while body.len() < MAX_BODY
+                && let Ok(Some(chunk)) = response.chunk().await
+            {
+                body.extend_from_slice(&chunk);
+            }
+        })
+        .await;
         body.truncate(MAX_BODY);
         Refusal {
             status: response.status(),
