@@ -98,9 +98,16 @@ impl Error {
         self
     }
 
-    /// Changes the message, such as to take secrets out of it.
-    pub(crate) fn map_message(mut self, change: impl FnOnce(String) -> String) -> Self {
-        self.inner.message = change(std::mem::take(&mut self.inner.message));
+    /// Changes the upstream's words in it, such as to take secrets out of them.
+    pub(crate) fn map_words(mut self, change: impl Fn(&str) -> String) -> Self {
+        self.inner.message = change(&self.inner.message);
+        self.inner.code = self.inner.code.as_deref().map(change);
+        self
+    }
+
+    /// Leaves out what it came of, whose words are not ours.
+    pub(crate) fn without_source(mut self) -> Self {
+        self.inner.source = None;
         self
     }
 

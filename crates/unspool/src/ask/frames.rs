@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind};
-use crate::http::{Answer, Body};
+use crate::http::{Answer, Body, Secrets, shortened};
 use crate::lines::Lines;
 use crate::sse::Decoder;
 
@@ -36,6 +36,7 @@ pub(super) struct Frames {
     body: Body,
     content_type: String,
     max_bytes: usize,
+    secrets: Secrets,
     form: Form,
     count: u64,
     /// Until when to wait for what may follow, once the end is proved.
@@ -56,7 +57,7 @@ enum Form {
 }
 
 impl Frames {
-    pub(super) fn new(answer: Answer, max_bytes: usize) -> Self {
+    pub(super) fn new(answer: Answer, max_bytes: usize, secrets: Secrets) -> Self {
         let content_type = answer.headers.get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
@@ -64,6 +65,7 @@ impl Frames {
             body: answer.body,
             content_type,
             max_bytes,
+            secrets,
             form: Form::Unknown(BytesMut::new()),
             count: 0,
             proved_until: None,
@@ -113,11 +115,16 @@ impl Frames {
 
     /// The error for a frame that is not what it should be.
     pub(super) fn unfit(&self, frame: &Frame, what: &str) -> Error {
-        let begin: String = frame.data.chars().take(EXCERPT).collect();
         Error::content(format!(
-            "event {} of the answer cannot be read: {what}, in `{begin}`",
-            self.count
+            "event {} of the answer cannot be read: {what}, in `{}`",
+            self.count,
+            self.excerpt(&frame.data)
         ))
+    }
+
+    /// The begin of a text of the upstream. A secret is taken out before it could be cut.
+    fn excerpt(&self, text: &str) -> String {
+        shortened(&self.secrets.taken_out_of(text), EXCERPT)
     }
 
     /// The error for a body that ended without what proves the end of an answer.
@@ -162,12 +169,10 @@ impl Frames {
                 self.form = Form::Lines(lines, false);
             }
             Some(b'<') => {
-                let begin = String::from_utf8_lossy(text);
-                let begin: String = begin.chars().take(EXCERPT).collect();
                 return Err(Error::content(format!(
                     "expected a stream of events, found `{}`: {}",
                     self.content_type,
-                    begin.split_whitespace().collect::<Vec<_>>().join(" ")
+                    self.excerpt(&String::from_utf8_lossy(text))
                 )));
             }
             Some(_) => {

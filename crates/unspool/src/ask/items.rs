@@ -61,6 +61,8 @@ pub(super) fn items<T: Send>(
 
 fn in_text(error: Error, watch: &Watch) -> Error {
     error
+        .map_words(|words| watch.shown(words))
+        .without_source()
         .with_note("in the text of the answer")
         .with_partial_text(watch.partial_text())
 }

@@ -117,6 +117,7 @@ impl Asking {
         };
         let first_byte = http.timeout;
         let http = Http::new(&mut call.url, &http, Arc::clone(watch.meter()))?;
+        watch.keeps_secret(http.secrets());
         Ok(Asking {
             attempts: http.attempts(),
             // A pattern that is none is refused before anything is sent.
@@ -157,7 +158,11 @@ impl Asking {
         // What has been tried is not read on.
         self.stage = Stage::Over;
         let error = self.in_context(error);
-        within(self.deadline, self.attempts.after(error)).await?
+        let last = error.message().to_owned();
+        match within(self.deadline, self.attempts.after(error)).await {
+            Ok(tried) => tried,
+            Err(late) => Err(self.in_context(late.with_note(format!("the last try: {last}")))),
+        }
     }
 
     async fn open(&mut self) -> Result<Reader, Error> {
@@ -167,7 +172,8 @@ impl Asking {
                 self.watch.answered(&answer.headers);
                 let left = self.first_byte.saturating_sub(begin.elapsed());
                 answer.body.wait_for_next(left);
-                Ok((self.entry.read)(Frames::new(*answer, self.max_event)))
+                let frames = Frames::new(*answer, self.max_event, self.http.secrets());
+                Ok((self.entry.read)(frames))
             }
             Reply::Refusal(refusal) => {
                 self.watch.answered(&refusal.headers);
@@ -224,7 +230,7 @@ impl Asking {
     fn in_context(&self, error: Error) -> Error {
         error
             .at_request(self.call.shown())
-            .map_message(|message| self.http.without_secrets(&message))
+            .map_words(|words| self.watch.shown(words))
     }
 }
 

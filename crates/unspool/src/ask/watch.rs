@@ -1,11 +1,11 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
 use super::event::Event;
 use super::outcome::{Outcome, Stop};
-use crate::http::Meter;
+use crate::http::{Meter, Secrets, shortened};
 
 /// How much of the text is kept for an error. What is longer has been handed out all the
 /// same.
@@ -14,10 +14,14 @@ const PARTIAL: usize = 1 << 20;
 /// How much is kept of the words of a refusal.
 const REFUSAL: usize = 64 << 10;
 
+/// How many characters of the upstream's words are shown.
+const SHOWN: usize = 1000;
+
 /// What is known of an answer so far, for whoever watches it from outside.
 #[derive(Default)]
 pub(super) struct Watch {
     meter: Arc<Meter>,
+    secrets: OnceLock<Secrets>,
     draft: Mutex<Draft>,
 }
 
@@ -34,6 +38,17 @@ struct Draft {
 impl Watch {
     pub(super) fn meter(&self) -> &Arc<Meter> {
         &self.meter
+    }
+
+    pub(super) fn keeps_secret(&self, secrets: Secrets) {
+        // An answer has one client.
+        let _ = self.secrets.set(secrets);
+    }
+
+    /// Words of the upstream as people may see them.
+    pub(super) fn shown(&self, words: &str) -> String {
+        let secrets = self.secrets.get().cloned().unwrap_or_default();
+        shortened(&secrets.taken_out_of(words), SHOWN)
     }
 
     pub(super) fn asks(&self, provider: &str, model: &str) {
@@ -60,7 +75,7 @@ impl Watch {
         let names = ["request-id", "x-request-id", "apim-request-id"];
         let id = names.iter().find_map(|name| headers.get(*name));
         let id = id.and_then(|id| id.to_str().ok());
-        self.draft().outcome.request_id = id.map(str::to_owned);
+        self.draft().outcome.request_id = id.map(|id| self.shown(id));
     }
 
     pub(super) fn observe(&self, event: &Event) {
@@ -77,9 +92,9 @@ impl Watch {
                 }
             }
             Event::Start { id, model } => {
-                outcome.id.clone_from(id);
+                outcome.id = self.shown_if_any(id);
                 if model.is_some() {
-                    outcome.model.clone_from(model);
+                    outcome.model = self.shown_if_any(model);
                 }
             }
             Event::Refusal { text } => {
@@ -95,14 +110,18 @@ impl Watch {
                 sequence,
             } => {
                 draft.proved = Some(*stop);
-                outcome.reason.clone_from(reason);
-                outcome.stop_sequence.clone_from(sequence);
+                outcome.reason = self.shown_if_any(reason);
+                outcome.stop_sequence = self.shown_if_any(sequence);
             }
             _ => {}
         }
         if outcome.first_token.is_none() && event.is_content() {
             outcome.first_token = draft.begin.map(|begin| begin.elapsed());
         }
+    }
+
+    fn shown_if_any(&self, words: &Option<String>) -> Option<String> {
+        words.as_deref().map(|words| self.shown(words))
     }
 
     /// The stream is over, by an error or by its end.

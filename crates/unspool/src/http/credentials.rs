@@ -31,6 +31,10 @@ pub(super) struct Credentials {
     pub(super) cookies: Jar,
 }
 
+/// Words that are kept out of messages.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets(Vec<String>);
+
 impl Credentials {
     /// The caller's, for the origin of `url`, from where user and password move
     /// into a header.
@@ -139,10 +143,10 @@ impl Credentials {
         (self.headers.keys()).any(|name| !HARMLESS.contains(name) && !is_known(name))
     }
 
-    /// A server may echo what it was sent.
-    pub(super) fn without_secrets(&self, text: &str) -> String {
+    /// What no message may show, though a server may echo it.
+    pub(super) fn secrets(&self) -> Secrets {
         let values = (self.headers.iter())
-            .filter(|(name, _)| !HARMLESS.contains(name))
+            .filter(|(name, value)| !HARMLESS.contains(name) && value.is_sensitive())
             .filter_map(|(_, value)| value.to_str().ok());
         let mut secrets = self.cookies.values();
         for value in values {
@@ -151,7 +155,14 @@ impl Credentials {
         }
         secrets.extend(self.query.iter().map(|(_, key)| key.clone()));
         secrets.extend(self.oauth.iter().flat_map(OAuth::secrets));
-        replace_all(text, &secrets)
+        Secrets(secrets)
+    }
+}
+
+impl Secrets {
+    /// The text without them.
+    pub(crate) fn taken_out_of(&self, text: &str) -> String {
+        replace_all(text, &self.0)
     }
 }
 

@@ -26,8 +26,8 @@ use tokio::time::timeout;
 use url::Url;
 
 pub(crate) use call::Call;
-pub(crate) use credentials::basic_auth;
-pub(crate) use failure::is_not_found;
+pub(crate) use credentials::{Secrets, basic_auth};
+pub(crate) use failure::{is_not_found, shortened};
 pub(crate) use link::{link_parameter, link_target};
 pub(crate) use meter::{Meter, Reading};
 pub use oauth::ClientCredentials;
@@ -244,9 +244,9 @@ impl Http {
         Ok(())
     }
 
-    /// A text that the server wrote, which may repeat what it was sent.
-    pub(crate) fn without_secrets(&self, text: &str) -> String {
-        self.credentials.without_secrets(text)
+    /// What a text that the server wrote may repeat, and nobody may see.
+    pub(crate) fn secrets(&self) -> Secrets {
+        self.credentials.secrets()
     }
 }
 

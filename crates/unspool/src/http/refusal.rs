@@ -34,7 +34,7 @@ impl Refusal {
         Refusal {
             status: response.status(),
             headers: response.headers().clone(),
-            body: http.without_secrets(&String::from_utf8_lossy(&body)),
+            body: http.secrets().taken_out_of(&String::from_utf8_lossy(&body)),
             request: call.shown(),
         }
     }

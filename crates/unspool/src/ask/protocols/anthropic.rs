@@ -221,9 +221,11 @@ fn begin(
             events.push(tools.start(index, block.id, block.name.unwrap_or_default()));
             // Streamed, this is an empty object, and the arguments follow.
             let input = block.input.map(RawValue::get).unwrap_or_default();
-            if !matches!(input.trim(), "" | "{}" | "null") {
-                events.extend(tools.delta(index, input.to_owned())?);
-            }
+            let input = match input.trim() {
+                "{}" | "null" => "",
+                input => input,
+            };
+            events.extend(tools.delta(index, input.to_owned())?);
         }
         _ => return Ok((events, false)),
     }
