@@ -7,13 +7,17 @@ use crate::ask::event::Event;
 use crate::ask::outcome::Stop;
 use crate::error::{Error, Kind};
 
-/// The largest arguments of one call, in bytes.
+/// The largest arguments of the calls that are open together, in bytes. What a call takes
+/// beside them counts, too.
 const MAX_ARGUMENTS: usize = 16 << 20;
+const CALL: usize = 256;
 
 /// Tool calls, put together from their pieces.
 #[derive(Default)]
 pub(super) struct ToolCalls {
     open: BTreeMap<u64, Open>,
+    /// Bytes of their arguments.
+    held: usize,
     /// Whether there has been any.
     pub(super) any: bool,
     /// The tool of a call whose arguments are not JSON.
@@ -24,6 +28,12 @@ struct Open {
     id: Option<String>,
     name: String,
     arguments: String,
+}
+
+impl Open {
+    fn held(&self) -> usize {
+        CALL + self.name.len() + self.arguments.len()
+    }
 }
 
 impl ToolCalls {
@@ -56,12 +66,15 @@ impl ToolCalls {
 
     pub(super) fn start(&mut self, index: u64, id: Option<String>, name: String) -> Event {
         self.any = true;
+        self.held += CALL + name.len();
         let open = Open {
             id: id.clone(),
             name: name.clone(),
             arguments: String::new(),
         };
-        self.open.insert(index, open);
+        if let Some(other) = self.open.insert(index, open) {
+            self.held -= other.held();
+        }
         Event::ToolStart { index, id, name }
     }
 
@@ -71,11 +84,12 @@ impl ToolCalls {
             return Ok(None);
         };
         open.arguments.push_str(&piece);
-        if open.arguments.len() > MAX_ARGUMENTS {
+        self.held += piece.len();
+        if self.held > MAX_ARGUMENTS {
             return Err(Error::new(
                 Kind::TooLarge,
                 format!(
-                    "the arguments of a call of `{}` are over {MAX_ARGUMENTS} bytes",
+                    "the arguments of open calls, the last one of `{}`, are over {MAX_ARGUMENTS} bytes",
                     open.name
                 ),
             ));
@@ -88,11 +102,13 @@ impl ToolCalls {
 
     /// A call has ended; `arguments` if the upstream gives them once more, as a whole.
     pub(super) fn finish(&mut self, index: u64, arguments: Option<String>) -> Option<Event> {
+        let open = self.open.remove(&index)?;
+        self.held -= open.held();
         let Open {
             id,
             name,
             arguments: pieces,
-        } = self.open.remove(&index)?;
+        } = open;
         let all = match arguments {
             Some(arguments) if !arguments.trim().is_empty() => arguments,
             _ => pieces,
