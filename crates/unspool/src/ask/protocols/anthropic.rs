@@ -10,7 +10,7 @@ use unspool_core::generator;
 use url::Url;
 
 use super::tools::ToolCalls;
-use super::{Asked, Entry, Key, Provider, Reader, below, other, raw};
+use super::{Asked, Entry, Key, Provider, Reader, below, other, raw, unknown};
 use crate::ask::event::Event;
 use crate::ask::frames::Frames;
 use crate::ask::outcome::{Stop, Usage};
@@ -88,7 +88,14 @@ fn read(mut frames: Frames) -> Reader {
             if &*frame.name == "error" {
                 Err(reported_in(&frame))?;
             }
-            let event: Message<'_> = frames.parse(&frame)?;
+            let event: Message<'_> = match frames.parse(&frame) {
+                Ok(event) => event,
+                Err(error) => {
+                    // What nobody knows may have any form.
+                    yield unknown(&frame, is_known).ok_or(error)?;
+                    continue;
+                }
+            };
             match event.kind.as_deref().unwrap_or(&frame.name) {
                 "content_block_delta" => {
                     let Some(delta) = event.delta else { continue };
@@ -188,6 +195,21 @@ fn read(mut frames: Frames) -> Reader {
         }
         Err(frames.truncated("`message_stop`"))
     })
+}
+
+/// Whether an event of this name is read here.
+fn is_known(name: &str) -> bool {
+    const READ: &[&str] = &[
+        "content_block_delta",
+        "content_block_start",
+        "content_block_stop",
+        "message_start",
+        "message_delta",
+        "message_stop",
+        "message",
+        "error",
+    ];
+    READ.contains(&name)
 }
 
 /// The events of the begin of a block, and whether it is one of those that have events.

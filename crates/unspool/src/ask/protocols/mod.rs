@@ -11,6 +11,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::str::FromStr;
 
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use unspool_core::AsyncGenerator;
@@ -23,8 +24,9 @@ pub use ollama::OLLAMA;
 pub use responses::RESPONSES;
 
 use super::event::Event;
-use super::frames::Frames;
+use super::frames::{Frame, Frames};
 use super::prompt::Prompt;
+use super::text::Word;
 use crate::error::Error;
 
 /// All of them. To add one takes a file and a line here.
@@ -167,6 +169,28 @@ fn other(name: &str, data: &str) -> Result<Event, Error> {
         name: name.to_owned(),
         data: raw(data)?,
     })
+}
+
+/// The event of a frame that could not be read, if it is one by a name that nobody here
+/// knows. Data that is no JSON becomes a JSON string.
+fn unknown(frame: &Frame, is_known: fn(&str) -> bool) -> Option<Event> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Option<Word<'a>>,
+    }
+    let is_unknown = |name: &str| !is_known(name) && !matches!(name, "" | "message");
+    match serde_json::from_str::<Named<'_>>(&frame.data) {
+        Ok(named) => {
+            let name = named.kind.as_deref().unwrap_or(&frame.name);
+            is_unknown(name).then(|| other(name, &frame.data).ok())?
+        }
+        Err(_) if is_unknown(&frame.name) => {
+            let data = Value::String(frame.data.to_string());
+            other(&frame.name, &data.to_string()).ok()
+        }
+        Err(_) => None,
+    }
 }
 
 /// JSON text that has been read already.

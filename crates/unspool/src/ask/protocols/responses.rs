@@ -12,13 +12,14 @@ use url::Url;
 
 use super::chat::{BASE, InputDetails, OutputDetails, address, headers, is_own};
 use super::tools::ToolCalls;
-use super::{Asked, Entry, Key, Provider, Reader, other, raw};
+use super::{Asked, Entry, Key, Provider, Reader, other, raw, unknown};
 use crate::ask::event::Event;
-use crate::ask::frames::Frames;
+use crate::ask::frames::{Frame, Frames};
 use crate::ask::outcome::{Stop, Usage};
 use crate::ask::prompt::{Prompt, Tool};
 use crate::ask::report::{reported, reported_in};
 use crate::ask::text::{Joined, Piece, Word};
+use crate::error::Kind;
 
 /// The Responses API of OpenAI, and servers that are compatible with it.
 pub const RESPONSES: Provider = Provider(&Entry {
@@ -41,7 +42,6 @@ const KNOWN: &[&str] = &[
     "response.in_progress",
     "response.content_part.added",
     "response.content_part.done",
-    "response.output_text.done",
     "response.refusal.done",
     "response.function_call_arguments.done",
     "response.reasoning_summary_part.added",
@@ -84,12 +84,21 @@ fn read(mut frames: Frames) -> Reader {
         let mut refusal = Joined::default();
         let mut has_refused = false;
         let mut tools = ToolCalls::default();
+        // Bytes of text that came, and that came once more as a whole.
+        let (mut told, mut retold) = (0, 0);
         while let Some(frame) = frames.next().await? {
             // Compatible servers may end as the Chat Completions do.
             if frame.data.starts_with("[DONE]") {
                 continue;
             }
-            let event: StreamEvent<'_> = frames.parse(&frame)?;
+            let event: StreamEvent<'_> = match frames.parse(&frame) {
+                Ok(event) => event,
+                Err(error) => {
+                    // What nobody knows may have any form.
+                    yield unknown(&frame, is_known).ok_or(error)?;
+                    continue;
+                }
+            };
             let name = match event.kind.as_deref() {
                 Some(name) => name,
                 None if event.object.as_deref() == Some("response") => "response",
@@ -99,7 +108,20 @@ fn read(mut frames: Frames) -> Reader {
                 "response.output_text.delta" => {
                     let text = text.add(event.delta.unwrap_or_default());
                     if !text.is_empty() {
+                        told += text.len();
                         yield Event::Text { text };
+                    }
+                }
+                // The text of a part as a whole: nothing of it may have been lost.
+                "response.output_text.done" => {
+                    let whole = text_of(event.text);
+                    retold += whole.len();
+                    let missing = retold.saturating_sub(told);
+                    if missing == whole.len() && missing > 0 {
+                        told += whole.len();
+                        yield Event::Text { text: whole };
+                    } else if missing > 0 {
+                        Err(lost(missing))?;
                     }
                 }
                 "response.reasoning_text.delta" | "response.reasoning_summary_text.delta" => {
@@ -151,6 +173,12 @@ fn read(mut frames: Frames) -> Reader {
                 }
                 "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
                     let response = event.response.unwrap_or_default();
+                    // From a server that streams nothing but this.
+                    if told == 0 && !tools.any && !has_refused {
+                        for event in response.events(&frames, &frame, &mut tools, &mut text, &mut has_refused)? {
+                            yield event;
+                        }
+                    }
                     for event in ended(name, response, has_refused, &mut tools)? {
                         yield event;
                     }
@@ -160,13 +188,8 @@ fn read(mut frames: Frames) -> Reader {
                 "response" => {
                     let response: Response<'_> = frames.parse(&frame)?;
                     yield Event::Start { id: response.id.clone(), model: response.model.clone() };
-                    for (index, item) in response.output.iter().flatten().enumerate() {
-                        let item: Item<'_> = serde_json::from_str(item.get())
-                            .map_err(|error| frames.unfit(&frame, &error.to_string()))?;
-                        has_refused |= item.content.iter().flatten().any(|part| part.refusal.is_some());
-                        for event in item.events(index as u64, &mut tools, &mut text)? {
-                            yield event;
-                        }
+                    for event in response.events(&frames, &frame, &mut tools, &mut text, &mut has_refused)? {
+                        yield event;
                     }
                     let status = response.status.clone().unwrap_or_default();
                     let name = format!("response.{status}");
@@ -185,6 +208,47 @@ fn read(mut frames: Frames) -> Reader {
     })
 }
 
+/// Whether an event of this name is read here.
+fn is_known(name: &str) -> bool {
+    const READ: &[&str] = &[
+        "error",
+        "response",
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.reasoning_text.delta",
+        "response.reasoning_summary_text.delta",
+        "response.refusal.delta",
+        "response.function_call_arguments.delta",
+        "response.output_text.annotation.added",
+        "response.output_item.added",
+        "response.output_item.done",
+        "response.created",
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
+        "response.cancelled",
+    ];
+    READ.contains(&name)
+}
+
+/// The error for text that was announced, but did not come.
+fn lost(bytes: usize) -> crate::Error {
+    crate::Error::new(
+        Kind::Truncated,
+        format!("{bytes} bytes of the text that the upstream sums up did not come"),
+    )
+}
+
+/// The name of the terminal event that a response is worth: what is called completed may
+/// state that it is not.
+fn terminal(name: &str, response: &Response<'_>) -> String {
+    match response.status.as_deref() {
+        Some(status @ ("incomplete" | "failed" | "cancelled")) => format!("response.{status}"),
+        _ if response.incomplete_details.is_some() => "response.incomplete".to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
 /// The last events, by the name of the terminal one and the response in it.
 fn ended(
     name: &str,
@@ -192,10 +256,11 @@ fn ended(
     has_refused: bool,
     tools: &mut ToolCalls,
 ) -> Result<Vec<Event>, crate::Error> {
+    let name = terminal(name, &response);
     let details = response
         .incomplete_details
         .and_then(|details| details.reason);
-    let (stop, reason) = match name {
+    let (stop, reason) = match name.as_str() {
         "response.failed" => {
             return Err(reported(
                 &json!({"error": response.error.unwrap_or_default()}),
@@ -235,6 +300,7 @@ struct StreamEvent<'a> {
     #[serde(default)]
     output_index: u64,
     delta: Option<Piece>,
+    text: Option<Piece>,
     #[serde(borrow)]
     annotation: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -255,6 +321,28 @@ struct Response<'a> {
     usage: Option<Counts>,
     #[serde(borrow)]
     output: Option<Vec<&'a RawValue>>,
+}
+
+impl Response<'_> {
+    /// The events of a response that came as a whole.
+    fn events(
+        &self,
+        frames: &Frames,
+        frame: &Frame,
+        tools: &mut ToolCalls,
+        text: &mut Joined,
+        has_refused: &mut bool,
+    ) -> Result<Vec<Event>, crate::Error> {
+        let mut events = Vec::new();
+        for (index, item) in self.output.iter().flatten().enumerate() {
+            let item: Item<'_> = serde_json::from_str(item.get())
+                .map_err(|error| frames.unfit(frame, &error.to_string()))?;
+            let mut parts = item.content.iter().flatten();
+            *has_refused |= parts.any(|part| part.refusal.is_some());
+            events.extend(item.events(index as u64, tools, text)?);
+        }
+        Ok(events)
+    }
 }
 
 #[derive(Deserialize)]
