@@ -185,7 +185,8 @@ fn unknown(frame: &Frame, is_known: fn(&str) -> bool) -> Option<Event> {
             let name = named.kind.as_deref().unwrap_or(&frame.name);
             is_unknown(name).then(|| other(name, &frame.data).ok())?
         }
-        Err(_) if is_unknown(&frame.name) => {
+        // What begins as JSON is part of an event that may have been known.
+        Err(_) if is_unknown(&frame.name) && !frame.data.starts_with(['{', '[']) => {
             let data = Value::String(frame.data.to_string());
             other(&frame.name, &data.to_string()).ok()
         }
