@@ -10,6 +10,7 @@ use url::{Origin, Url, form_urlencoded};
 
 use super::cookies::Jar;
 use super::oauth::{OAuth, Token};
+use super::shown::is_secret_name;
 use super::{Call, Options};
 use crate::error::Error;
 
@@ -27,6 +28,8 @@ pub(super) struct Credentials {
     headers: HeaderMap,
     /// Parameters that no address has before it is sent.
     query: Vec<(String, String)>,
+    /// Values in the address itself that are secrets by their names.
+    in_address: Vec<String>,
     oauth: Option<OAuth>,
     pub(super) cookies: Jar,
 }
@@ -59,6 +62,9 @@ impl Credentials {
             home,
             headers,
             query: options.query.clone(),
+            in_address: (url.query_pairs().filter(|(name, _)| is_secret_name(name)))
+                .map(|(_, value)| value.into_owned())
+                .collect(),
             oauth: options.oauth.clone().map(OAuth::new).transpose()?,
             cookies,
         };
@@ -154,6 +160,7 @@ impl Credentials {
             secrets.extend(password_of(value));
         }
         secrets.extend(self.query.iter().map(|(_, key)| key.clone()));
+        secrets.extend(self.in_address.iter().cloned());
         secrets.extend(self.oauth.iter().flat_map(OAuth::secrets));
         Secrets(secrets)
     }
