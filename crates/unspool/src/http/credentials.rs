@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 use reqwest::header::{
     ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
     HeaderValue, USER_AGENT,
@@ -16,6 +17,20 @@ use crate::error::Error;
 
 /// The shortest word that is taken out of excerpts because it may be a secret.
 const SECRET: usize = 4;
+
+/// What is escaped in a segment of a path, as browsers do it.
+const PATH: &AsciiSet = &percent_encoding::CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
 
 /// The user's headers that say nothing about who the user is, and may therefore
 /// go to any origin.
@@ -174,13 +189,15 @@ impl Secrets {
 }
 
 /// The text without those words in it that are long enough to be secrets, as they
-/// are and as they stand in a query.
+/// are and as they stand in an address and in JSON.
 pub(super) fn replace_all(text: &str, secrets: &[String]) -> String {
     let mut secrets: Vec<String> = (secrets.iter())
         .filter(|secret| secret.len() >= SECRET)
         .flat_map(|secret| {
-            let encoded = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-            [secret.clone(), encoded]
+            let in_query = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+            let in_path = utf8_percent_encode(secret, PATH).to_string();
+            let in_json = secret.replace('/', "\\/");
+            [secret.clone(), in_query, in_path, in_json]
         })
         .collect();
     // One may be a part of another.
