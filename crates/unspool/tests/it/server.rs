@@ -1,11 +1,12 @@
 //! A small HTTP/1.1 server on loopback that does what a test tells it to, faults
 //! included, and remembers what it was asked.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// What came with one request.
 #[derive(Clone, Debug)]
@@ -58,6 +59,10 @@ enum Step {
     Gate(Receiver<()>),
     /// Sends the same bytes until the client is gone, and says how many it took.
     Endless(Vec<u8>, Sender<u64>),
+    /// Sends nothing for a while.
+    Pause(Duration),
+    /// Sends nothing more, and says when the client has closed the connection.
+    Watch(Sender<Instant>),
     Close,
 }
 
@@ -93,6 +98,15 @@ impl Reply {
         Reply {
             head: String::new(),
             steps: vec![Step::Gate(gate)],
+            is_drop: false,
+        }
+    }
+
+    /// What is sent is all there is: without a head of its own.
+    pub(crate) fn headless() -> Self {
+        Reply {
+            head: String::new(),
+            steps: Vec::new(),
             is_drop: false,
         }
     }
@@ -134,6 +148,26 @@ impl Reply {
         let (sender, gate) = channel();
         self.steps.push(Step::Gate(gate));
         (self, sender)
+    }
+
+    /// Nothing for a while: only where a test is about time.
+    pub(crate) fn pause(mut self, time: Duration) -> Self {
+        self.steps.push(Step::Pause(time));
+        self
+    }
+
+    /// Nothing more, while the connection stays open; the receiver gets the time at which
+    /// the client has closed it.
+    pub(crate) fn until_gone(mut self) -> (Self, Receiver<Instant>) {
+        let (sender, gone) = channel();
+        self.steps.push(Step::Watch(sender));
+        (self, gone)
+    }
+
+    /// Closes the connection, whatever the head promised.
+    pub(crate) fn close(mut self) -> Self {
+        self.steps.push(Step::Close);
+        self
     }
 
     /// These bytes alone, and then a closed connection.
@@ -283,6 +317,14 @@ fn answer(mut connection: &TcpStream, reply: Reply) -> Option<()> {
                 }
                 // The test may not wait for the number.
                 let _ = count.send(sent);
+                return None;
+            }
+            Step::Pause(time) => thread::sleep(time),
+            Step::Watch(gone) => {
+                let mut rest = [0; 1024];
+                while connection.read(&mut rest).is_ok_and(|length| length > 0) {}
+                // The test may not wait for it.
+                let _ = gone.send(Instant::now());
                 return None;
             }
             Step::Close => return None,

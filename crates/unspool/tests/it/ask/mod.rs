@@ -1,0 +1,49 @@
+//! Answers of language models, from servers that do what a test tells them to, over all
+//! protocols.
+
+mod cancel;
+mod contract;
+mod dialect;
+mod faults;
+mod items;
+mod requests;
+mod secrets;
+mod table;
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use unspool::ask::{Answer, Outcome, Request};
+use unspool::{Error, ask};
+
+use crate::server::Server;
+use dialect::Protocol;
+
+/// A question to a server that speaks the protocol, which is not patient.
+fn question(protocol: Protocol, server: &Server) -> Request {
+    question_without_key(protocol, server).api_key("sk-test-0123456789")
+}
+
+fn question_without_key(protocol: Protocol, server: &Server) -> Request {
+    ask("Who is there?")
+        .provider(protocol.provider())
+        .model("m-1")
+        .base_url(server.url(""))
+        .retries(2)
+        .first_wait(Duration::from_millis(1))
+}
+
+/// What an answer hands out, and how it ends.
+async fn drain<T>(mut answer: Answer<T>) -> (Vec<T>, Result<Outcome, Error>) {
+    let mut pieces = Vec::new();
+    while let Some(piece) = answer.next().await {
+        match piece {
+            Ok(piece) => pieces.push(piece),
+            Err(error) => {
+                assert!(answer.next().await.is_none(), "an error is the last");
+                return (pieces, Err(error));
+            }
+        }
+    }
+    (pieces, Ok(answer.outcome()))
+}
