@@ -82,7 +82,9 @@ impl Watch {
                 }
             }
             Event::Start { id, model } => {
-                outcome.id.clone_from(id);
+                if id.is_some() {
+                    outcome.id.clone_from(id);
+                }
                 if model.is_some() {
                     outcome.model.clone_from(model);
                 }

@@ -36,6 +36,16 @@ impl Refusal {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn of(status: u16, body: String) -> Self {
+        Refusal {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body,
+            request: String::new(),
+        }
+    }
+
     /// The error with the begin of the body.
     pub(crate) fn into_error(self) -> Error {
         let body = excerpt(self.body.as_bytes());

@@ -84,7 +84,10 @@ fn read(mut frames: Frames) -> Reader {
             if &*frame.name == "error" {
                 Err(reported_in(&frame))?;
             }
-            let event: Message<'_> = frames.parse(&frame)?;
+            let Some(event) = frames.parse_known::<Message<'_>>(&frame, is_known)? else {
+                yield other(&frame.name, &frame.data)?;
+                continue;
+            };
             match event.kind.as_deref().unwrap_or(&frame.name) {
                 "content_block_delta" => {
                     let Some(delta) = event.delta else { continue };
@@ -143,7 +146,7 @@ fn read(mut frames: Frames) -> Reader {
                     ended.take(delta.stop_reason, delta.stop_sequence);
                 }
                 "message_stop" => {
-                    for event in ended.events(&mut tools)? {
+                    for event in ended.events(&mut tools, &mut text)? {
                         yield event;
                     }
                     return Ok(());
@@ -170,7 +173,7 @@ fn read(mut frames: Frames) -> Reader {
                         yield Event::Usage(usage.into());
                     }
                     ended.take(event.stop_reason, event.stop_sequence);
-                    for event in ended.events(&mut tools)? {
+                    for event in ended.events(&mut tools, &mut text)? {
                         yield event;
                     }
                     return Ok(());
@@ -183,6 +186,11 @@ fn read(mut frames: Frames) -> Reader {
         }
         Err(frames.truncated("`message_stop`"))
     })
+}
+
+/// Whether an event is one that is read here.
+fn is_known(name: &str) -> bool {
+    name.starts_with("message") || name.starts_with("content_block_")
 }
 
 /// The events of the begin of a block, and whether it is one of those that have events.
@@ -239,7 +247,11 @@ impl Ended {
     }
 
     /// The last events.
-    fn events(&mut self, tools: &mut ToolCalls) -> Result<Vec<Event>, crate::Error> {
+    fn events(
+        &mut self,
+        tools: &mut ToolCalls,
+        text: &mut Joined,
+    ) -> Result<Vec<Event>, crate::Error> {
         let stop = match self.reason.as_deref() {
             Some("end_turn") => Stop::End,
             Some("stop_sequence") => Stop::StopSequence,
@@ -252,6 +264,7 @@ impl Ended {
             None => Stop::Unstated,
         };
         let mut events = tools.finish_all();
+        events.extend(text.end().map(|text| Event::Text { text }));
         tools.check(stop)?;
         events.push(Event::Stop {
             stop,
@@ -328,6 +341,12 @@ struct Counts {
     output_tokens: Option<u64>,
     cache_read_input_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
+    output_tokens_details: Option<Details>,
+}
+
+#[derive(Deserialize)]
+struct Details {
+    thinking_tokens: Option<u64>,
 }
 
 impl From<Counts> for Usage {
@@ -337,7 +356,8 @@ impl From<Counts> for Usage {
             output_tokens: counts.output_tokens,
             cache_read_tokens: counts.cache_read_input_tokens,
             cache_write_tokens: counts.cache_creation_input_tokens,
-            reasoning_tokens: None,
+            reasoning_tokens: (counts.output_tokens_details)
+                .and_then(|details| details.thinking_tokens),
         }
     }
 }

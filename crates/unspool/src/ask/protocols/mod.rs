@@ -77,7 +77,7 @@ pub(super) struct Asked {
 
 /// The events of an answer, the last of which is [`Event::Stop`]; an error where the answer
 /// fails, or ends without its end mark.
-pub(super) type Reader =
+pub(crate) type Reader =
     Pin<Box<dyn AsyncGenerator<Yield = Event, Return = Result<(), Error>> + Send>>;
 
 impl Provider {
@@ -106,6 +106,12 @@ impl Provider {
 
     pub(super) fn entry(self) -> &'static Entry {
         self.0
+    }
+
+    /// Reads an answer.
+    #[cfg(any(test, feature = "internals"))]
+    pub(crate) fn read(self, frames: Frames) -> Reader {
+        (self.0.read)(frames)
     }
 }
 
@@ -161,11 +167,11 @@ fn below(mut base: Url, version: &str, path: &[&str]) -> Url {
     base
 }
 
-/// A JSON text of the upstream, as an event of its own.
+/// A text of the upstream as an event of its own: what is not JSON, as a string of it.
 fn other(name: &str, data: &str) -> Result<Event, Error> {
     Ok(Event::Other {
         name: name.to_owned(),
-        data: raw(data)?,
+        data: raw(data).or_else(|_| raw(&Value::from(data).to_string()))?,
     })
 }
 

@@ -84,12 +84,16 @@ fn read(mut frames: Frames) -> Reader {
         let mut refusal = Joined::default();
         let mut has_refused = false;
         let mut tools = ToolCalls::default();
+        let mut has_model = false;
         while let Some(frame) = frames.next().await? {
             // Compatible servers may end as the Chat Completions do.
             if frame.data.starts_with("[DONE]") {
                 continue;
             }
-            let event: StreamEvent<'_> = frames.parse(&frame)?;
+            let Some(event) = frames.parse_known::<StreamEvent<'_>>(&frame, is_known)? else {
+                yield other(&frame.name, &frame.data)?;
+                continue;
+            };
             let name = match event.kind.as_deref() {
                 Some(name) => name,
                 None if event.object.as_deref() == Some("response") => "response",
@@ -112,7 +116,7 @@ fn read(mut frames: Frames) -> Reader {
                     has_refused = true;
                     yield Event::Refusal { text: refusal.add(event.delta.unwrap_or_default()) };
                 }
-                "response.function_call_arguments.delta" => {
+                "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
                     let piece = text_of(event.delta);
                     if let Some(event) = tools.delta(event.output_index, piece)? {
                         yield event;
@@ -129,6 +133,9 @@ fn read(mut frames: Frames) -> Reader {
                         Some("function_call") => {
                             yield tools.start(event.output_index, item.call_id.or(item.id), item.name.unwrap_or_default());
                         }
+                        Some("custom_tool_call") => {
+                            yield tools.start_text(event.output_index, item.call_id.or(item.id), item.name.unwrap_or_default());
+                        }
                         Some("message" | "reasoning") => {}
                         _ => yield other(name, &frame.data)?,
                     }
@@ -136,8 +143,8 @@ fn read(mut frames: Frames) -> Reader {
                 "response.output_item.done" => {
                     let item = event.item.unwrap_or_default();
                     match item.kind.as_deref() {
-                        Some("function_call") => {
-                            if let Some(event) = tools.finish(event.output_index, item.arguments) {
+                        Some("function_call" | "custom_tool_call") => {
+                            if let Some(event) = tools.finish(event.output_index, item.arguments.or(item.input)) {
                                 yield event;
                             }
                         }
@@ -147,10 +154,17 @@ fn read(mut frames: Frames) -> Reader {
                 }
                 "response.created" => {
                     let response = event.response.unwrap_or_default();
+                    has_model = response.model.is_some();
                     yield Event::Start { id: response.id, model: response.model };
                 }
                 "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
                     let response = event.response.unwrap_or_default();
+                    if !has_model && response.model.is_some() {
+                        yield Event::Start { id: response.id.clone(), model: response.model.clone() };
+                    }
+                    if let Some(text) = text.end() {
+                        yield Event::Text { text };
+                    }
                     for event in ended(name, response, has_refused, &mut tools)? {
                         yield event;
                     }
@@ -168,9 +182,7 @@ fn read(mut frames: Frames) -> Reader {
                             yield event;
                         }
                     }
-                    let status = response.status.clone().unwrap_or_default();
-                    let name = format!("response.{status}");
-                    for event in ended(&name, response, has_refused, &mut tools)? {
+                    for event in ended("response", response, has_refused, &mut tools)? {
                         yield event;
                     }
                     return Ok(());
@@ -185,6 +197,24 @@ fn read(mut frames: Frames) -> Reader {
     })
 }
 
+/// Whether an event is one that is read here.
+fn is_known(name: &str) -> bool {
+    let others = [
+        "error",
+        "response",
+        "response.created",
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
+        "response.output_item.added",
+        "response.output_item.done",
+        "response.output_text.delta",
+        "response.refusal.delta",
+        "response.function_call_arguments.delta",
+    ];
+    others.contains(&name) || KNOWN.contains(&name)
+}
+
 /// The last events, by the name of the terminal one and the response in it.
 fn ended(
     name: &str,
@@ -195,16 +225,18 @@ fn ended(
     let details = response
         .incomplete_details
         .and_then(|details| details.reason);
-    let (stop, reason) = match name {
-        "response.failed" => {
+    // There are servers that always use the same event, and tell by the status.
+    let status = response.status.as_deref();
+    let (stop, reason) = match status.unwrap_or(name.trim_start_matches("response.")) {
+        "failed" => {
             return Err(reported(
                 &json!({"error": response.error.unwrap_or_default()}),
             ));
         }
-        "response.completed" if has_refused => (Stop::Refusal, "completed".to_owned()),
-        "response.completed" if tools.any => (Stop::ToolUse, "completed".to_owned()),
-        "response.completed" => (Stop::End, "completed".to_owned()),
-        "response.incomplete" => {
+        "completed" if has_refused => (Stop::Refusal, "completed".to_owned()),
+        "completed" if tools.any => (Stop::ToolUse, "completed".to_owned()),
+        "completed" => (Stop::End, "completed".to_owned()),
+        "incomplete" => {
             let stop = match details.as_deref() {
                 Some("max_output_tokens" | "max_tokens") => Stop::MaxTokens,
                 Some("content_filter") => Stop::ContentFilter,
@@ -212,7 +244,7 @@ fn ended(
             };
             (stop, details.unwrap_or_else(|| "incomplete".to_owned()))
         }
-        name => (Stop::Other, name.trim_start_matches("response.").to_owned()),
+        status => (Stop::Other, status.to_owned()),
     };
     let mut events = tools.finish_all();
     tools.check(stop)?;
@@ -271,8 +303,11 @@ struct Item<'a> {
     call_id: Option<String>,
     name: Option<String>,
     arguments: Option<String>,
+    input: Option<String>,
     #[serde(borrow)]
     content: Option<Vec<Part<'a>>>,
+    #[serde(borrow)]
+    summary: Option<Vec<Part<'a>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -301,6 +336,24 @@ impl Item<'_> {
                     self.name.unwrap_or_default(),
                 ));
                 events.extend(tools.finish(index, self.arguments));
+            }
+            Some("custom_tool_call") => {
+                events.push(tools.start_text(
+                    index,
+                    self.call_id.or(self.id),
+                    self.name.unwrap_or_default(),
+                ));
+                events.extend(tools.finish(index, self.input));
+            }
+            Some("reasoning") => {
+                let parts = self.summary.into_iter().chain(self.content).flatten();
+                events.extend(
+                    parts
+                        .filter_map(|part| part.text)
+                        .map(|piece| Event::Thinking {
+                            text: text_of(Some(piece)),
+                        }),
+                );
             }
             Some("message") => {
                 for part in self.content.into_iter().flatten() {
@@ -338,13 +391,13 @@ struct Counts {
 
 impl From<Counts> for Usage {
     fn from(counts: Counts) -> Self {
-        let cached = counts.input_tokens_details;
+        let input = counts.input_tokens_details;
         let reasoning = counts.output_tokens_details;
         Usage {
             input_tokens: counts.input_tokens,
             output_tokens: counts.output_tokens,
-            cache_read_tokens: cached.and_then(|details| details.cached_tokens),
-            cache_write_tokens: None,
+            cache_read_tokens: input.as_ref().and_then(|details| details.cached_tokens),
+            cache_write_tokens: input.and_then(|details| details.cache_write_tokens),
             reasoning_tokens: reasoning.and_then(|details| details.reasoning_tokens),
         }
     }
