@@ -100,8 +100,13 @@ impl Provider {
 
     /// Variables of the environment that it looks at: for a key, then for where it is.
     pub fn variables(self) -> impl Iterator<Item = &'static str> {
-        let keys = self.0.keys.iter().map(|(name, _)| *name);
-        keys.chain(self.0.base_variables.iter().copied())
+        self.key_variables()
+            .chain(self.0.base_variables.iter().copied())
+    }
+
+    /// Those of them that hold a key.
+    pub fn key_variables(self) -> impl Iterator<Item = &'static str> {
+        self.0.keys.iter().map(|(name, _)| *name)
     }
 
     pub(super) fn entry(self) -> &'static Entry {
