@@ -319,17 +319,23 @@ fn conclude(written: Written, args: &Args, account_file: AccountFile) -> Exit {
     if let Some(refusal) = &outcome.refusal {
         report::problem(&format!("the model says: {refusal}"));
     }
-    if let Some(hint) = hint(&end, &outcome) {
-        report::hint(&hint);
+    let hint = hint(&end, &outcome);
+    if let (Some(hint), Some(_)) = (&hint, &error) {
+        report::hint(hint);
     }
-    if !args.quiet {
+    // Of a request that was wrong there is nothing more to say.
+    let is_sent = outcome.requests > 0;
+    if !args.quiet && is_sent {
         report::problem(&report::closing_of_answer(
             &outcome,
             verdict,
             why.as_deref(),
         ));
-    } else if exit == Exit::Incomplete || exit == Exit::NotProved && error.is_none() {
+    } else if args.quiet && error.is_none() && [Exit::Incomplete, Exit::NotProved].contains(&exit) {
         report::problem(&format!("{verdict}: {}", reason(&outcome)));
+    }
+    if let (Some(hint), None) = (&hint, &error) {
+        report::hint(hint);
     }
     account_file.write(serde_json::json!(outcome), error.as_deref(), exit)
 }

@@ -5,10 +5,13 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use unspool::ask::Outcome;
+use unspool::ask::{Outcome, Stop};
 use unspool::pages::Account;
 
 use crate::secrets;
+
+/// The shortest answer whose rate is told.
+const RATED: Duration = Duration::from_millis(500);
 
 /// Says on standard error that something is wrong.
 pub(crate) fn problem(message: &str) {
@@ -143,9 +146,12 @@ pub(crate) fn answer_so_far(outcome: &Outcome) -> String {
 pub(crate) fn closing_of_answer(outcome: &Outcome, verdict: &str, why: Option<&str>) -> String {
     let mut parts = Vec::new();
     let usage = &outcome.usage;
-    match (usage.output_tokens, usage.input_tokens) {
+    // What was counted before an end that never came says little.
+    let is_counted = !matches!(outcome.stop, Stop::Stopped | Stop::Failed | Stop::Asked);
+    let output = usage.output_tokens.filter(|_| is_counted);
+    match (output, usage.input_tokens) {
         (Some(output), Some(input)) => parts.push(format!(
-            "{} for {}",
+            "{} ({} in)",
             count(output, "token"),
             HumanCount(input)
         )),
@@ -159,7 +165,9 @@ pub(crate) fn closing_of_answer(outcome: &Outcome, verdict: &str, why: Option<&s
         parts.push(format!("the first after {:.2} s", first.as_secs_f64()));
     }
     parts.push(format!("{:.1} s", outcome.took.as_secs_f64()));
-    if let Some(rate) = outcome.tokens_per_second() {
+    // Over a moment there is no rate.
+    let rate = outcome.tokens_per_second();
+    if let Some(rate) = rate.filter(|_| is_counted && outcome.took > RATED) {
         parts.push(format!("{rate:.0} tokens/s"));
     }
     if outcome.retries > 0 {

@@ -112,6 +112,11 @@ impl Watch {
         }
     }
 
+    /// How many tokens the answer has, by the upstream's count.
+    pub(super) fn output_tokens(&self) -> Option<u64> {
+        self.draft().outcome.usage.output_tokens
+    }
+
     /// The stream is over, by an error or by its end.
     pub(super) fn end(&self) {
         self.draft().end.get_or_insert_with(Instant::now);

@@ -54,13 +54,16 @@ impl Refusal {
 
     /// The error with words of the body that say what is wrong.
     pub(crate) fn error_that_says(&self, words: &str) -> Error {
-        let status = self.status;
+        let status = match self.status.canonical_reason() {
+            Some(reason) => format!("{} {reason}", self.status.as_u16()),
+            None => self.status.as_u16().to_string(),
+        };
         let message = match words {
             "" => format!("answered {status}"),
             words => format!("answered {status}: {words}"),
         };
-        Error::new(Kind::Status(status.as_u16()), message)
-            .with_retry_after(retry::wait_for(status, &self.headers))
+        Error::new(Kind::Status(self.status.as_u16()), message)
+            .with_retry_after(retry::wait_for(self.status, &self.headers))
             .at_request(&self.request)
     }
 }

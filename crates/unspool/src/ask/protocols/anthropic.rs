@@ -259,6 +259,8 @@ impl Ended {
             Some("max_tokens") => Stop::MaxTokens,
             Some("model_context_window_exceeded") => Stop::ContextWindow,
             Some("refusal") => Stop::Refusal,
+            // Compatible servers have it from other protocols.
+            Some("content_filter") => Stop::ContentFilter,
             Some("pause_turn") => Stop::Pause,
             Some(_) => Stop::Other,
             None => Stop::Unstated,
