@@ -82,7 +82,7 @@ pub(crate) struct Credentials {
 impl Credentials {
     /// The request with them; `url` is where it goes.
     pub(crate) fn apply(&self, mut request: Request, url: &str) -> Result<Request, String> {
-        for (name, value) in self.headers()? {
+        for (name, value) in headers(&self.headers)? {
             request = request.header(name, value);
         }
         if let Some((user, password)) = self.user_and_password(url)? {
@@ -114,25 +114,6 @@ impl Credentials {
             Some(client) => Ok(request.oauth2(client)),
             None => Ok(request),
         }
-    }
-
-    fn headers(&self) -> Result<Vec<flags::Header>, String> {
-        let mut headers = Vec::new();
-        for text in &self.headers {
-            let text = value("--header", text)?;
-            for line in text.lines().filter(|line| !line.trim().is_empty()) {
-                let (name, value) = in_flag("--header", flags::header(line))?;
-                if !flags::is_harmless(&name) {
-                    // The word behind `Bearer` is the secret, not that one.
-                    let words = value.to_str().unwrap_or_default().split(' ');
-                    words
-                        .skip_while(|word| flags::is_scheme(word))
-                        .for_each(secrets::keep);
-                }
-                headers.push((name, value));
-            }
-        }
-        Ok(headers)
     }
 
     fn user_and_password(&self, url: &str) -> Result<Option<(String, String)>, String> {
@@ -182,13 +163,33 @@ impl Credentials {
     }
 }
 
+/// The headers of `-H`.
+pub(crate) fn headers(texts: &[String]) -> Result<Vec<flags::Header>, String> {
+    let mut headers = Vec::new();
+    for text in texts {
+        let text = value("--header", text)?;
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let (name, value) = in_flag("--header", flags::header(line))?;
+            if !flags::is_harmless(&name) {
+                // The word behind `Bearer` is the secret, not that one.
+                let words = value.to_str().unwrap_or_default().split(' ');
+                words
+                    .skip_while(|word| flags::is_scheme(word))
+                    .for_each(secrets::keep);
+            }
+            headers.push((name, value));
+        }
+    }
+    Ok(headers)
+}
+
 /// A value that stands in a flag, in the environment or in a file.
 fn value(flag: &str, text: &str) -> Result<String, String> {
     in_flag(flag, expand::value(text))
 }
 
 /// A value that is to be in no message.
-fn secret(flag: &str, text: &str) -> Result<String, String> {
+pub(crate) fn secret(flag: &str, text: &str) -> Result<String, String> {
     let value = value(flag, text)?;
     secrets::keep(&value);
     Ok(value)

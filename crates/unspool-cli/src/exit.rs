@@ -7,6 +7,7 @@ pub(crate) enum Exit {
     Failed = 1,
     WrongRequest = 2,
     NotProved = 3,
+    Incomplete = 4,
     Interrupted = 130,
 }
 
@@ -17,6 +18,7 @@ Exit codes:
   1    the upstream failed
   2    the request was wrong
   3    not proved complete: cut short, led in a circle, or counts differ
+  4    a model stopped before its natural end: token limit, refusal, filter
   130  interrupted with Ctrl-C";
 
 impl Exit {
@@ -27,6 +29,19 @@ impl Exit {
             Exit::NotProved
         } else {
             Exit::Failed
+        }
+    }
+}
+
+impl Exit {
+    /// For an answer that came to its end mark.
+    pub(crate) fn of_stop(stop: unspool::ask::Stop) -> Self {
+        use unspool::ask::Stop;
+        match stop {
+            stop if stop.is_natural() => Exit::Complete,
+            Stop::Asked => Exit::Complete,
+            Stop::Unstated => Exit::NotProved,
+            _ => Exit::Incomplete,
         }
     }
 }

@@ -42,6 +42,16 @@ pub(crate) fn json(text: &str) -> Result<serde_json::Value, String> {
     serde_json::from_str(&text).map_err(|error| format!("expected JSON: {error}"))
 }
 
+/// A text, itself or as `@FILE`.
+pub(crate) fn text(text: &str) -> Result<String, String> {
+    match text.strip_prefix('@') {
+        None => Ok(text.to_owned()),
+        Some(path) => std::fs::read_to_string(path)
+            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+            .map_err(|error| format!("cannot read `{path}`: {error}")),
+    }
+}
+
 /// A number of seconds, or one with a unit: `90`, `1.5s`, `500ms`, `2m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "expected seconds, or a number with `ms`, `s` or `m`".to_owned();

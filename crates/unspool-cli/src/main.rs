@@ -1,6 +1,8 @@
 //! The command-line tool of unspool: items of asynchronous sources as lines.
 #![forbid(unsafe_code)]
 
+mod account;
+mod ask;
 mod credentials;
 mod demo;
 mod exit;
@@ -32,6 +34,8 @@ struct Cli {
 enum Command {
     /// Items of a paginated HTTP API.
     Pages(Box<pages::Args>),
+    /// The text of a language model's answer, as it arrives.
+    Ask(Box<ask::Args>),
     /// The other commands at work, against servers that this one starts on loopback.
     Demo,
 }
@@ -40,7 +44,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let in_flight = match &cli.command {
         Command::Pages(args) => args.in_flight(),
-        Command::Demo => 1,
+        Command::Ask(_) | Command::Demo => 1,
     };
     let runtime = match runtime(in_flight) {
         Ok(runtime) => runtime,
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
     let exit = runtime.block_on(async {
         match cli.command {
             Command::Pages(args) => pages::run(*args, &mut Output::stdout()).await,
+            Command::Ask(args) => ask::run(*args, &mut Output::stdout()).await,
             Command::Demo => demo::run().await,
         }
     });

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// How much is collected before it is handed to the writer; there are two of them.
 const BUFFER: usize = 256 << 10;
@@ -18,6 +19,12 @@ const BUFFER: usize = 256 << 10;
 /// that it has enough.
 const GRACE: Duration = Duration::from_millis(20);
 const GRACES: u32 = 3;
+
+/// How long text is collected that is not for a terminal.
+const COALESCE: Duration = Duration::from_millis(16);
+
+/// How long Ctrl-C waits for a reader to take what was written before.
+pub(crate) const LAST_FLUSH: Duration = Duration::from_secs(2);
 
 /// Why nothing more can be written.
 #[derive(Debug)]
@@ -31,6 +38,10 @@ pub(crate) enum Stop {
 /// Lines on their way out.
 pub(crate) struct Output {
     buffer: Vec<u8>,
+    /// When the buffer was begun.
+    since: Option<Instant>,
+    /// The last byte that was written.
+    last: Option<u8>,
     /// The second buffer, while the writer does not have it.
     spare: Option<Vec<u8>>,
     to_writer: mpsc::Sender<Vec<u8>>,
@@ -90,6 +101,8 @@ impl Output {
         });
         Output {
             buffer: Vec::with_capacity(BUFFER),
+            since: None,
+            last: None,
             spare: Some(Vec::with_capacity(BUFFER)),
             to_writer,
             from_writer,
@@ -112,6 +125,34 @@ impl Output {
             self.hand_over().await?;
         }
         Ok(())
+    }
+
+    /// Adds text, or whole lines.
+    pub(crate) async fn text(&mut self, text: &[u8]) -> Result<(), Stop> {
+        if self.buffer.is_empty() {
+            self.since = Some(Instant::now());
+        }
+        self.last = text.last().copied().or(self.last);
+        self.buffer.extend_from_slice(text);
+        if self.buffer.len() >= BUFFER {
+            self.hand_over().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether what was written as text ends with a line, or is nothing.
+    pub(crate) fn ends_with_line(&self) -> bool {
+        self.last.is_none_or(|last| last == b'\n')
+    }
+
+    /// When text that was added is to go out, if the source still waits then: at once on a
+    /// terminal, and not one by one elsewhere.
+    pub(crate) fn flush_at(&self) -> Option<Instant> {
+        let since = self.since.filter(|_| !self.buffer.is_empty())?;
+        Some(match self.is_terminal {
+            true => since,
+            false => since + COALESCE,
+        })
     }
 
     /// The source has to wait: whoever watches gets what there is, and a reader

@@ -1,7 +1,5 @@
 //! `unspool pages`.
 
-use std::fs::File;
-use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,22 +11,19 @@ use tokio::time::MissedTickBehavior;
 use unspool::pages::{Doubt, Ended, Pages, Paginate, RawItem};
 use unspool::{Error, Pointer, Rate};
 
+use crate::account::AccountFile;
 use crate::credentials::Credentials;
 use crate::exit::Exit;
 use crate::expand;
 use crate::flags;
-use crate::output::{Output, Stop};
+use crate::output::{LAST_FLUSH, Output, Stop};
 use crate::report::{self, Progress};
-use crate::secrets;
 
 /// How often the progress line is renewed while items flow.
 const ITEMS_PER_UPDATE: u64 = 4096;
 
 /// The kind that the first page decides.
 const AUTO: &str = "auto";
-
-/// How long Ctrl-C waits for a reader to take what was written before.
-const LAST_FLUSH: Duration = Duration::from_secs(2);
 
 #[derive(Parser)]
 #[command(after_long_help = after_long_help())]
@@ -109,15 +104,9 @@ impl Args {
 
 /// Pulls the items of an API to `output`.
 pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
-    let mut account_file = match args.account.as_deref().map(account_file).transpose() {
-        Ok(file) => file,
-        Err(message) => {
-            report::problem(&message);
-            return Exit::WrongRequest;
-        }
-    };
-    let mut pages = match request(&args) {
-        Ok(pages) => pages,
+    let opened = AccountFile::open(args.account.as_deref());
+    let (account_file, mut pages) = match opened.and_then(|file| Ok((file, request(&args)?))) {
+        Ok(opened) => opened,
         Err(message) => {
             report::problem(&message);
             return Exit::WrongRequest;
@@ -138,7 +127,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
     if args.explain {
         report::explain(&pages.account());
     }
-    conclude(&pages, stop, took, &args, account_file.as_mut())
+    conclude(&pages, stop, took, &args, account_file)
 }
 
 /// How pulling ended.
@@ -222,7 +211,7 @@ fn conclude(
     end: End,
     took: Duration,
     args: &Args,
-    account_file: Option<&mut Box<dyn Write>>,
+    account_file: AccountFile,
 ) -> Exit {
     let account = pages.account();
     let (exit, error) = match end {
@@ -269,19 +258,7 @@ fn conclude(
         }
         report::problem(&report::closing(&account, verdict, why.as_deref(), took));
     }
-    let Some(file) = account_file else {
-        return exit;
-    };
-    let mut json = serde_json::json!(account);
-    json["error"] = serde_json::json!(error);
-    secrets::without_in(&mut json);
-    match writeln!(file, "{json}").and_then(|()| file.flush()) {
-        Ok(()) => exit,
-        Err(error) => {
-            report::problem(&format!("error: cannot write the account: {error}"));
-            Exit::Failed
-        }
-    }
+    account_file.write(serde_json::json!(account), error.as_deref(), exit)
 }
 
 /// The next step, where it is known.
@@ -331,20 +308,6 @@ fn request(args: &Args) -> Result<Pages<RawItem>, String> {
         request = request.rate(rate);
     }
     Ok(args.credentials.apply(request, &url)?.raw())
-}
-
-/// Opens the file for the account, before anything is sent.
-fn account_file(path: &std::path::Path) -> Result<Box<dyn Write>, String> {
-    if path.as_os_str() == "-" {
-        return Ok(Box::new(std::io::stderr()));
-    }
-    match File::create(path) {
-        Ok(file) => Ok(Box::new(file)),
-        Err(error) => Err(format!(
-            "cannot write the account to `{}`: {error}",
-            path.display()
-        )),
-    }
 }
 
 fn paginate(text: &str) -> Result<String, String> {

@@ -5,9 +5,13 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use unspool::ask::{Outcome, Stop};
 use unspool::pages::Account;
 
 use crate::secrets;
+
+/// The shortest answer whose rate is told.
+const RATED: Duration = Duration::from_millis(500);
 
 /// Says on standard error that something is wrong.
 pub(crate) fn problem(message: &str) {
@@ -46,8 +50,17 @@ impl Progress {
         self.bar.is_some()
     }
 
-    pub(crate) fn update(&self, account: &Account, waiting: Option<String>) {
+    /// Shows a text, and what is waited for.
+    pub(crate) fn say(&self, mut text: String, waiting: Option<String>) {
         let Some(bar) = &self.bar else { return };
+        if let Some(waiting) = waiting {
+            // Writing to a string does not fail.
+            let _ = write!(text, "; {}", secrets::without(&waiting));
+        }
+        bar.set_message(text);
+    }
+
+    pub(crate) fn update(&self, account: &Account, waiting: Option<String>) {
         let seconds = self.begin.elapsed().as_secs_f64();
         let rate = account.items as f64 / seconds.max(0.001);
         let mut text = HumanCount(account.items).to_string();
@@ -62,10 +75,7 @@ impl Progress {
             HumanBytes(account.bytes),
             HumanCount(rate as u64)
         );
-        if let Some(waiting) = waiting {
-            let _ = write!(text, "; {}", secrets::without(&waiting));
-        }
-        bar.set_message(text);
+        self.say(text, waiting);
     }
 
     /// Takes the line away; the time that it was there.
@@ -118,6 +128,58 @@ pub(crate) fn closing(
     }
     if account.stated_total == Some(account.items) {
         text.push_str(", and the upstream's own count agrees");
+    }
+    text
+}
+
+/// How far an answer is.
+pub(crate) fn answer_so_far(outcome: &Outcome) -> String {
+    let model = outcome.model.as_deref().unwrap_or("the model");
+    let seconds = outcome.took.as_secs_f64();
+    match outcome.text_bytes {
+        0 => format!("{model}, {seconds:.1} s"),
+        bytes => format!("{model}, {} of text, {seconds:.1} s", HumanBytes(bytes)),
+    }
+}
+
+/// The closing sentence of an answer.
+pub(crate) fn closing_of_answer(outcome: &Outcome, verdict: &str, why: Option<&str>) -> String {
+    let mut parts = Vec::new();
+    let usage = &outcome.usage;
+    // What was counted before an end that never came says little.
+    let is_counted = !matches!(outcome.stop, Stop::Stopped | Stop::Failed | Stop::Asked);
+    let output = usage.output_tokens.filter(|_| is_counted);
+    match (output, usage.input_tokens) {
+        (Some(output), Some(input)) => parts.push(format!(
+            "{} ({} in)",
+            count(output, "token"),
+            HumanCount(input)
+        )),
+        (Some(output), None) => parts.push(count(output, "token")),
+        (None, _) => parts.push(format!("{} of text", HumanBytes(outcome.text_bytes))),
+    }
+    if let Some(cached) = usage.cache_read_tokens.filter(|cached| *cached > 0) {
+        parts.push(format!("{} from the cache", HumanCount(cached)));
+    }
+    if let Some(first) = outcome.first_token {
+        parts.push(format!("the first after {:.2} s", first.as_secs_f64()));
+    }
+    parts.push(format!("{:.1} s", outcome.took.as_secs_f64()));
+    // Over a moment there is no rate.
+    let rate = outcome.tokens_per_second();
+    if let Some(rate) = rate.filter(|_| is_counted && outcome.took > RATED) {
+        parts.push(format!("{rate:.0} tokens/s"));
+    }
+    if outcome.retries > 0 {
+        parts.push(format!(
+            "{} ({} repeated)",
+            count(outcome.requests, "request"),
+            HumanCount(outcome.retries)
+        ));
+    }
+    let mut text = format!("{verdict}: {}", parts.join(", "));
+    if let Some(why) = why {
+        let _ = write!(text, "; {why}");
     }
     text
 }

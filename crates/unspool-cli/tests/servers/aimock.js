@@ -15,6 +15,7 @@
 //
 // The last user message chooses the answer by a word of it; one with none of these words is a 404:
 //
+//     please         PLAIN, all ASCII: several clients refuse half characters
 //     poem           TEXT, 12 UTF-16 units a delta
 //     splits         TEXT, a unit a delta, which splits 🌧, 🙂 and others into two half escapes
 //     weather        one call of get_weather {"city": "Zürich", "days": 2}, id call_weather
@@ -32,6 +33,7 @@
 const fs = require('node:fs')
 const { LLMock } = require('@copilotkit/aimock')
 
+const PLAIN = 'Drizzle on the roof, and the tram hums "nonstop".'
 const TEXT = 'Drizzle on Zürich 🌧️ — 今日は雨です. A family 👨‍👩‍👧 smiles 🙂\nand the tram hums “nonstop”.'
 const THOUGHTS = 'They ask for rain; a short verse with naïve words will do ✍️.'
 const usage = { input_tokens: 21, output_tokens: 34, prompt_tokens: 21, completion_tokens: 34, total_tokens: 55 }
@@ -39,6 +41,7 @@ const weather = { id: 'call_weather', name: 'get_weather', arguments: '{"city":"
 const time = { id: 'call_time', name: 'get_time', arguments: '{}' }
 
 const mock = new LLMock({ host: '127.0.0.1', port: Number(process.argv[2] ?? 0), chunkSize: 12 })
+mock.onMessage('please', { content: PLAIN, usage })
 mock.onMessage('poem', { content: TEXT, usage })
 mock.onMessage('splits', { content: TEXT, usage }, { chunkSize: 1 })
 mock.onMessage('weather', { toolCalls: [weather], usage })

@@ -14,7 +14,8 @@ Two answers at a time, each with 2,048 tokens for question and answer; a key is 
 
 All three stream with "stream": true, an event for each token, whole characters only. What it says is no
 more than grammatical, and differs between processors even at "temperature": 0: check how it ends, not
-what it says. How each ends is told in crates/unspool/tests/answers/README.md.
+what it says; always give a maximum of tokens. It stops when the connection closes. How each ends is told
+in crates/unspool/tests/answers/README.md.
 """
 
 import argparse

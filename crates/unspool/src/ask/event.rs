@@ -9,7 +9,8 @@ use super::outcome::{Stop, Usage};
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
-    /// The answer begins.
+    /// The answer begins. May come once more at the end, with what the upstream had not said
+    /// before.
     Start {
         /// The upstream's name for the answer.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,7 +49,7 @@ pub enum Event {
     ToolDelta {
         /// Which of the calls.
         index: u64,
-        /// A piece of JSON text.
+        /// A piece of JSON text, or for a tool that takes text, of that.
         arguments: String,
     },
     /// A call is whole.
@@ -60,7 +61,8 @@ pub enum Event {
         id: Option<String>,
         /// The tool.
         name: String,
-        /// Its arguments: valid JSON, as the model wrote it.
+        /// Its arguments: valid JSON, as the model wrote it; for a tool that takes text, a
+        /// string of it.
         arguments: Box<RawValue>,
     },
     /// A source that the text cites, as the upstream gives it.

@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use super::text::Word;
 use crate::error::{Error, Kind};
 use crate::http::{Answer, Body, Secrets, shortened};
 use crate::lines::Lines;
@@ -22,6 +23,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How much of a frame that cannot be read goes into the error.
 const EXCERPT: usize = 120;
 
+/// The byte order mark in UTF-8.
+const MARK: &[u8] = "\u{FEFF}".as_bytes();
+
 /// One JSON text of an answer.
 #[derive(Debug)]
 pub(super) struct Frame {
@@ -32,7 +36,7 @@ pub(super) struct Frame {
 
 /// The frames of one body: server-sent events, lines of JSON, or one document that came in
 /// the place of a stream.
-pub(super) struct Frames {
+pub(crate) struct Frames {
     body: Body,
     content_type: String,
     max_bytes: usize,
@@ -60,12 +64,19 @@ impl Frames {
     pub(super) fn new(answer: Answer, max_bytes: usize, secrets: Secrets) -> Self {
         let content_type = answer.headers.get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok());
+        Frames {
+            secrets,
+            ..Frames::of(answer.body, content_type, max_bytes)
+        }
+    }
+
+    pub(crate) fn of(body: Body, content_type: Option<&str>, max_bytes: usize) -> Self {
         let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
         Frames {
-            body: answer.body,
+            body,
             content_type,
             max_bytes,
-            secrets,
+            secrets: Secrets::default(),
             form: Form::Unknown(BytesMut::new()),
             count: 0,
             proved_until: None,
@@ -113,6 +124,35 @@ impl Frames {
         serde_json::from_str(&frame.data).map_err(|error| self.unfit(frame, &error.to_string()))
     }
 
+    /// Reads a frame of a protocol whose events have names; none where it cannot be read, and
+    /// is none that is known.
+    pub(super) fn parse_known<'f, T: Deserialize<'f>>(
+        &self,
+        frame: &'f Frame,
+        is_known: fn(&str) -> bool,
+    ) -> Result<Option<T>, Error> {
+        #[derive(Deserialize)]
+        struct Named<'n> {
+            #[serde(rename = "type", borrow)]
+            name: Option<Word<'n>>,
+        }
+        let error = match serde_json::from_str(&frame.data) {
+            Ok(event) => return Ok(Some(event)),
+            Err(error) => error,
+        };
+        let named: Option<Named<'_>> = serde_json::from_str(&frame.data).ok();
+        let name = named.as_ref().and_then(|named| named.name.as_deref());
+        let name = name.unwrap_or(&frame.name);
+        // That is what an event is called that has no name.
+        let is_nameless = matches!(name, "message" | "");
+        // What begins as JSON is a part of an event that may have been known.
+        let is_cut = named.is_none() && frame.data.starts_with(['{', '[']);
+        match is_known(name) || is_nameless || is_cut {
+            true => Err(self.unfit(frame, &error.to_string())),
+            false => Ok(None),
+        }
+    }
+
     /// The error for a frame that is not what it should be.
     pub(super) fn unfit(&self, frame: &Frame, what: &str) -> Error {
         Error::content(format!(
@@ -157,8 +197,9 @@ impl Frames {
 
     /// Sees what the body is.
     fn begin(&mut self, begun: Bytes) -> Result<(), Error> {
-        let text = begun.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&begun);
+        let text = begun.strip_prefix(MARK).unwrap_or(&begun);
         match text.trim_ascii_start().first() {
+            _ if MARK.starts_with(&begun) => self.form = Form::Unknown(BytesMut::from(begun)),
             None => {
                 self.form = Form::Unknown(BytesMut::from(begun));
                 self.check_size()?;

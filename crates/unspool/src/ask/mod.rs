@@ -21,6 +21,8 @@ mod report;
 mod source;
 mod stop_at;
 mod target;
+#[cfg(test)]
+mod tests;
 mod text;
 mod watch;
 
@@ -39,6 +41,9 @@ pub use event::Event;
 pub use outcome::{Outcome, Stop, Usage};
 pub use prompt::{Message, Tool};
 pub use protocols::{ANTHROPIC, GEMINI, OLLAMA, OPENAI, Provider, RESPONSES};
+
+#[cfg(any(test, feature = "internals"))]
+pub(crate) use frames::Frames;
 
 use crate::error::Error;
 use crate::http::Options;

@@ -1,5 +1,7 @@
 //! Errors in the words of a model's server.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::frames::Frame;
@@ -51,6 +53,8 @@ struct Report {
     /// Its words for it, the most exact first.
     codes: Vec<String>,
     message: String,
+    /// How long to wait before asking again.
+    wait: Option<Duration>,
 }
 
 impl Report {
@@ -87,6 +91,7 @@ impl Report {
         (message.is_some() || !codes.is_empty()).then(|| Report {
             message: message.unwrap_or("no message").to_owned(),
             codes,
+            wait: error.get("details").and_then(retry_delay),
         })
     }
 
@@ -121,6 +126,7 @@ pub(super) fn reported(document: &Value) -> Error {
     let report = Report::read(document).unwrap_or_else(|| Report {
         codes: Vec::new(),
         message: document.to_string(),
+        wait: None,
     });
     let is_lasting = report.is_any_of(LASTING) || report.has_lasting_status();
     Error::new(
@@ -128,6 +134,7 @@ pub(super) fn reported(document: &Value) -> Error {
         format!("the upstream reports an error: {}", report.words()),
     )
     .with_code(report.code())
+    .with_retry_after(report.wait)
     .with_retryable(Some(!is_lasting))
 }
 
@@ -143,13 +150,15 @@ pub(super) fn refused(refusal: Refusal) -> Error {
         .ok()
         .and_then(|document| Report::read(&document));
     let is_retryable = is_retryable(&refusal, report.as_ref());
-    let error = match &report {
-        Some(report) => refusal
-            .error_that_says(&report.words())
-            .with_code(report.code()),
-        None => refusal.into_error(),
+    let Some(report) = report else {
+        return refusal.into_error().with_retryable(is_retryable);
     };
-    error.with_retryable(is_retryable)
+    let error = refusal.error_that_says(&report.words());
+    let wait = error.retry_after().or(report.wait);
+    error
+        .with_code(report.code())
+        .with_retry_after(wait)
+        .with_retryable(is_retryable)
 }
 
 /// Whether to try again, where the status alone does not tell: by the upstream's word, in a
@@ -169,7 +178,18 @@ fn is_retryable(refusal: &Refusal, report: Option<&Report>) -> Option<bool> {
     }
 }
 
-/// The excerpt of an error that servers write as a number or as a word.
+/// The wait in the details of an error of Google's, such as `7s` or `0.5s`
+/// (`google.rpc.RetryInfo`).
+fn retry_delay(details: &Value) -> Option<Duration> {
+    let mut delays = details
+        .as_array()?
+        .iter()
+        .filter_map(|detail| detail.get("retryDelay"));
+    let seconds = delays.next()?.as_str()?.strip_suffix('s')?;
+    Duration::try_from_secs_f64(seconds.parse().ok()?).ok()
+}
+
+/// What servers write as a number or as a word.
 fn word(value: &Value) -> Option<String> {
     match value {
         Value::String(word) if !word.is_empty() => Some(word.clone()),

@@ -75,6 +75,9 @@ struct Asking {
     deadline: Option<(Instant, Duration)>,
     first_byte: Duration,
     max_event: usize,
+    max_tokens: Option<u64>,
+    /// Whether this is not the provider's own service.
+    is_compatible: bool,
     stop_pattern: Option<String>,
     stop_at: Option<StopAt>,
     stage: Stage,
@@ -107,6 +110,7 @@ impl Asking {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let target = wanted.target(&http.headers, &variable)?;
         let entry = target.entry;
+        let is_compatible = target.is_compatible();
         prompt.model = target.model;
         let asked = (entry.request)(&prompt, target.base);
         watch.asks(entry.name, &prompt.model);
@@ -130,6 +134,8 @@ impl Asking {
             entry,
             first_byte,
             max_event,
+            max_tokens: prompt.max_tokens,
+            is_compatible,
             stage: Stage::Over,
         })
     }
@@ -195,7 +201,10 @@ impl Asking {
                 }
             }
             Stage::Reading(reader) => match within(self.deadline, reader.anext()).await? {
-                Some(event) => self.until_stop(event)?,
+                Some(event) => {
+                    let event = self.until_stop(event)?;
+                    self.checked(event)
+                }
                 None => {
                     let end = reader.as_mut().take_return();
                     self.stage = Stage::Over;
@@ -205,6 +214,29 @@ impl Asking {
         };
         self.watch.observe(&event);
         Ok(Some(event))
+    }
+
+    /// Compatible servers have been seen to call an answer complete, or to give no reason,
+    /// that the token limit cut: there the count of its tokens tells.
+    fn checked(&self, event: Event) -> Event {
+        match event {
+            Event::Stop {
+                stop: Stop::End | Stop::Unstated,
+                reason,
+                sequence,
+            } if self.is_compatible && self.is_at_limit() => Event::Stop {
+                stop: Stop::MaxTokens,
+                reason,
+                sequence,
+            },
+            event => event,
+        }
+    }
+
+    fn is_at_limit(&self) -> bool {
+        let used = self.watch.output_tokens();
+        used.zip(self.max_tokens)
+            .is_some_and(|(used, limit)| used >= limit)
     }
 
     /// Cuts the text where it should stop; then the answer is read no further.

@@ -23,7 +23,12 @@ impl StopAt {
     /// The pattern is none, or matches the empty text.
     pub(super) fn new(pattern: &str) -> Result<Self, Error> {
         let wrong = |what: &str| Error::request(format!("cannot stop at `{pattern}`: {what}"));
-        let parsed = syntax::parse(pattern).map_err(|error| wrong(&error.to_string()))?;
+        // The parser draws the pattern over several lines; the last one says what it is.
+        let parsed = syntax::parse(pattern).map_err(|error| {
+            let drawn = error.to_string();
+            let last = drawn.lines().last().unwrap_or_default();
+            wrong(last.trim_start_matches("error: "))
+        })?;
         if parsed.properties().minimum_len() == Some(0) {
             return Err(wrong("it matches the empty text"));
         }

@@ -28,6 +28,14 @@ pub(super) struct Target {
 /// A variable of the environment, if it is set and not empty.
 pub(super) type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
+impl Target {
+    /// Whether it is not asked where the provider itself is.
+    pub(super) fn is_compatible(&self) -> bool {
+        let own = Url::parse(self.entry.base).map(|own| own.origin());
+        own.is_ok_and(|own| own != self.base.origin())
+    }
+}
+
 impl Wanted {
     /// Decides. The headers are the caller's, who may have put a key there.
     pub(super) fn target(

@@ -69,6 +69,11 @@ impl Joined {
         }
     }
 
+    /// There is no more: what is kept back, if anything is.
+    pub(super) fn end(&mut self) -> Option<String> {
+        self.half.is_some().then(|| self.lost().to_string())
+    }
+
     /// Replaces what is kept back and will not be completed.
     fn lost(&mut self) -> char {
         self.half = None;
@@ -210,6 +215,10 @@ mod tests {
     fn half_a_pair_alone_is_replaced() {
         assert_eq!(join(&[r#""\ud83d""#, r#""b""#]), ["", "\u{FFFD}b"]);
         assert_eq!(join(&[r#""a\ude00""#]), ["a\u{FFFD}"]);
+        let mut joined = Joined::default();
+        joined.add(serde_json::from_str(r#""\ud83d""#).unwrap());
+        assert_eq!(joined.end().as_deref(), Some("\u{FFFD}"));
+        assert_eq!(joined.end(), None);
         assert_eq!(
             join(&[r#""\ud83d\ud83d""#, r#""\ude00""#]),
             ["\u{FFFD}", "😀"]

@@ -92,7 +92,9 @@ impl Watch {
                 }
             }
             Event::Start { id, model } => {
-                outcome.id = self.shown_if_any(id);
+                if id.is_some() {
+                    outcome.id = self.shown_if_any(id);
+                }
                 if model.is_some() {
                     outcome.model = self.shown_if_any(model);
                 }
@@ -122,6 +124,11 @@ impl Watch {
 
     fn shown_if_any(&self, words: &Option<String>) -> Option<String> {
         words.as_deref().map(|words| self.shown(words))
+    }
+
+    /// How many tokens the answer has, by the upstream's count.
+    pub(super) fn output_tokens(&self) -> Option<u64> {
+        self.draft().outcome.usage.output_tokens
     }
 
     /// The stream is over, by an error or by its end.

@@ -288,6 +288,18 @@ impl Body {
         }
     }
 
+    /// A body that is here already.
+    #[cfg(any(test, feature = "internals"))]
+    pub(crate) fn of(response: Response) -> Self {
+        let idle = Duration::from_secs(1);
+        Body {
+            response,
+            patience: Patience::new(idle),
+            idle,
+            meter: Arc::default(),
+        }
+    }
+
     /// How long the next chunk may take, if that is another time than for those behind it.
     pub(crate) fn wait_for_next(&mut self, limit: Duration) {
         self.patience.set_limit(limit);

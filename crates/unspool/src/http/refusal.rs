@@ -39,6 +39,16 @@ impl Refusal {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn of(status: u16, body: String) -> Self {
+        Refusal {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body,
+            request: String::new(),
+        }
+    }
+
     /// The error with the begin of the body.
     pub(crate) fn into_error(self) -> Error {
         let body = excerpt(self.body.as_bytes());
@@ -47,13 +57,16 @@ impl Refusal {
 
     /// The error with words of the body that say what is wrong.
     pub(crate) fn error_that_says(&self, words: &str) -> Error {
-        let status = self.status;
+        let status = match self.status.canonical_reason() {
+            Some(reason) => format!("{} {reason}", self.status.as_u16()),
+            None => self.status.as_u16().to_string(),
+        };
         let message = match words {
             "" => format!("answered {status}"),
             words => format!("answered {status}: {words}"),
         };
-        Error::new(Kind::Status(status.as_u16()), message)
-            .with_retry_after(retry::wait_for(status, &self.headers))
+        Error::new(Kind::Status(self.status.as_u16()), message)
+            .with_retry_after(retry::wait_for(self.status, &self.headers))
             .at_request(&self.request)
     }
 }

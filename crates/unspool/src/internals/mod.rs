@@ -4,12 +4,14 @@
 //! For each fuzz target there is a function that takes any bytes and panics where
 //! a property does not hold; the tests call it too, with random bytes.
 
+mod answers;
 mod detection;
 mod link;
 mod splitter;
 mod sse;
 mod xml;
 
+pub use answers::{check_answer, read_answer};
 pub use detection::check_detection;
 pub use link::check_link;
 pub use splitter::{Items, check_splitter, split};

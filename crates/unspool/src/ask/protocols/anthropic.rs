@@ -10,7 +10,7 @@ use unspool_core::generator;
 use url::Url;
 
 use super::tools::ToolCalls;
-use super::{Asked, Entry, Key, Provider, Reader, below, other, raw, unknown};
+use super::{Asked, Entry, Key, Provider, Reader, below, other, raw};
 use crate::ask::event::Event;
 use crate::ask::frames::Frames;
 use crate::ask::outcome::{Stop, Usage};
@@ -88,13 +88,9 @@ fn read(mut frames: Frames) -> Reader {
             if &*frame.name == "error" {
                 Err(reported_in(&frame))?;
             }
-            let event: Message<'_> = match frames.parse(&frame) {
-                Ok(event) => event,
-                Err(error) => {
-                    // What nobody knows may have any form.
-                    yield unknown(&frame, is_known).ok_or(error)?;
-                    continue;
-                }
+            let Some(event) = frames.parse_known::<Message<'_>>(&frame, is_known)? else {
+                yield other(&frame.name, &frame.data)?;
+                continue;
             };
             match event.kind.as_deref().unwrap_or(&frame.name) {
                 "content_block_delta" => {
@@ -154,7 +150,7 @@ fn read(mut frames: Frames) -> Reader {
                     ended.take(delta.stop_reason, delta.stop_sequence);
                 }
                 "message_stop" => {
-                    for event in ended.events(&mut tools)? {
+                    for event in ended.events(&mut tools, &mut text)? {
                         yield event;
                     }
                     return Ok(());
@@ -182,7 +178,7 @@ fn read(mut frames: Frames) -> Reader {
                         yield Event::Usage(usage.into());
                     }
                     ended.take(event.stop_reason, event.stop_sequence);
-                    for event in ended.events(&mut tools)? {
+                    for event in ended.events(&mut tools, &mut text)? {
                         yield event;
                     }
                     return Ok(());
@@ -268,7 +264,11 @@ impl Ended {
     }
 
     /// The last events.
-    fn events(&mut self, tools: &mut ToolCalls) -> Result<Vec<Event>, crate::Error> {
+    fn events(
+        &mut self,
+        tools: &mut ToolCalls,
+        text: &mut Joined,
+    ) -> Result<Vec<Event>, crate::Error> {
         let stop = match self.reason.as_deref() {
             Some("end_turn") => Stop::End,
             Some("stop_sequence") => Stop::StopSequence,
@@ -276,11 +276,14 @@ impl Ended {
             Some("max_tokens") => Stop::MaxTokens,
             Some("model_context_window_exceeded") => Stop::ContextWindow,
             Some("refusal") => Stop::Refusal,
+            // Compatible servers have it from other protocols.
+            Some("content_filter") => Stop::ContentFilter,
             Some("pause_turn") => Stop::Pause,
             Some(_) => Stop::Other,
             None => Stop::Unstated,
         };
         let mut events = tools.finish_all();
+        events.extend(text.end().map(|text| Event::Text { text }));
         tools.check(stop)?;
         events.push(Event::Stop {
             stop,
@@ -357,6 +360,12 @@ struct Counts {
     output_tokens: Option<u64>,
     cache_read_input_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
+    output_tokens_details: Option<Details>,
+}
+
+#[derive(Deserialize)]
+struct Details {
+    thinking_tokens: Option<u64>,
 }
 
 impl From<Counts> for Usage {
@@ -366,7 +375,8 @@ impl From<Counts> for Usage {
             output_tokens: counts.output_tokens,
             cache_read_tokens: counts.cache_read_input_tokens,
             cache_write_tokens: counts.cache_creation_input_tokens,
-            reasoning_tokens: None,
+            reasoning_tokens: (counts.output_tokens_details)
+                .and_then(|details| details.thinking_tokens),
         }
     }
 }

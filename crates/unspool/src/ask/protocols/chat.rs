@@ -144,10 +144,11 @@ fn read(mut frames: Frames) -> Reader {
                 Err(reported_in(&frame))?;
             }
             let is_whole = chunk.choices.iter().flatten().any(Choice::is_whole);
-            if !is_begun {
+            let id = chunk.id.filter(|id| !id.is_empty());
+            let model = chunk.model.filter(|model| !model.is_empty());
+            if !is_begun && (id.is_some() || model.is_some()) {
                 is_begun = true;
-                let model = chunk.model.filter(|model| !model.is_empty());
-                yield Event::Start { id: chunk.id.filter(|id| !id.is_empty()), model };
+                yield Event::Start { id, model };
             }
             // Of several answers to one question, the first.
             for choice in chunk.choices.into_iter().flatten().filter(|choice| choice.index == 0) {
@@ -207,9 +208,13 @@ fn read(mut frames: Frames) -> Reader {
         for event in tools.finish_all() {
             yield event;
         }
-        let stop = match has_refused {
-            true => Stop::Refusal,
-            false => stop(reason.as_deref()),
+        if let Some(text) = text.end() {
+            yield Event::Text { text };
+        }
+        let stop = match stop(reason.as_deref()) {
+            Stop::End if has_refused => Stop::Refusal,
+            Stop::End if tools.any => Stop::ToolUse,
+            stop => stop,
         };
         tools.check(stop)?;
         yield Event::Stop { stop, reason, sequence: None };
@@ -344,6 +349,7 @@ pub(super) struct Counts {
 #[derive(Deserialize)]
 pub(super) struct InputDetails {
     pub(super) cached_tokens: Option<u64>,
+    pub(super) cache_write_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -353,13 +359,13 @@ pub(super) struct OutputDetails {
 
 impl From<Counts> for Usage {
     fn from(counts: Counts) -> Self {
-        let cached = counts.prompt_tokens_details;
+        let input = counts.prompt_tokens_details;
         let reasoning = counts.completion_tokens_details;
         Usage {
             input_tokens: counts.prompt_tokens,
             output_tokens: counts.completion_tokens,
-            cache_read_tokens: cached.and_then(|details| details.cached_tokens),
-            cache_write_tokens: None,
+            cache_read_tokens: input.as_ref().and_then(|details| details.cached_tokens),
+            cache_write_tokens: input.and_then(|details| details.cache_write_tokens),
             reasoning_tokens: reasoning.and_then(|details| details.reasoning_tokens),
         }
     }

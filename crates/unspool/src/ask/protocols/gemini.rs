@@ -107,9 +107,10 @@ fn read(mut frames: Frames) -> Reader {
             if let Some(error) = response.error {
                 Err(reported(&json!({"error": error})))?;
             }
-            if !is_begun {
+            let (id, model) = (response.response_id, response.model_version);
+            if !is_begun && (id.is_some() || model.is_some()) {
                 is_begun = true;
-                yield Event::Start { id: response.response_id, model: response.model_version };
+                yield Event::Start { id, model };
             }
             if let Some(reason) = response.prompt_feedback.and_then(|feedback| feedback.block_reason) {
                 ended = Some((Stop::ContentFilter, reason));
@@ -152,7 +153,7 @@ fn read(mut frames: Frames) -> Reader {
                     yield Event::Citation { citation: raw(citation.get())? };
                 }
                 if let Some(grounding) = candidate.grounding_metadata {
-                    yield Event::Citation { citation: raw(grounding.get())? };
+                    yield other("groundingMetadata", grounding.get())?;
                 }
                 if let Some(reason) = candidate.finish_reason.filter(|reason| is_stated(reason)) {
                     ended = Some((stop(&reason, tools.any), reason));
@@ -165,6 +166,9 @@ fn read(mut frames: Frames) -> Reader {
         let Some((stop, reason)) = ended else {
             return Err(frames.truncated("a `finishReason`"));
         };
+        if let Some(text) = text.end() {
+            yield Event::Text { text };
+        }
         tools.check(stop)?;
         yield Event::Stop { stop, reason: Some(reason), sequence: None };
         Ok(())
@@ -177,7 +181,7 @@ fn is_stated(reason: &str) -> bool {
 
 fn stop(reason: &str, has_calls: bool) -> Stop {
     match reason {
-        "STOP" if has_calls => Stop::ToolUse,
+        "STOP" | "FUNCTION_CALL" if has_calls => Stop::ToolUse,
         "STOP" => Stop::End,
         "MAX_TOKENS" => Stop::MaxTokens,
         "SAFETY"

@@ -11,7 +11,6 @@ use std::fmt;
 use std::pin::Pin;
 use std::str::FromStr;
 
-use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use unspool_core::AsyncGenerator;
@@ -24,9 +23,8 @@ pub use ollama::OLLAMA;
 pub use responses::RESPONSES;
 
 use super::event::Event;
-use super::frames::{Frame, Frames};
+use super::frames::Frames;
 use super::prompt::Prompt;
-use super::text::Word;
 use crate::error::Error;
 
 /// All of them. To add one takes a file and a line here.
@@ -79,7 +77,7 @@ pub(super) struct Asked {
 
 /// The events of an answer, the last of which is [`Event::Stop`]; an error where the answer
 /// fails, or ends without its end mark.
-pub(super) type Reader =
+pub(crate) type Reader =
     Pin<Box<dyn AsyncGenerator<Yield = Event, Return = Result<(), Error>> + Send>>;
 
 impl Provider {
@@ -102,12 +100,23 @@ impl Provider {
 
     /// Variables of the environment that it looks at: for a key, then for where it is.
     pub fn variables(self) -> impl Iterator<Item = &'static str> {
-        let keys = self.0.keys.iter().map(|(name, _)| *name);
-        keys.chain(self.0.base_variables.iter().copied())
+        self.key_variables()
+            .chain(self.0.base_variables.iter().copied())
+    }
+
+    /// Those of them that hold a key.
+    pub fn key_variables(self) -> impl Iterator<Item = &'static str> {
+        self.0.keys.iter().map(|(name, _)| *name)
     }
 
     pub(super) fn entry(self) -> &'static Entry {
         self.0
+    }
+
+    /// Reads an answer.
+    #[cfg(any(test, feature = "internals"))]
+    pub(crate) fn read(self, frames: Frames) -> Reader {
+        (self.0.read)(frames)
     }
 }
 
@@ -163,35 +172,12 @@ fn below(mut base: Url, version: &str, path: &[&str]) -> Url {
     base
 }
 
-/// A JSON text of the upstream, as an event of its own.
+/// A text of the upstream as an event of its own: what is not JSON, as a string of it.
 fn other(name: &str, data: &str) -> Result<Event, Error> {
     Ok(Event::Other {
         name: name.to_owned(),
-        data: raw(data)?,
+        data: raw(data).or_else(|_| raw(&Value::from(data).to_string()))?,
     })
-}
-
-/// The event of a frame that could not be read, if it is one by a name that nobody here
-/// knows. Data that is no JSON becomes a JSON string.
-fn unknown(frame: &Frame, is_known: fn(&str) -> bool) -> Option<Event> {
-    #[derive(Deserialize)]
-    struct Named<'a> {
-        #[serde(rename = "type", borrow)]
-        kind: Option<Word<'a>>,
-    }
-    let is_unknown = |name: &str| !is_known(name) && !matches!(name, "" | "message");
-    match serde_json::from_str::<Named<'_>>(&frame.data) {
-        Ok(named) => {
-            let name = named.kind.as_deref().unwrap_or(&frame.name);
-            is_unknown(name).then(|| other(name, &frame.data).ok())?
-        }
-        // What begins as JSON is part of an event that may have been known.
-        Err(_) if is_unknown(&frame.name) && !frame.data.starts_with(['{', '[']) => {
-            let data = Value::String(frame.data.to_string());
-            other(&frame.name, &data.to_string()).ok()
-        }
-        Err(_) => None,
-    }
 }
 
 /// JSON text that has been read already.

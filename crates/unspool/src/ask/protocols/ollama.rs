@@ -97,6 +97,9 @@ fn read(mut frames: Frames) -> Reader {
                     Some(_) => Stop::Other,
                     None => Stop::Unstated,
                 };
+                if let Some(text) = text.end() {
+                    yield Event::Text { text };
+                }
                 tools.check(stop)?;
                 yield Event::Usage(Usage {
                     input_tokens: line.prompt_eval_count,

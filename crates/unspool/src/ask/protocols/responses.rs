@@ -12,7 +12,7 @@ use url::Url;
 
 use super::chat::{BASE, InputDetails, OutputDetails, address, headers, is_own};
 use super::tools::ToolCalls;
-use super::{Asked, Entry, Key, Provider, Reader, other, raw, unknown};
+use super::{Asked, Entry, Key, Provider, Reader, other, raw};
 use crate::ask::event::Event;
 use crate::ask::frames::{Frame, Frames};
 use crate::ask::outcome::{Stop, Usage};
@@ -86,18 +86,15 @@ fn read(mut frames: Frames) -> Reader {
         let mut tools = ToolCalls::default();
         // Bytes of text that came, and that came once more as a whole.
         let (mut told, mut retold) = (0, 0);
+        let mut has_model = false;
         while let Some(frame) = frames.next().await? {
             // Compatible servers may end as the Chat Completions do.
             if frame.data.starts_with("[DONE]") {
                 continue;
             }
-            let event: StreamEvent<'_> = match frames.parse(&frame) {
-                Ok(event) => event,
-                Err(error) => {
-                    // What nobody knows may have any form.
-                    yield unknown(&frame, is_known).ok_or(error)?;
-                    continue;
-                }
+            let Some(event) = frames.parse_known::<StreamEvent<'_>>(&frame, is_known)? else {
+                yield other(&frame.name, &frame.data)?;
+                continue;
             };
             let name = match event.kind.as_deref() {
                 Some(name) => name,
@@ -114,7 +111,7 @@ fn read(mut frames: Frames) -> Reader {
                 }
                 // The text of a part as a whole: nothing of it may have been lost.
                 "response.output_text.done" => {
-                    let whole = text_of(event.text);
+                    let whole = text_of(event.text.and_then(|text| serde_json::from_str(text.get()).ok()));
                     retold += whole.len();
                     let missing = retold.saturating_sub(told);
                     if missing == whole.len() && missing > 0 {
@@ -134,7 +131,7 @@ fn read(mut frames: Frames) -> Reader {
                     has_refused = true;
                     yield Event::Refusal { text: refusal.add(event.delta.unwrap_or_default()) };
                 }
-                "response.function_call_arguments.delta" => {
+                "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
                     let piece = text_of(event.delta);
                     if let Some(event) = tools.delta(event.output_index, piece)? {
                         yield event;
@@ -151,6 +148,9 @@ fn read(mut frames: Frames) -> Reader {
                         Some("function_call") => {
                             yield tools.start(event.output_index, item.call_id.or(item.id), item.name.unwrap_or_default());
                         }
+                        Some("custom_tool_call") => {
+                            yield tools.start_text(event.output_index, item.call_id.or(item.id), item.name.unwrap_or_default());
+                        }
                         Some("message" | "reasoning") => {}
                         _ => yield other(name, &frame.data)?,
                     }
@@ -158,8 +158,8 @@ fn read(mut frames: Frames) -> Reader {
                 "response.output_item.done" => {
                     let item = event.item.unwrap_or_default();
                     match item.kind.as_deref() {
-                        Some("function_call") => {
-                            if let Some(event) = tools.finish(event.output_index, item.arguments) {
+                        Some("function_call" | "custom_tool_call") => {
+                            if let Some(event) = tools.finish(event.output_index, item.arguments.or(item.input)) {
                                 yield event;
                             }
                         }
@@ -169,15 +169,22 @@ fn read(mut frames: Frames) -> Reader {
                 }
                 "response.created" => {
                     let response = event.response.unwrap_or_default();
+                    has_model = response.model.is_some();
                     yield Event::Start { id: response.id, model: response.model };
                 }
                 "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
                     let response = event.response.unwrap_or_default();
+                    if !has_model && response.model.is_some() {
+                        yield Event::Start { id: response.id.clone(), model: response.model.clone() };
+                    }
                     // From a server that streams nothing but this.
                     if told == 0 && !tools.any && !has_refused {
                         for event in response.events(&frames, &frame, &mut tools, &mut text, &mut has_refused)? {
                             yield event;
                         }
+                    }
+                    if let Some(text) = text.end() {
+                        yield Event::Text { text };
                     }
                     for event in ended(name, response, has_refused, &mut tools)? {
                         yield event;
@@ -191,9 +198,7 @@ fn read(mut frames: Frames) -> Reader {
                     for event in response.events(&frames, &frame, &mut tools, &mut text, &mut has_refused)? {
                         yield event;
                     }
-                    let status = response.status.clone().unwrap_or_default();
-                    let name = format!("response.{status}");
-                    for event in ended(&name, response, has_refused, &mut tools)? {
+                    for event in ended("response", response, has_refused, &mut tools)? {
                         yield event;
                     }
                     return Ok(());
@@ -219,6 +224,7 @@ fn is_known(name: &str) -> bool {
         "response.reasoning_summary_text.delta",
         "response.refusal.delta",
         "response.function_call_arguments.delta",
+        "response.custom_tool_call_input.delta",
         "response.output_text.annotation.added",
         "response.output_item.added",
         "response.output_item.done",
@@ -239,13 +245,19 @@ fn lost(bytes: usize) -> crate::Error {
     )
 }
 
-/// The name of the terminal event that a response is worth: what is called completed may
-/// state that it is not.
-fn terminal(name: &str, response: &Response<'_>) -> String {
-    match response.status.as_deref() {
-        Some(status @ ("incomplete" | "failed" | "cancelled")) => format!("response.{status}"),
-        _ if response.incomplete_details.is_some() => "response.incomplete".to_owned(),
-        _ => name.to_owned(),
+/// How a response ended, by the name of the terminal event, and by itself: there are servers
+/// that call all of them completed.
+fn status<'s>(name: &'s str, response: &'s Response<'_>) -> &'s str {
+    let details = response.incomplete_details.as_ref();
+    match (name.trim_start_matches("response."), &response.status) {
+        ("completed" | "response", Some(status)) if status != "completed" => status,
+        ("completed" | "response", _)
+            if details.is_some_and(|details| details.reason.is_some()) =>
+        {
+            "incomplete"
+        }
+        ("response", Some(status)) => status,
+        (name, _) => name,
     }
 }
 
@@ -256,20 +268,20 @@ fn ended(
     has_refused: bool,
     tools: &mut ToolCalls,
 ) -> Result<Vec<Event>, crate::Error> {
-    let name = terminal(name, &response);
+    let status = status(name, &response).to_owned();
     let details = response
         .incomplete_details
         .and_then(|details| details.reason);
-    let (stop, reason) = match name.as_str() {
-        "response.failed" => {
+    let (stop, reason) = match status.as_str() {
+        "failed" => {
             return Err(reported(
                 &json!({"error": response.error.unwrap_or_default()}),
             ));
         }
-        "response.completed" if has_refused => (Stop::Refusal, "completed".to_owned()),
-        "response.completed" if tools.any => (Stop::ToolUse, "completed".to_owned()),
-        "response.completed" => (Stop::End, "completed".to_owned()),
-        "response.incomplete" => {
+        "completed" if has_refused => (Stop::Refusal, "completed".to_owned()),
+        "completed" if tools.any => (Stop::ToolUse, "completed".to_owned()),
+        "completed" => (Stop::End, "completed".to_owned()),
+        "incomplete" => {
             let stop = match details.as_deref() {
                 Some("max_output_tokens" | "max_tokens") => Stop::MaxTokens,
                 Some("content_filter") => Stop::ContentFilter,
@@ -277,7 +289,7 @@ fn ended(
             };
             (stop, details.unwrap_or_else(|| "incomplete".to_owned()))
         }
-        name => (Stop::Other, name.trim_start_matches("response.").to_owned()),
+        status => (Stop::Other, status.to_owned()),
     };
     let mut events = tools.finish_all();
     tools.check(stop)?;
@@ -300,7 +312,9 @@ struct StreamEvent<'a> {
     #[serde(default)]
     output_index: u64,
     delta: Option<Piece>,
-    text: Option<Piece>,
+    /// In a response that is a whole, this is something else.
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
     #[serde(borrow)]
     annotation: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -359,8 +373,11 @@ struct Item<'a> {
     call_id: Option<String>,
     name: Option<String>,
     arguments: Option<String>,
+    input: Option<String>,
     #[serde(borrow)]
     content: Option<Vec<Part<'a>>>,
+    #[serde(borrow)]
+    summary: Option<Vec<Part<'a>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -389,6 +406,24 @@ impl Item<'_> {
                     self.name.unwrap_or_default(),
                 ));
                 events.extend(tools.finish(index, self.arguments));
+            }
+            Some("custom_tool_call") => {
+                events.push(tools.start_text(
+                    index,
+                    self.call_id.or(self.id),
+                    self.name.unwrap_or_default(),
+                ));
+                events.extend(tools.finish(index, self.input));
+            }
+            Some("reasoning") => {
+                let parts = self.summary.into_iter().chain(self.content).flatten();
+                events.extend(
+                    parts
+                        .filter_map(|part| part.text)
+                        .map(|piece| Event::Thinking {
+                            text: text_of(Some(piece)),
+                        }),
+                );
             }
             Some("message") => {
                 for part in self.content.into_iter().flatten() {
@@ -426,13 +461,13 @@ struct Counts {
 
 impl From<Counts> for Usage {
     fn from(counts: Counts) -> Self {
-        let cached = counts.input_tokens_details;
+        let input = counts.input_tokens_details;
         let reasoning = counts.output_tokens_details;
         Usage {
             input_tokens: counts.input_tokens,
             output_tokens: counts.output_tokens,
-            cache_read_tokens: cached.and_then(|details| details.cached_tokens),
-            cache_write_tokens: None,
+            cache_read_tokens: input.as_ref().and_then(|details| details.cached_tokens),
+            cache_write_tokens: input.and_then(|details| details.cache_write_tokens),
             reasoning_tokens: reasoning.and_then(|details| details.reasoning_tokens),
         }
     }

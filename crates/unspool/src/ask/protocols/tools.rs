@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::raw;
 use crate::ask::event::Event;
@@ -28,6 +29,8 @@ struct Open {
     id: Option<String>,
     name: String,
     arguments: String,
+    /// Whether they are no JSON, but text for the tool.
+    is_text: bool,
 }
 
 impl Open {
@@ -65,12 +68,22 @@ impl ToolCalls {
     }
 
     pub(super) fn start(&mut self, index: u64, id: Option<String>, name: String) -> Event {
+        self.start_as(index, id, name, false)
+    }
+
+    /// A call of a tool that takes text.
+    pub(super) fn start_text(&mut self, index: u64, id: Option<String>, name: String) -> Event {
+        self.start_as(index, id, name, true)
+    }
+
+    fn start_as(&mut self, index: u64, id: Option<String>, name: String, is_text: bool) -> Event {
         self.any = true;
         self.held += CALL + name.len();
         let open = Open {
             id: id.clone(),
             name: name.clone(),
             arguments: String::new(),
+            is_text,
         };
         if let Some(other) = self.open.insert(index, open) {
             self.held -= other.held();
@@ -108,14 +121,19 @@ impl ToolCalls {
             id,
             name,
             arguments: pieces,
+            is_text,
         } = open;
         let all = match arguments {
             Some(arguments) if !arguments.trim().is_empty() => arguments,
             _ => pieces,
         };
-        // No arguments at all are an empty object.
-        let all = if all.trim().is_empty() { "{}" } else { &all };
-        match serde_json::from_str::<IgnoredAny>(all).map(|_| raw(all)) {
+        let all = match is_text {
+            true => Value::from(all).to_string(),
+            // No arguments at all are an empty object.
+            false if all.trim().is_empty() => "{}".to_owned(),
+            false => all,
+        };
+        match serde_json::from_str::<IgnoredAny>(&all).map(|_| raw(&all)) {
             Ok(Ok(arguments)) => Some(Event::ToolCall {
                 index,
                 id,
