@@ -39,6 +39,8 @@ pub(super) struct Frame {
 pub(crate) struct Frames {
     body: Body,
     content_type: String,
+    /// Whether the end of the body says no more than that the connection has ended.
+    ends_with_connection: bool,
     max_bytes: usize,
     secrets: Secrets,
     form: Form,
@@ -66,6 +68,7 @@ impl Frames {
         let content_type = content_type.and_then(|value| value.to_str().ok());
         Frames {
             secrets,
+            ends_with_connection: answer.ends_with_connection,
             ..Frames::of(answer.body, content_type, max_bytes)
         }
     }
@@ -75,6 +78,7 @@ impl Frames {
         Frames {
             body,
             content_type,
+            ends_with_connection: false,
             max_bytes,
             secrets: Secrets::default(),
             form: Form::Unknown(BytesMut::new()),
@@ -117,6 +121,10 @@ impl Frames {
     /// What seemed to prove it did not.
     pub(super) fn end_is_open(&mut self) {
         self.proved_until = None;
+    }
+
+    pub(super) fn ends_with_connection(&self) -> bool {
+        self.ends_with_connection
     }
 
     /// Reads a frame.

@@ -3,7 +3,8 @@
 //!
 //! *Ends when*: a `finishReason` with or behind the last content, and the end of the body.
 //! There is no other end mark, and servers have been seen that put a `finishReason` into
-//! each event: so both are needed.
+//! each event: so both are needed, and from those an end that is more than that of the
+//! connection.
 //! *Auth*: `x-goog-api-key`.
 
 use serde::Deserialize;
@@ -98,6 +99,7 @@ fn read(mut frames: Frames) -> Reader {
         let mut calls = 0;
         let mut is_begun = false;
         let mut ended: Option<(Stop, String)> = None;
+        let mut is_behind_end = false;
         while let Some(frame) = frames.next().await? {
             // What proxies add that know another protocol proves nothing here.
             if frame.data.starts_with("[DONE]") {
@@ -123,6 +125,7 @@ fn read(mut frames: Frames) -> Reader {
                         .map_err(|error| frames.unfit(&frame, &error.to_string()))?;
                     // What ended before this did not end.
                     if part.has_content() {
+                        is_behind_end |= ended.is_some();
                         ended = None;
                     }
                     if let Some(call) = part.function_call {
@@ -166,6 +169,9 @@ fn read(mut frames: Frames) -> Reader {
         let Some((stop, reason)) = ended else {
             return Err(frames.truncated("a `finishReason`"));
         };
+        if is_behind_end && frames.ends_with_connection() {
+            return Err(frames.truncated("a stated end, though with a `finishReason` before the last content"));
+        }
         if let Some(text) = text.end() {
             yield Event::Text { text };
         }
