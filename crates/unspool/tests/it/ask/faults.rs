@@ -63,28 +63,38 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The answer compressed, up to some share of its bytes.
-fn compressed_answer(protocol: Protocol, tenths: usize) -> Reply {
-    // Repeated, so that a part of it decompresses to something.
-    let mut parts = protocol.begin();
-    parts.push(protocol.text(TEXT));
-    parts.extend((0..2000).map(|number| protocol.text(&format!("{number} "))));
-    parts.extend(protocol.reason(Reason::End));
-    parts.extend(protocol.mark(Reason::End));
-    if tenths == 10 {
-        parts = protocol.answer();
-    }
-    let bytes = compressed(&protocol.encode_all(&parts, USUAL));
-    let mut script = Reply::status(200)
+/// A reply of compressed bytes.
+fn gzip(protocol: Protocol, bytes: Vec<u8>) -> Reply {
+    Reply::status(200)
         .header("content-type", protocol.content_type())
-        .header("content-encoding", "gzip");
-    if tenths == 10 {
-        script = script.body(bytes);
-    } else {
-        let part = bytes[..bytes.len() * tenths / 10].to_vec();
-        script = script.body(part);
-    }
-    script
+        .header("content-encoding", "gzip")
+        .body(bytes)
+}
+
+/// The begin of the answer, compressed, but without the end of the compression.
+fn compressed_begin(protocol: Protocol) -> Vec<u8> {
+    let mut parts = protocol.begin();
+    parts.push(protocol.text(PIECES[0]));
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder
+        .write_all(&protocol.encode_all(&parts, USUAL))
+        .unwrap();
+    encoder.flush().unwrap();
+    encoder.get_ref().clone()
+}
+
+/// The pieces of text, each with a reason to end beside it.
+fn with_reasons(protocol: Protocol) -> Vec<Part> {
+    let end = match protocol {
+        Chat => ("\"finish_reason\":null", "\"finish_reason\":\"stop\""),
+        _ => ("\"index\":0", "\"index\":0,\"finishReason\":\"STOP\""),
+    };
+    let parts = PIECES.map(|piece| protocol.text(piece));
+    let parts = parts.into_iter().map(|part| Part {
+        data: part.data.replace(end.0, end.1),
+        ..part
+    });
+    parts.collect()
 }
 
 fn same(request: Request) -> Request {
@@ -255,7 +265,10 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "compressed with gzip",
-        reply: |protocol, _, _| compressed_answer(protocol, 10),
+        reply: |protocol, _, _| {
+            let bytes = protocol.encode_all(&protocol.answer(), USUAL);
+            gzip(protocol, compressed(&bytes))
+        },
         ask: same,
         expect: |_| all(complete()),
     },
@@ -319,6 +332,20 @@ pub(super) const ROWS: &[Row] = &[
             Anthropic | Chat | Ollama => all(whole(Stop::Unstated)),
             Responses => None,
             Gemini => None,
+        },
+    },
+    Row {
+        name: "an answer without text",
+        reply: |protocol, _, _| {
+            let script = protocol.script().begin();
+            script.reason(Reason::End).mark(Reason::End).end()
+        },
+        ask: same,
+        expect: |_| {
+            all(Expect {
+                text: "",
+                ..complete()
+            })
         },
     },
     Row {
@@ -435,10 +462,10 @@ pub(super) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "the compressed body is cut",
-        reply: |protocol, _, _| compressed_answer(protocol, 0),
+        name: "the compressed body is cut after the first delta",
+        reply: |protocol, _, _| gzip(protocol, compressed_begin(protocol)),
         ask: same,
-        expect: |_| all(truncated_early()),
+        expect: |_| all(truncated()),
     },
     Row {
         name: "the body is shorter than its stated length",
@@ -581,19 +608,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "the reason in each event, and then the end of the body",
         reply: |protocol, _, _| {
-            let mut script = protocol.script();
-            for piece in PIECES {
-                let mut part = protocol.text(piece);
-                part.data = match protocol {
-                    Chat => part
-                        .data
-                        .replace("\"finish_reason\":null", "\"finish_reason\":\"stop\""),
-                    _ => part
-                        .data
-                        .replace("\"index\":0", "\"index\":0,\"finishReason\":\"STOP\""),
-                };
-                script = script.parts(&[part]);
-            }
+            let script = protocol.script().parts(&with_reasons(protocol));
             script.end()
         },
         ask: same,
@@ -601,6 +616,29 @@ pub(super) const ROWS: &[Row] = &[
             // Only `[DONE]` proves such an answer.
             Chat => all(truncated_late()),
             Gemini => all(complete()),
+            _ => None,
+        },
+    },
+    Row {
+        name: "the same, and the body has no stated length",
+        reply: |protocol, _, _| {
+            let bytes = protocol.encode_all(&with_reasons(protocol), USUAL);
+            Reply::status(200)
+                .header("content-type", protocol.content_type())
+                .until_close(bytes)
+        },
+        ask: same,
+        expect: |protocol| match protocol {
+            Chat | Gemini => all(truncated_late()),
+            _ => None,
+        },
+    },
+    Row {
+        name: "the same, and a connection that breaks after the first event",
+        reply: |protocol, _, _| protocol.script().parts(&with_reasons(protocol)[..1]).cut(),
+        ask: same,
+        expect: |protocol| match protocol {
+            Chat | Gemini => all(truncated()),
             _ => None,
         },
     },

@@ -237,7 +237,7 @@ impl fmt::Display for Expect {
             (End::Whole(_), _, _) => f.write_str(", 2nd request"),
             (_, "", 1) => Ok(()),
             (_, "", _) => f.write_str(", after all tries"),
-            _ => f.write_str(", with the text so far"),
+            _ => f.write_str(", text kept"),
         }
     }
 }
