@@ -212,7 +212,12 @@ impl Frames {
                 self.form = Form::Unknown(BytesMut::from(begun));
                 self.check_size()?;
             }
-            Some(b'{' | b'[') => {
+            // No protocol has arrays on lines.
+            Some(b'[') => {
+                self.form = Form::Document(BytesMut::from(text));
+                self.check_size()?;
+            }
+            Some(b'{') => {
                 let mut lines = Lines::new(self.max_bytes);
                 lines.push(begun.slice_ref(text));
                 self.form = Form::Lines(lines, false);

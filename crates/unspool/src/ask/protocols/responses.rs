@@ -289,6 +289,8 @@ fn ended(
             };
             (stop, details.unwrap_or_else(|| "incomplete".to_owned()))
         }
+        // A response that does not say how it ended.
+        "response" => (Stop::Unstated, String::new()),
         status => (Stop::Other, status.to_owned()),
     };
     let mut events = tools.finish_all();
@@ -296,7 +298,7 @@ fn ended(
     events.extend(response.usage.map(|usage| Event::Usage(usage.into())));
     events.push(Event::Stop {
         stop,
-        reason: Some(reason),
+        reason: (!reason.is_empty()).then_some(reason),
         sequence: None,
     });
     Ok(events)
