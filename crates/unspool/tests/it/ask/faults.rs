@@ -279,13 +279,46 @@ pub(super) const ROWS: &[Row] = &[
         expect: |_| all(complete()),
     },
     Row {
-        name: "the same over several lines",
+        name: "a JSON body over several lines",
         reply: |protocol, _, _| Reply::json(format!("{:#}\n", protocol.whole())),
         ask: same,
         expect: |_| all(complete()),
     },
     Row {
-        name: "the same, labelled as a stream",
+        name: "a JSON body in an array",
+        reply: |protocol, _, _| Reply::json(format!("[{}]\n", protocol.whole())),
+        ask: same,
+        expect: |protocol| (protocol == Gemini).then(complete),
+    },
+    Row {
+        name: "a JSON body without a reason",
+        reply: |protocol, _, _| {
+            let mut whole = protocol.whole();
+            let place = match protocol {
+                Anthropic | Responses | Ollama => &mut whole,
+                Chat => &mut whole["choices"][0],
+                Gemini => &mut whole["candidates"][0],
+            };
+            let fields = [
+                "stop_reason",
+                "finish_reason",
+                "status",
+                "done_reason",
+                "finishReason",
+            ];
+            for field in fields {
+                place.as_object_mut().unwrap().remove(field);
+            }
+            Reply::json(whole)
+        },
+        ask: same,
+        expect: |protocol| match protocol {
+            Gemini => all(truncated_late()),
+            _ => all(whole(Stop::Unstated)),
+        },
+    },
+    Row {
+        name: "a JSON body that is labelled as a stream",
         reply: |protocol, _, _| {
             let reply = Reply::status(200).header("content-type", "text/event-stream");
             reply.body(format!("{:#}", protocol.whole()))
@@ -294,7 +327,7 @@ pub(super) const ROWS: &[Row] = &[
         expect: |_| all(complete()),
     },
     Row {
-        name: "a stream, labelled as JSON",
+        name: "a stream that is labelled as JSON",
         reply: |protocol, _, _| {
             let bytes = protocol.encode_all(&protocol.answer(), USUAL);
             Reply::status(200)
@@ -620,7 +653,7 @@ pub(super) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "the same, and the body has no stated length",
+        name: "the reason in each event, in a body that has no stated length",
         reply: |protocol, _, _| {
             let bytes = protocol.encode_all(&with_reasons(protocol), USUAL);
             Reply::status(200)
@@ -634,7 +667,7 @@ pub(super) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "the same, and a connection that breaks after the first event",
+        name: "the reason in each event, and the connection breaks after the first",
         reply: |protocol, _, _| protocol.script().parts(&with_reasons(protocol)[..1]).cut(),
         ask: same,
         expect: |protocol| match protocol {
@@ -710,7 +743,7 @@ pub(super) const ROWS: &[Row] = &[
         expect: |_| all(second_try()),
     },
     Row {
-        name: "the same as a JSON body, once",
+        name: "an error that may pass as a JSON body, once",
         reply: |protocol, number, _| match number {
             0 => Reply::json(protocol.error_body("overloaded_error", "busy")),
             _ => protocol.good(),
@@ -952,6 +985,16 @@ pub(super) const ROWS: &[Row] = &[
         expect: |_| all(lasting(Kind::Content, "", "another origin")),
     },
     Row {
+        name: "redirects in a circle",
+        reply: |_, _, request| {
+            Reply::status(307)
+                .header("location", &request.target)
+                .body("")
+        },
+        ask: same,
+        expect: |_| all(lasting(Kind::Content, "", "more than 10 redirects").requests(11)),
+    },
+    Row {
         name: "no answer at all, once",
         reply: |protocol, number, _| match number {
             0 => Reply::drop_connection(),
@@ -1101,7 +1144,7 @@ pub(super) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "the same at a token limit",
+        name: "such arguments at a token limit",
         reply: |protocol, _, _| {
             let script = protocol
                 .script()

@@ -236,6 +236,14 @@ impl fmt::Display for Expect {
             (End::Whole(_), _, 1) => Ok(()),
             (End::Whole(_), _, _) => f.write_str(", 2nd request"),
             (_, "", 1) => Ok(()),
+            (
+                End::Failed {
+                    is_retryable: false,
+                    ..
+                },
+                "",
+                _,
+            ) => Ok(()),
             (_, "", _) => f.write_str(", after all tries"),
             _ => f.write_str(", text kept"),
         }
