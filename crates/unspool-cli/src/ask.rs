@@ -132,6 +132,10 @@ pub(crate) struct Args {
     /// output holds the answer only.
     #[arg(long, value_name = "FILE")]
     account: Option<PathBuf>,
+
+    /// Whether standard input is somebody else's.
+    #[arg(skip)]
+    pub(crate) is_without_input: bool,
 }
 
 /// Writes an answer to `output` as it arrives.
@@ -389,7 +393,10 @@ fn request(args: &Args) -> Result<Request, String> {
         Some(path) => messages(path)?,
         None => Vec::new(),
     };
-    let prompt = prompt(args.prompt.as_deref(), messages.is_empty())?;
+    let prompt = match args.is_without_input {
+        true => args.prompt.clone(),
+        false => prompt(args.prompt.as_deref(), messages.is_empty())?,
+    };
     let mut request = unspool::ask::conversation(messages)
         .max_tokens(args.max_tokens)
         .retries(args.retries)
