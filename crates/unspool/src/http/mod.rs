@@ -149,6 +149,7 @@ impl Http {
                             response,
                             patience: Patience::new(self.idle),
                             idle: self.idle,
+                            is_begun: false,
                             meter: Arc::clone(&self.meter),
                         },
                     })));
@@ -270,6 +271,7 @@ pub(crate) struct Body {
     response: Response,
     patience: Patience,
     idle: Duration,
+    is_begun: bool,
     meter: Arc<Meter>,
 }
 
@@ -280,10 +282,12 @@ impl Body {
             Some(Ok(chunk)) => {
                 self.meter.bytes(chunk.as_ref().map_or(0, Bytes::len));
                 self.patience.set_limit(self.idle);
+                self.is_begun = true;
                 Ok(chunk)
             }
             Some(Err(error)) => Err(cut(error)),
-            None => Err(silence(self.patience.limit(), "nothing more of the body")),
+            None if self.is_begun => Err(silence(self.idle, "nothing more of the body")),
+            None => Err(silence(self.patience.limit(), "no byte of the body")),
         }
     }
 
@@ -295,6 +299,7 @@ impl Body {
             response,
             patience: Patience::new(idle),
             idle,
+            is_begun: false,
             meter: Arc::default(),
         }
     }
