@@ -312,6 +312,19 @@ fn the_prompt_comes_from_the_argument_from_a_pipe_or_from_both() {
 }
 
 #[test]
+fn input_that_does_not_end_is_refused() {
+    let server = answer("end_turn");
+    let zeros = std::fs::File::open("/dev/zero").unwrap();
+    let (code, _, words) = parts(command(&server, &["-"]).stdin(zeros).output().unwrap());
+    assert_eq!(code, 2);
+    assert!(
+        words.contains("standard input has over 16777216 bytes"),
+        "{words}"
+    );
+    assert!(server.targets().is_empty());
+}
+
+#[test]
 fn flags_become_fields_of_the_request() {
     let server = answer("end_turn");
     let folder = tempfile::tempdir().unwrap();
