@@ -1,6 +1,6 @@
 //! `unspool ask`.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
@@ -25,6 +25,9 @@ use crate::secrets;
 
 /// How long standard input may take before it is said that it is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The longest text that is taken from standard input.
+const MAX_INPUT: u64 = 16 << 20;
 
 #[derive(Parser)]
 #[command(after_long_help = after_long_help())]
@@ -132,6 +135,10 @@ pub(crate) struct Args {
     /// output holds the answer only.
     #[arg(long, value_name = "FILE")]
     account: Option<PathBuf>,
+
+    /// Whether standard input is somebody else's.
+    #[arg(skip)]
+    pub(crate) is_without_input: bool,
 }
 
 /// Writes an answer to `output` as it arrives.
@@ -389,7 +396,10 @@ fn request(args: &Args) -> Result<Request, String> {
         Some(path) => messages(path)?,
         None => Vec::new(),
     };
-    let prompt = prompt(args.prompt.as_deref(), messages.is_empty())?;
+    let prompt = match args.is_without_input {
+        true => args.prompt.clone(),
+        false => prompt(args.prompt.as_deref(), messages.is_empty())?,
+    };
     let mut request = unspool::ask::conversation(messages)
         .max_tokens(args.max_tokens)
         .retries(args.retries)
@@ -490,8 +500,12 @@ fn is_piped() -> bool {
 fn read_input() -> Result<String, String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
+        let mut text = String::new();
+        let read = std::io::stdin()
+            .take(MAX_INPUT + 1)
+            .read_to_string(&mut text);
         // Nobody may wait for it any more.
-        let _ = sender.send(std::io::read_to_string(std::io::stdin()));
+        let _ = sender.send(read.map(|_| text));
     });
     let read = match receiver.recv_timeout(PATIENCE) {
         Ok(read) => read,
@@ -501,7 +515,13 @@ fn read_input() -> Result<String, String> {
             receiver.recv().unwrap_or_else(|_| Err(ended()))
         }
     };
-    read.map_err(|error| format!("cannot read standard input: {error}"))
+    let text = read.map_err(|error| format!("cannot read standard input: {error}"))?;
+    match text.len() as u64 > MAX_INPUT {
+        true => Err(format!(
+            "standard input has over {MAX_INPUT} bytes, more than any model reads"
+        )),
+        false => Ok(text),
+    }
 }
 
 /// The providers, from the library's own table.

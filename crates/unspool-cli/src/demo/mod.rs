@@ -1,6 +1,7 @@
 //! `unspool demo`: what the other commands do, against servers on loopback.
 
 mod api;
+mod model;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -8,16 +9,21 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::ask;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::pages;
 use crate::report;
 use api::{Api, ITEMS, PAGES};
+use model::Model;
 
 /// Starts the servers, runs the commands that it prints, and checks what came.
 pub(crate) async fn run() -> Exit {
     let folder = std::env::temp_dir().join(format!("unspool-demo-{}", std::process::id()));
-    let shown = show(&folder.join("posts.ndjson")).await;
+    let shown = match show_pages(&folder.join("posts.ndjson")).await {
+        Ok(()) => show_answers().await,
+        Err(error) => Err(error),
+    };
     // The folder is there only if the demo came that far.
     let _ = std::fs::remove_dir_all(&folder);
     match shown {
@@ -29,7 +35,7 @@ pub(crate) async fn run() -> Exit {
     }
 }
 
-async fn show(file: &PathBuf) -> io::Result<()> {
+async fn show_pages(file: &PathBuf) -> io::Result<()> {
     let api = Api::start().await?;
     let posts = api.url("/posts");
     say(&format!(
@@ -73,8 +79,54 @@ async fn show(file: &PathBuf) -> io::Result<()> {
     say(&format!("\n$ echo $?\n{}", exit as u8));
     expect(&exit, Exit::NotProved)?;
 
-    say("\nNow yours: `unspool pages URL`; `unspool pages --help` has the rest.");
     Ok(())
+}
+
+async fn show_answers() -> io::Result<()> {
+    let model = Model::start().await?;
+    let url = model.url();
+    say(&format!(
+        "\nA model that speaks the protocol of Anthropic now listens on {url}. At first it is\n\
+         overloaded, and says so after a status of 200; nothing has come then, so it is asked again:"
+    ));
+    let exit = question(&["Write a poem about loops"], &url).await;
+    expect(&exit, Exit::Complete)?;
+
+    say("\nAn answer that came to the token limit is told from a whole one:");
+    let exit = question(&["Write a poem about loops", "--max-tokens", "9"], &url).await;
+    say(&format!("\n$ echo $?\n{}", exit as u8));
+    expect(&exit, Exit::Incomplete)?;
+
+    say("\nAnd so is one whose stream just ends:");
+    let exit = question(&["Write a poem about loops, briefly", "--quiet"], &url).await;
+    say(&format!("\n$ echo $?\n{}", exit as u8));
+    expect(&exit, Exit::NotProved)?;
+
+    say(
+        "\nNow yours: `unspool pages URL`, `unspool ask PROMPT`; `unspool pages --help` and\n\
+         `unspool ask --help` have the rest.",
+    );
+    Ok(())
+}
+
+/// Prints a question and asks it, through the code that `unspool` itself runs.
+async fn question(args: &[&str], url: &str) -> Exit {
+    say(&format!(
+        "\n$ unspool ask '{}' {}",
+        args[0],
+        [&args[1..], &["--base-url", url]].concat().join(" ")
+    ));
+    let base = ["--provider", "anthropic", "--base-url", url];
+    match ask::Args::try_parse_from([&["ask"], args, &base].concat()) {
+        Ok(mut args) => {
+            args.is_without_input = true;
+            ask::run(args, &mut Output::stdout()).await
+        }
+        Err(error) => {
+            report::problem(&error.to_string());
+            Exit::WrongRequest
+        }
+    }
 }
 
 /// Prints a command and runs it, through the code that `unspool` itself runs.

@@ -4,7 +4,8 @@ use crate::run;
 fn the_demo_shows_the_main_job_and_checks_it() {
     let (code, lines, words) = run(&["demo"]);
     assert_eq!(code, 0, "{words}");
-    assert_eq!(lines.len(), 11);
+    // Eleven items, a poem, its first line, and a line and a half of it.
+    assert_eq!(lines.len(), 11 + 9 + 1 + 2);
     for part in [
         "$ unspool pages http://127.0.0.1:",
         "complete: 5,000 items from 50 pages in 52 requests (2 repeated)",
@@ -13,6 +14,11 @@ fn the_demo_shows_the_main_job_and_checks_it() {
         "found: --paginate cursor:/paging/next_token,to=after --items /notes",
         "truncated: ",
         "$ echo $?\n3",
+        "$ unspool ask 'Write a poem about loops' --base-url http://127.0.0.1:",
+        "2 requests (1 repeated); the model came to its end",
+        "not complete: 9 tokens (14 in)",
+        "$ echo $?\n4",
+        "truncated: the answer ended after 14 events, without `message_stop`",
     ] {
         assert!(words.contains(part), "{part} in {words}");
     }

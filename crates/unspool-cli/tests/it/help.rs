@@ -5,7 +5,7 @@ fn help_lists_the_commands_the_kinds_and_the_codes() {
     let (code, lines, _) = run(&["--help"]);
     let help = lines.join("\n");
     assert_eq!(code, 0);
-    for word in ["pages", "demo", "Exit codes:", "130"] {
+    for word in ["pages", "ask", "demo", "Exit codes:", "130"] {
         assert!(help.contains(word), "{word} in {help}");
     }
     let (_, lines, _) = run(&["pages", "--help"]);
@@ -20,6 +20,19 @@ fn help_lists_the_commands_the_kinds_and_the_codes() {
         );
         assert!(help.contains(&about[..20]), "{about} in {help}");
     }
+}
+
+#[test]
+fn the_help_of_ask_has_all_providers_and_their_variables() {
+    let (code, lines, _) = run(&["ask", "--help"]);
+    let help = lines.join("\n");
+    assert_eq!(code, 0);
+    for provider in unspool::ask::Provider::all() {
+        for word in provider.variables().chain([provider.name()]) {
+            assert!(help.contains(word), "{word} in {help}");
+        }
+    }
+    assert!(help.contains(unspool::ask::DEFAULT_MODEL), "{help}");
 }
 
 #[test]

@@ -6,11 +6,13 @@
     reason = "a helper of a test may fail it"
 )]
 
+mod ask;
 mod credentials;
 mod demo;
 mod help;
 mod interrupts;
 mod pages;
+mod real_models;
 mod real_servers;
 // The faults that a server can have are the same as in the library's tests.
 #[path = "../../../unspool/tests/it/server.rs"]
@@ -25,7 +27,9 @@ use std::process::{Command, Output, Stdio};
 fn unspool(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unspool"));
     command.args(args).stdin(Stdio::null());
-    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+    let proxies = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    let models = unspool::ask::Provider::all().flat_map(unspool::ask::Provider::variables);
+    for name in proxies.into_iter().chain(models) {
         command.env_remove(name);
     }
     command

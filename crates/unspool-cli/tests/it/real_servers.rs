@@ -14,9 +14,9 @@ use crate::run;
 
 const ROWS: usize = 1234;
 
-struct RealServer {
+pub(crate) struct RealServer {
     process: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Drop for RealServer {
@@ -29,7 +29,7 @@ impl Drop for RealServer {
 
 impl RealServer {
     /// Starts a script of `tests/servers` with a program of the installation.
-    fn start(program: &str, script: &str) -> Option<Self> {
+    pub(crate) fn start(program: &str, script: &str) -> Option<Self> {
         let Some(folder) = std::env::var_os("UNSPOOL_TEST_SERVERS") else {
             eprintln!(
                 "skipped: UNSPOOL_TEST_SERVERS is not set; scripts/test installs the servers"

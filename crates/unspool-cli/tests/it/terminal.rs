@@ -77,3 +77,31 @@ fn no_progress_is_drawn_between_items_or_when_quiet() {
     let shown = screen(&["pages", "--quiet", &slow().url("/")], |_| Stdio::null());
     assert_eq!(shown, "");
 }
+
+#[test]
+fn an_answer_on_a_terminal_has_its_words_at_once_and_a_line_of_its_own() {
+    let event = |data: &str| format!("data: {data}\n\n");
+    let text = |text: &str| {
+        event(&format!(
+            "{{\"type\":\"content_block_delta\",\"delta\":{{\"type\":\"text_delta\",\"text\":\"{text}\"}}}}"
+        ))
+    };
+    let end = event("{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}")
+        + &event("{\"type\":\"message_stop\"}");
+    let body = text("one ") + &text("two") + &end;
+    let server = Server::start(move |_| {
+        Reply::status(200)
+            .header("content-type", "text/event-stream")
+            .until_close(body.clone())
+    });
+    let shown = screen(&["ask", "hi", "--base-url", &server.url("")], |terminal| {
+        terminal.try_clone().unwrap().into()
+    });
+    let (before, behind) = shown.split_once("one two\r\n").unwrap();
+    // The progress line is gone before the first word is there.
+    assert!(!before.contains("complete"), "{shown}");
+    assert!(
+        behind.starts_with("unspool: complete: 7 B of text"),
+        "{shown}"
+    );
+}

@@ -150,6 +150,7 @@ impl Http {
                             response,
                             patience: Patience::new(self.idle),
                             idle: self.idle,
+                            is_begun: false,
                             meter: Arc::clone(&self.meter),
                         },
                     })));
@@ -271,6 +272,7 @@ pub(crate) struct Body {
     response: Response,
     patience: Patience,
     idle: Duration,
+    is_begun: bool,
     meter: Arc<Meter>,
 }
 
@@ -281,10 +283,12 @@ impl Body {
             Some(Ok(chunk)) => {
                 self.meter.bytes(chunk.as_ref().map_or(0, Bytes::len));
                 self.patience.set_limit(self.idle);
+                self.is_begun = true;
                 Ok(chunk)
             }
             Some(Err(error)) => Err(cut(error)),
-            None => Err(silence(self.patience.limit(), "nothing more of the body")),
+            None if self.is_begun => Err(silence(self.idle, "nothing more of the body")),
+            None => Err(silence(self.patience.limit(), "no byte of the body")),
         }
     }
 
@@ -296,6 +300,7 @@ impl Body {
             response,
             patience: Patience::new(idle),
             idle,
+            is_begun: false,
             meter: Arc::default(),
         }
     }

@@ -15,6 +15,9 @@ mod database_cursor;
 #[path = "../../../../examples/events.rs"]
 #[allow(dead_code, reason = "its main function")]
 mod events;
+#[path = "../../../../examples/generate_text.rs"]
+#[allow(dead_code, reason = "its main function")]
+mod generate_text;
 #[path = "../../../../examples/number_stream.rs"]
 #[allow(dead_code, reason = "its main function")]
 mod number_stream;
@@ -37,6 +40,25 @@ async fn paginate_asks_for_as_many_pages_as_it_was_told() {
     let titles: Vec<_> = posts.iter().map(|post| post.title.as_str()).collect();
     assert_eq!(titles, ["a1", "b1", "a2", "b2"]);
     assert_eq!(server.targets(), ["/posts?page=1", "/posts?page=2"]);
+}
+
+#[tokio::test]
+async fn generate_text_yields_pieces_as_the_model_writes_them() {
+    let (reply, gate) = Reply::status(200)
+        .header("content-type", "text/event-stream")
+        .send("data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"Roses\"}}\n\n")
+        .gate();
+    let reply = reply
+        .send("data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n")
+        .send("data: {\"type\":\"message_stop\"}\n\n");
+    let reply = std::sync::Mutex::new(Some(reply));
+    let server = Server::start(move |_| reply.lock().unwrap().take().unwrap());
+    let request = unspool::ask("Write a poem").base_url(server.url(""));
+    let mut answer = generate_text::generate_text(request);
+    assert_eq!(answer.try_next().await.unwrap().as_deref(), Some("Roses"));
+    gate.send(()).unwrap();
+    assert_eq!(answer.try_next().await.unwrap(), None);
+    assert!(answer.outcome().complete);
 }
 
 #[tokio::test(start_paused = true)]
