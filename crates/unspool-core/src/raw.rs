@@ -13,16 +13,18 @@
 //! 1. **The slot outlives the yielder, at one address.** The body is built from
 //!    a pinned generator and stored in it. A pinned value does not move before it is
 //!    dropped, and the body is dropped with it or before it.
-//! 2. **A yielder stays in its own body.** The constructor takes a [`Promise`]
-//!    that only the macros give, in an `unsafe` block of its own; the name that they
-//!    bind the yielder to cannot be
-//!    written by a user (mixed-site hygiene), and each `yield` carries a `break`
-//!    to a label of the body, which does not compile in a closure, an async
-//!    block or an item nested in the body. So a `yield` runs only while the body
-//!    itself is being polled, and [`Generator::run`] is all that polls it.
-//!    (What this does not cover: a `yield` among the arguments of another macro is
-//!    expanded there, and a macro written to take that expansion apart token by
-//!    token could put the parts together otherwise.)
+//! 2. **A yielder stays in its own body, and is used as a whole.** The constructor
+//!    takes a [`Promise`] that only the macros give, in an `unsafe` block of its own;
+//!    the name that they bind the yielder to cannot be written by a user (mixed-site
+//!    hygiene), and all that is done with it, be it a `yield`, a wait in a `try` or a
+//!    mark that a block has been left, carries a `break` to a label of the body, which
+//!    does not compile in a closure, an async block or an item nested in the body. So
+//!    it is done only while the body itself is being polled, and [`Generator::run`] is
+//!    all that polls it.
+//!    Among the arguments of another macro, which could take an expansion apart and put
+//!    its parts together otherwise, there is only the name of a macro of the body's
+//!    own; what that expands to nobody sees but the compiler. And the methods are
+//!    called by their paths, so that no trait can come in between.
 //!    In the function form a [`Yields`] takes the place of the yielder: its
 //!    lifetime is one that the body has to accept whatever it is, so that neither
 //!    it nor a future made with it can be kept by anybody but that body.
@@ -289,8 +291,10 @@ impl Promise {
     /// # Safety
     ///
     /// The closure must only move its yielder into the future that it returns, and
-    /// that future must use it only as fact 2 of this module says: every
-    /// [`Yielder::put`] directly in its own body, awaited at once.
+    /// that future must use it only as fact 2 of this module says: directly in its own
+    /// body; whatever future a method of the yielder gives awaited at once, and behind
+    /// [`Yielder::put`], with nothing in between, `received` or `received_or_close`, if
+    /// there is one.
     #[inline(always)]
     pub unsafe fn new() -> Self {
         Promise(())
@@ -298,6 +302,9 @@ impl Promise {
 }
 
 /// What a body yields through; the macros keep it out of the user's reach.
+///
+/// Its methods are safe to call, since whoever has it has promised to use it well: a
+/// [`Promise`] is what it takes to get one.
 pub struct Yielder<Y, P: Way = ()> {
     slot: *const Slot<Y, P>,
 }
@@ -676,28 +683,17 @@ impl<Y, P: Way> Slot<Y, P> {
 
 impl<Y, P: Way> Yielder<Y, P> {
     /// Hands `item` to the poller and gives the future that suspends the body.
-    ///
-    /// # Safety
-    ///
-    /// To be called only by the body that this yielder was made for, while it is
-    /// polled, with the returned future awaited at once.
     #[inline(always)]
-    pub unsafe fn put(&self, item: Y) -> Suspend {
-        // SAFETY: by facts 1 and 2 the slot is there and this thread is inside
-        // `Generator::run`, which does not touch the slot meanwhile; the type is
-        // right by fact 4.
-        unsafe { (*self.slot).put(item) };
+    pub fn put(&self, item: Y) -> Suspend {
+        // SAFETY: this thread is inside `Generator::run`, which does not touch the slot
+        // meanwhile (fact 2); the type is right by fact 4.
+        unsafe { self.slot().put(item) };
         Suspend { is_resumed: false }
     }
 
-    /// The slot.
-    ///
-    /// # Safety
-    ///
-    /// As for [`put`](Yielder::put); the reference must not be kept beyond the
-    /// expression that it is used in.
+    /// The slot, for as long as one expression of the body takes.
     #[inline(always)]
-    unsafe fn slot(&self) -> &Slot<Y, P> {
+    fn slot(&self) -> &Slot<Y, P> {
         // SAFETY: by facts 1 and 2 the slot is there, and by fact 5 no other
         // thread reaches it meanwhile.
         unsafe { &*self.slot }
@@ -706,77 +702,63 @@ impl<Y, P: Way> Yielder<Y, P> {
 
 impl<Y, M: Mode, X> Yielder<Y, Port<M, X>> {
     /// What a `yield` gives, in a body that has nothing to do when it is closed.
-    ///
-    /// # Safety
-    ///
-    /// To be called as the first thing behind the future that
-    /// [`put`](Yielder::put) gave.
     #[inline(always)]
-    pub unsafe fn received(&self) -> M::Value {
-        // SAFETY: the body that stood at a `yield` was resumed with a value (fact 3).
+    pub fn received(&self) -> M::Value {
+        // SAFETY: the body stood at a `yield` (fact 2), and was resumed with a value
+        // (fact 3).
         unsafe { self.slot().take_value() }
     }
 }
 
 impl<Y, M: Mode, X: AsRef<Guard>> Yielder<Y, Port<M, X>> {
     /// What a `yield` gives; none if the body is to close.
-    ///
-    /// # Safety
-    ///
-    /// As for [`received`](Yielder::received).
     #[inline(always)]
-    pub unsafe fn received_or_close(&self) -> Option<M::Value> {
-        // SAFETY: the body that stood at a `yield` was resumed with a value, unless
-        // the tag says otherwise (fact 3).
-        unsafe {
-            let slot = self.slot();
-            match slot.stand.get() {
-                Tag::Close => {
-                    slot.stand.set(Tag::Running);
-                    None
-                }
-                _ => Some(slot.take_value()),
+    pub fn received_or_close(&self) -> Option<M::Value> {
+        let slot = self.slot();
+        match slot.stand.get() {
+            Tag::Close => {
+                slot.stand.set(Tag::Running);
+                None
             }
+            // SAFETY: the body stood at a `yield` (fact 2), and was resumed with a value,
+            // since the tag does not say otherwise (fact 3).
+            _ => Some(unsafe { slot.take_value() }),
         }
     }
 
-    /// Which blocks run.
-    ///
-    /// # Safety
-    ///
-    /// As for [`put`](Yielder::put); the reference must not be kept beyond the
-    /// expression that it is used in.
-    #[inline(always)]
-    pub unsafe fn guard(&self) -> &Guard {
-        // SAFETY: so says the caller.
-        unsafe { self.slot() }.port.extra.as_ref()
+    /// A `try` block begins.
+    pub fn enter_try(&self) {
+        self.guard().enter_try();
+    }
+
+    /// The innermost `try` block has been left for its `finally`.
+    pub fn enter_finally(&self) {
+        self.guard().enter_finally();
+    }
+
+    /// The innermost `finally` has been left; whether the body is to close now.
+    pub fn leave_finally(&self) -> bool {
+        self.guard().leave_finally()
     }
 
     /// The body has closed and wants to be dropped.
-    ///
-    /// # Safety
-    ///
-    /// As for [`put`](Yielder::put).
-    pub unsafe fn done(&self) -> Pending<Infallible> {
-        // SAFETY: so says the caller.
-        unsafe { self.slot() }.stand.set(Tag::Done);
+    pub fn done(&self) -> Pending<Infallible> {
+        self.slot().stand.set(Tag::Done);
         pending()
     }
 
     /// A wait inside of `try`: over when `future` is, or when the body is to close.
-    ///
-    /// # Safety
-    ///
-    /// As for [`put`](Yielder::put).
     #[inline(always)]
-    pub unsafe fn until_closed<'b, F>(
-        &'b self,
-        future: Pin<&'b mut F>,
-    ) -> UntilClosed<'b, Y, M, X, F> {
+    pub fn until_closed<'b, F>(&'b self, future: Pin<&'b mut F>) -> UntilClosed<'b, Y, M, X, F> {
         UntilClosed {
             yielder: self,
             future,
         }
+    }
+
+    #[inline(always)]
+    fn guard(&self) -> &Guard {
+        self.slot().port.extra.as_ref()
     }
 }
 
@@ -793,9 +775,9 @@ impl<Y, M: Mode, X: AsRef<Guard>, F: Future> Future for UntilClosed<'_, Y, M, X,
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
-        // SAFETY: the body awaits this where it was made, so that it is polled
-        // only while the body is (fact 2).
-        if unsafe { self.yielder.guard() }.take_closing() {
+        // The body awaits this where it was made, so that it is polled only while the
+        // body is (fact 2).
+        if self.yielder.guard().take_closing() {
             return Poll::Ready(None);
         }
         self.future.as_mut().poll(cx).map(Some)

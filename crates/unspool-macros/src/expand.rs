@@ -46,6 +46,8 @@ fn wrap(input: Input, form: Form) -> TokenStream {
         yields: false,
         tries: 0,
         blocks: Vec::new(),
+        is_in_macro: false,
+        definitions: Vec::new(),
         nested_in: None,
         errors: Vec::new(),
     };
@@ -63,7 +65,7 @@ fn wrap(input: Input, form: Form) -> TokenStream {
         return quote_spanned!(Span::mixed_site()=> { #errors });
     }
 
-    let crate_path = body.crate_path;
+    let (crate_path, definitions) = (body.crate_path, body.definitions);
     let span = Span::mixed_site();
     let yielder = yielder(span);
     let label = label(span);
@@ -95,7 +97,7 @@ fn wrap(input: Input, form: Form) -> TokenStream {
         }
         _ => quote_spanned!(span=> let _: &#crate_path::__private::Yielder<(), _> = &#yielder;),
     });
-    let block = quote_spanned!(span=> #label: { #(#statements)* });
+    let block = quote_spanned!(span=> #label: { #(#definitions)* #(#statements)* });
     let output = if may_fail {
         quote_spanned!(span=>
             let () = #block;
@@ -114,8 +116,8 @@ fn wrap(input: Input, form: Form) -> TokenStream {
                 #item_is_unit
                 #output
             },
-            // SAFETY: the yielder's name and the label are hygienic, and each use of
-            // the yielder that this macro writes is guarded by a `break` to the label.
+            // SAFETY: the yielder's name and the label are hygienic; each use of the
+            // yielder is guarded by a `break` to the label, and is whole.
             unsafe { #crate_path::__private::Promise::new() },
         )
     )
@@ -153,6 +155,10 @@ pub(crate) struct Body {
     tries: usize,
     /// The loops, labelled blocks, `try` and `finally` around what is visited.
     blocks: Vec<Block>,
+    /// Whether what is visited is an argument of another macro.
+    is_in_macro: bool,
+    /// The macros that stand for uses of the yielder there.
+    definitions: Vec<TokenStream>,
     nested_in: Option<&'static str>,
     errors: Vec<syn::Error>,
 }
@@ -167,6 +173,7 @@ enum Block {
 }
 
 /// A `break` or `continue` that leaves a `try`: it is made behind the `finally`.
+#[derive(Clone)]
 struct Jump {
     label: Option<Lifetime>,
     tokens: TokenStream,
@@ -187,17 +194,16 @@ impl Body {
         let span = hygienic(span);
         self.yields = true;
         self.visit_expr_mut(inner);
-        let yielder = yielder(span);
-        let label = label(span);
+        let wait = self.operation(
+            "yield_in",
+            Some(&quote_spanned!(span=> ::core::pin::Pin::as_mut(&mut inner))),
+            |call| quote_spanned!(span=> #call.await),
+            span,
+        );
         let exit_closing = self.exit_closing(span);
         parse_quote_spanned!(span=> {
             let mut inner = ::core::pin::pin!(#inner);
-            #[allow(unreachable_code)]
-            if false {
-                break #label (loop {});
-            }
-            // SAFETY: the `break` above compiles only directly in the body.
-            match unsafe { #yielder.yield_in(inner.as_mut()) }.await {
+            match #wait {
                 ::core::option::Option::Some(value) => value,
                 ::core::option::Option::None => #exit_closing,
             }
@@ -220,32 +226,36 @@ impl Body {
             Form::TryStream => quote_spanned!(item_span=> ::core::result::Result::Ok(#bound)),
             Form::Stream | Form::Generator => bound.to_token_stream(),
         };
-        let yielder = yielder(span);
-        let label = label(span);
-        let value = self.has_port.then(|| match self.has_guard {
-            false => quote_spanned!(span=> unsafe { #yielder.received() }),
+        let received = self.has_port.then(|| {
+            let name = match self.has_guard {
+                false => "received",
+                true => "received_or_close",
+            };
+            let received = self.call(name, None, span);
+            quote_spanned!(span=> ; #received)
+        });
+        let handed_over = self.operation(
+            "put",
+            Some(&wrapped),
+            |put| quote_spanned!(span=> #put.await #received),
+            span,
+        );
+        let value = match self.has_guard {
+            false => handed_over,
             true => {
                 let close = self.exit_closing(span);
                 quote_spanned!(span=>
-                    match unsafe { #yielder.received_or_close() } {
+                    match #handed_over {
                         ::core::option::Option::Some(value) => value,
                         ::core::option::Option::None => #close,
                     }
                 )
             }
-        });
-        let end = self.has_port.then(|| quote_spanned!(span=> ;));
-        // The item is bound outside of the `unsafe` block, which must not
-        // extend to the user's expression; and its temporaries are gone before
-        // the body is suspended, so that they need not be `Send`.
+        };
+        // The temporaries of the item are gone before the body is suspended, so that
+        // they need not be `Send`.
         parse_quote_spanned!(span=> #(#attributes)* {
             let #bound = #item;
-            #[allow(unreachable_code)]
-            if false {
-                break #label (loop {});
-            }
-            // SAFETY: the `break` above compiles only directly in the body.
-            unsafe { #yielder.put(#wrapped) }.await #end
             #value
         })
     }
@@ -266,7 +276,9 @@ impl Body {
         self.visit_expr_mut(last);
         self.blocks.pop();
         let crate_path = self.crate_path.clone();
-        let yielder = yielder(span);
+        let [enter_try, enter_finally, leave_finally] =
+            ["enter_try", "enter_finally", "leave_finally"]
+                .map(|name| self.operation(name, None, |call| call, span));
         let exit = quote_spanned!(span=> #crate_path::__private::Exit);
         let returned = quote_spanned!(span=> value);
         let exit_returning = self.exit_returning(&returned, span);
@@ -279,19 +291,17 @@ impl Body {
             })
             .collect::<TokenStream>();
         parse_quote_spanned!(span=> {
-            // SAFETY: here and below the guard is used within one expression of
-            // the body that the yielder was made for.
-            unsafe { #yielder.guard() }.enter_try();
+            #enter_try;
             #[allow(unreachable_code, clippy::diverging_sub_expression)]
             let exit = #label: {
                 let value = #body;
                 #exit::Value(value)
             };
-            unsafe { #yielder.guard() }.enter_finally();
+            #enter_finally;
             #[allow(unreachable_code, clippy::diverging_sub_expression)]
             let () = #last;
             #[allow(unreachable_code)]
-            match (unsafe { #yielder.guard() }.leave_finally(), exit) {
+            match (#leave_finally, exit) {
                 (false, #exit::Value(value)) => value,
                 (false, #exit::Return(value)) => #exit_returning,
                 #jumps
@@ -301,46 +311,65 @@ impl Body {
     }
 
     /// Leaves the body, or the innermost `try` in it, with what the body returns.
-    fn exit_returning(&self, value: &TokenStream, span: Span) -> TokenStream {
-        let crate_path = &self.crate_path;
+    fn exit_returning(&mut self, value: &TokenStream, span: Span) -> TokenStream {
+        let crate_path = self.crate_path.clone();
         self.exit(
             &quote_spanned!(span=> #crate_path::__private::Exit::Return(#value)),
-            quote_spanned!(span=> return #value),
+            |_| quote_spanned!(span=> return #value),
             span,
         )
     }
 
     /// Leaves the innermost `try`, or the body for good, in order to close.
-    fn exit_closing(&self, span: Span) -> TokenStream {
-        let crate_path = &self.crate_path;
-        let yielder = yielder(span);
+    fn exit_closing(&mut self, span: Span) -> TokenStream {
+        let crate_path = self.crate_path.clone();
         self.exit(
             &quote_spanned!(span=> #crate_path::__private::Exit::Close),
-            quote_spanned!(span=> {
-                let done = unsafe { #yielder.done() };
-                match done.await {}
-            }),
+            |this| {
+                let done = this.operation(
+                    "done",
+                    None,
+                    |call| quote_spanned!(span=> #call.await),
+                    span,
+                );
+                quote_spanned!(span=> match #done {})
+            },
             span,
         )
     }
 
-    fn exit(&self, of_try: &TokenStream, of_body: TokenStream, span: Span) -> TokenStream {
-        let yielder = yielder(span);
-        let mut left = TokenStream::new();
-        for block in self.blocks.iter().rev() {
-            match block {
-                Block::Finally => {
-                    left.extend(
-                        quote_spanned!(span=> unsafe { #yielder.guard() }.leave_finally();),
-                    );
-                }
-                Block::Try(label, _) => {
-                    return quote_spanned!(span=> { #left break #label #of_try });
-                }
-                Block::Loop(_) | Block::Labelled(_) => {}
+    fn exit(
+        &mut self,
+        of_try: &TokenStream,
+        of_body: impl FnOnce(&mut Self) -> TokenStream,
+        span: Span,
+    ) -> TokenStream {
+        let is_finally = |block: &&Block| matches!(block, Block::Finally);
+        let label = self.blocks.iter().rev().find_map(|block| match block {
+            Block::Try(label, _) => Some(label.clone()),
+            _ => None,
+        });
+        let is_inside = |block: &&Block| !matches!(block, Block::Try(..));
+        let inside = self.blocks.iter().rev().take_while(is_inside);
+        let count = inside.filter(is_finally).count();
+        let left = self.leave(count, span);
+        match label {
+            Some(label) => quote_spanned!(span=> { #left break #label #of_try }),
+            None => {
+                let of_body = of_body(self);
+                quote_spanned!(span=> { #left #of_body })
             }
         }
-        quote_spanned!(span=> { #left #of_body })
+    }
+
+    /// Leaves so many `finally` blocks.
+    fn leave(&mut self, count: usize, span: Span) -> TokenStream {
+        (0..count)
+            .map(|_| {
+                let leave = self.operation("leave_finally", None, |call| call, span);
+                quote_spanned!(span=> #leave;)
+            })
+            .collect()
     }
 
     /// Whether what is visited stands in a `try` or `finally` of the body.
@@ -357,12 +386,17 @@ impl Body {
     }
 
     /// A future that is awaited in a `try`.
-    fn expand_await(&self, future: &TokenStream, span: Span) -> TokenStream {
-        let yielder = yielder(span);
+    fn expand_await(&mut self, future: &TokenStream, span: Span) -> TokenStream {
+        let wait = self.operation(
+            "until_closed",
+            Some(&quote_spanned!(span=> future)),
+            |call| quote_spanned!(span=> #call.await),
+            span,
+        );
         let close = self.exit_closing(span);
         quote_spanned!(span=>
             match ::core::pin::pin!(::core::future::IntoFuture::into_future(#future)) {
-                future => match unsafe { #yielder.until_closed(future) }.await {
+                future => match #wait {
                     ::core::option::Option::Some(value) => value,
                     ::core::option::Option::None => #close,
                 },
@@ -371,7 +405,7 @@ impl Body {
     }
 
     /// `?` in a `try`.
-    fn expand_ask(&self, result: &Expr, span: Span) -> Expr {
+    fn expand_ask(&mut self, result: &Expr, span: Span) -> Expr {
         let error =
             quote_spanned!(span=> ::core::result::Result::Err(::core::convert::From::from(error)));
         let exit = self.exit_returning(&error, span);
@@ -386,12 +420,8 @@ impl Body {
     /// Makes a jump, or leaves the innermost `try` that it leaves in order to make it
     /// behind the `finally`.
     fn exit_jumping(&mut self, jump: Jump, span: Span) -> TokenStream {
-        let exit = {
-            let crate_path = &self.crate_path;
-            quote_spanned!(span=> #crate_path::__private::Exit)
-        };
-        let yielder = yielder(span);
-        let mut left = TokenStream::new();
+        let mut count = 0;
+        let mut through = None;
         for block in self.blocks.iter_mut().rev() {
             match block {
                 Block::Loop(_) if jump.label.is_none() => break,
@@ -401,23 +431,80 @@ impl Body {
                     break;
                 }
                 Block::Loop(_) | Block::Labelled(_) => {}
-                Block::Finally => {
-                    left.extend(
-                        quote_spanned!(span=> unsafe { #yielder.guard() }.leave_finally();),
-                    );
-                }
+                Block::Finally => count += 1,
                 Block::Try(label, jumps) => {
-                    let index = jumps.len() as u32;
-                    jumps.push(jump);
-                    return quote_spanned!(span=> { #left break #label #exit::Jump(#index) });
+                    through = Some((label.clone(), jumps.len() as u32));
+                    jumps.push(jump.clone());
+                    break;
                 }
             }
         }
-        let tokens = jump.tokens;
-        match left.is_empty() {
-            true => tokens,
-            false => quote_spanned!(span=> { #left #tokens }),
+        let left = self.leave(count, span);
+        match through {
+            Some((label, index)) => {
+                let crate_path = &self.crate_path;
+                quote_spanned!(span=> { #left break #label #crate_path::__private::Exit::Jump(#index) })
+            }
+            None if left.is_empty() => jump.tokens,
+            None => {
+                let tokens = jump.tokens;
+                quote_spanned!(span=> { #left #tokens })
+            }
         }
+    }
+
+    /// What the body does with its yielder: all that is done with it is made here. It
+    /// compiles only directly in the body, because of the `break`.
+    ///
+    /// In an argument of another macro a macro of the body's own stands for it, since
+    /// that one sees the tokens, and could put them together otherwise.
+    fn operation(
+        &mut self,
+        name: &str,
+        argument: Option<&TokenStream>,
+        whole: impl FnOnce(TokenStream) -> TokenStream,
+        span: Span,
+    ) -> TokenStream {
+        let label = label(span);
+        let parameter = argument.map(|argument| match self.is_in_macro {
+            true => quote_spanned!(span=> $argument),
+            false => argument.clone(),
+        });
+        let whole = whole(self.call(name, parameter.as_ref(), span));
+        let whole = quote_spanned!(span=> {
+            #[allow(unreachable_code)]
+            if false {
+                break #label (loop {});
+            }
+            #whole
+        });
+        if !self.is_in_macro {
+            return whole;
+        }
+        let number = self.definitions.len();
+        let name = format_ident!("__{name}_{number}", span = span);
+        let pattern = parameter.map(|parameter| quote_spanned!(span=> #parameter:expr));
+        self.definitions.push(quote_spanned!(span=>
+            #[allow(unused_macros)]
+            macro_rules! #name {
+                (#pattern) => { #whole };
+            }
+        ));
+        quote_spanned!(span=> #name!(#argument))
+    }
+
+    /// A call of a method of the yielder, by its path: a trait of the user's may have
+    /// one of the same name.
+    fn call(&self, name: &str, argument: Option<&TokenStream>, span: Span) -> TokenStream {
+        // Without the place of the whole macro, which errors would point to.
+        let crate_path = self.crate_path.clone().into_iter().map(|mut token| {
+            token.set_span(token.span().located_at(span));
+            token
+        });
+        let crate_path: TokenStream = crate_path.collect();
+        let yielder = yielder(span);
+        let name = Ident::new(name, span);
+        quote_spanned!(span=> #crate_path::__private::Yielder::#name(&#yielder, #argument))
     }
 
     /// Whether a jump to `label`, or out of the innermost loop, leaves a `try` or
@@ -562,7 +649,7 @@ impl Body {
             ..
         } = expression;
         let crate_path = &self.crate_path;
-        let next = quote_spanned!(span=> #crate_path::__private::next(stream.as_mut()));
+        let next = quote_spanned!(span=> #crate_path::__private::next(::core::pin::Pin::as_mut(&mut stream)));
         let next = match self.is_closable() {
             true => self.expand_await(&next, span),
             false => quote_spanned!(span=> #next.await),
@@ -678,17 +765,20 @@ impl VisitMut for Body {
     }
 
     fn visit_macro_mut(&mut self, invocation: &mut Macro) {
-        let is_own = invocation
-            .path
-            .segments
-            .last()
-            .is_some_and(|name| tokens::is_own_macro(&name.ident));
-        let is_definition = invocation.path.is_ident("macro_rules");
-        if !is_own && !is_definition {
+        if !passes_by(invocation) {
             let arguments = std::mem::take(&mut invocation.tokens);
+            let was_in_macro = std::mem::replace(&mut self.is_in_macro, true);
             invocation.tokens = tokens::rewrite(self, parse::mark(arguments));
+            self.is_in_macro = was_in_macro;
         }
     }
+}
+
+/// Whether what is in the arguments of this macro does not belong to the body.
+fn passes_by(invocation: &Macro) -> bool {
+    let name = invocation.path.segments.last();
+    name.is_some_and(|name| tokens::is_own_macro(&name.ident))
+        || invocation.path.is_ident("macro_rules")
 }
 
 /// What a body needs beyond a way out for its items.
@@ -711,6 +801,18 @@ impl Needs {
         needs
     }
 
+    /// What is in the arguments of a macro, which is nothing but tokens.
+    fn visit_arguments(&mut self, invocation: &Macro, is_statement: bool) {
+        if passes_by(invocation) {
+            return;
+        }
+        let arguments = || invocation.tokens.clone();
+        let delegates = tokens::has_words(arguments(), "yield", "in");
+        self.delegates |= delegates;
+        self.finally |= tokens::has_words(arguments(), "try", "finally");
+        self.value |= delegates || tokens::uses_value(arguments(), is_statement);
+    }
+
     fn visit_yield(&mut self, expression: &mut ExprYield, is_used: bool) {
         let delegates = parse::delegated(expression).is_some();
         self.delegates |= delegates;
@@ -726,6 +828,7 @@ impl VisitMut for Needs {
             Stmt::Expr(Expr::Yield(inner), Some(_)) => {
                 self.visit_yield(inner, false);
             }
+            Stmt::Macro(inner) => self.visit_arguments(&inner.mac, true),
             _ => visit_mut::visit_stmt_mut(self, statement),
         }
     }
@@ -743,9 +846,7 @@ impl VisitMut for Needs {
     fn visit_item_mut(&mut self, _: &mut Item) {}
 
     fn visit_macro_mut(&mut self, invocation: &mut Macro) {
-        let delegates = tokens::delegates(invocation.tokens.clone());
-        self.delegates |= delegates;
-        self.value |= delegates;
+        self.visit_arguments(invocation, false);
     }
 }
 

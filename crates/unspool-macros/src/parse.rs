@@ -180,7 +180,7 @@ pub(crate) fn regroup(group: &Group, tokens: TokenStream) -> TokenTree {
     TokenTree::Group(regrouped)
 }
 
-fn is_word(token: Option<&TokenTree>, expected: &str) -> bool {
+pub(crate) fn is_word(token: Option<&TokenTree>, expected: &str) -> bool {
     matches!(token, Some(TokenTree::Ident(word)) if word == expected)
 }
 

@@ -5,12 +5,12 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::VisitMut;
-use syn::{Expr, ExprForLoop, ExprYield, Result};
+use syn::{Expr, ExprForLoop, ExprMatch, ExprYield, Result};
 
 use crate::expand::Body;
-use crate::parse::{is_block, regroup, stack};
+use crate::parse::{is_block, is_word, regroup, stack};
 
-/// Rewrites `yield`, marked `for await` and plain `return` among `tokens`.
+/// Rewrites `yield`, plain `return` and what is marked among `tokens`.
 pub(crate) fn rewrite(body: &mut Body, tokens: TokenStream) -> TokenStream {
     let mut rewritten = TokenStream::new();
     let mut rest = stack(tokens);
@@ -19,8 +19,11 @@ pub(crate) fn rewrite(body: &mut Body, tokens: TokenStream) -> TokenStream {
             TokenTree::Ident(word) if word == "yield" && !body.is_nested() => {
                 expression::<ExprYield>(body, token, &mut rest, &mut rewritten, Expr::Yield);
             }
-            TokenTree::Ident(word) if word == "for" && is_marker(rest.last()) => {
+            TokenTree::Ident(word) if word == "for" && is_word(rest.last(), "__for_await") => {
                 expression::<ExprForLoop>(body, token, &mut rest, &mut rewritten, Expr::ForLoop);
+            }
+            TokenTree::Ident(word) if word == "match" && is_word(rest.last(), "__try_finally") => {
+                expression::<ExprMatch>(body, token, &mut rest, &mut rewritten, Expr::Match);
             }
             TokenTree::Ident(word) if word == "return" && body.returns_result() => {
                 let span = word.span();
@@ -54,15 +57,37 @@ pub(crate) fn rewrite(body: &mut Body, tokens: TokenStream) -> TokenStream {
     rewritten
 }
 
-/// Whether there is a `yield in` among `tokens`.
-pub(crate) fn delegates(tokens: TokenStream) -> bool {
-    let mut is_behind_yield = false;
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(word) => {
-            let was_behind_yield = std::mem::replace(&mut is_behind_yield, word == "yield");
-            was_behind_yield && word == "in"
+/// Whether `first second` is among `tokens`.
+pub(crate) fn has_words(tokens: TokenStream, first: &str, second: &str) -> bool {
+    let mut is_behind = false;
+    tokens.into_iter().any(|token| {
+        let was_behind = is_behind;
+        is_behind = is_word(Some(&token), first) || was_behind && is_block(&token);
+        match token {
+            TokenTree::Ident(word) => was_behind && word == second,
+            TokenTree::Group(group) => has_words(group.stream(), first, second),
+            _ => false,
         }
-        TokenTree::Group(group) => delegates(group.stream()),
+    })
+}
+
+/// Whether what a `yield` among `tokens` gives may be used. The last one of a block or
+/// of an arm stands for it: what becomes of it, only the macro knows, unless that
+/// `is_statement`.
+pub(crate) fn uses_value(tokens: TokenStream, is_statement: bool) -> bool {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    (0..tokens.len()).any(|index| match &tokens[index] {
+        TokenTree::Ident(word) if word == "yield" => {
+            let is_at_begin = match tokens[..index].last() {
+                None => true,
+                Some(TokenTree::Punct(mark)) => matches!(mark.as_char(), ';' | '>'),
+                Some(token) => is_block(token),
+            };
+            let is_end = |token: &TokenTree| matches!(token, TokenTree::Punct(mark) if mark.as_char() == ';');
+            let is_dropped = is_statement || tokens[index..].iter().any(is_end);
+            !(is_at_begin && is_dropped)
+        }
+        TokenTree::Group(group) => uses_value(group.stream(), is_statement),
         _ => false,
     })
 }
@@ -124,10 +149,6 @@ fn async_block(body: &mut Body, rest: &mut Vec<TokenTree>, rewritten: &mut Token
             Err(_) => rewritten.extend([TokenTree::Group(group)]),
         }
     });
-}
-
-fn is_marker(token: Option<&TokenTree>) -> bool {
-    matches!(token, Some(TokenTree::Ident(word)) if word == "__for_await")
 }
 
 fn is_bang(token: Option<&TokenTree>) -> bool {

@@ -244,12 +244,8 @@ impl<Y, S, T> Drop for Bomb<'_, Y, S, T> {
 impl<Y, M: Mode> Yielder<Y, Port<M, Links<Y, M::Send, M::Throw>>> {
     /// Yields from another generator. Gives what it returns; none if the body is to
     /// close, after the inner one has.
-    ///
-    /// # Safety
-    ///
-    /// As for [`put`](Yielder::put).
     #[inline(always)]
-    pub unsafe fn yield_in<'b, G>(&'b self, inner: Pin<&'b mut G>) -> YieldIn<'b, Y, M, G>
+    pub fn yield_in<'b, G>(&'b self, inner: Pin<&'b mut G>) -> YieldIn<'b, Y, M, G>
     where
         G: AsyncGenerator<M::Send, M::Throw, Yield = Y>,
     {

@@ -1,7 +1,10 @@
+use std::cell::RefCell;
+use std::pin::pin;
+
 use futures_core::Stream;
 use futures_util::{StreamExt, stream as streams};
 use tokio::select;
-use unspool_core::{stream, try_stream};
+use unspool_core::{AsyncGenerator, generator, stream, try_stream};
 
 async fn work() {}
 
@@ -77,4 +80,126 @@ async fn arguments_of_common_macros_can_yield() {
         println!("{:?}", { yield 4; });
     };
     assert_eq!(stream.collect::<Vec<_>>().await, [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn what_an_arm_yields_may_be_sent_a_value() {
+    let mut generator = pin!(generator! {
+        let sent = select! {
+            _ = work() => yield 1,
+        };
+        let mut sum: u8 = sent;
+        select! {
+            _ = work() => {
+                sum += yield 2;
+                yield sum
+            }
+        }
+    });
+    assert_eq!(generator.start().await, Ok(Some(1)));
+    assert_eq!(generator.asend(3).await, Ok(Some(2)));
+    assert_eq!(generator.asend(4).await, Ok(Some(7)));
+    assert_eq!(generator.asend(5).await, Ok(None));
+    assert_eq!(generator.as_mut().take_return(), Some(5));
+}
+
+#[tokio::test]
+async fn an_arm_whose_value_is_not_used_yields_nothing_but_items() {
+    let mut generator = pin!(generator! {
+        select! {
+            _ = work() => yield 1,
+        }
+        select! {
+            _ = work() => { yield 2; }
+        }
+    });
+    assert_eq!(generator.anext().await, Some(1));
+    assert_eq!(generator.anext().await, Some(2));
+    assert_eq!(generator.anext().await, None);
+}
+
+#[tokio::test]
+async fn an_arm_can_try_and_yield_from_others() {
+    let log = &RefCell::new(vec![]);
+    let generator = || {
+        generator! {
+            let mut last = 0;
+            select! {
+                _ = work() => try {
+                    last = yield 1;
+                    for await number in streams::iter([2, 3]) {
+                        work().await;
+                        last = yield number;
+                    }
+                    let returned: i32 = yield in generator! { (yield 4) + 10 };
+                    last += returned;
+                    if last == 11 { return last; }
+                } finally {
+                    log.borrow_mut().push(last);
+                }
+            }
+            last + 100
+        }
+    };
+    let mut closed = pin!(generator());
+    assert_eq!(closed.start().await, Ok(Some(1)));
+    assert_eq!(closed.asend(7).await, Ok(Some(2)));
+    assert_eq!(closed.aclose().await, Ok(()));
+    assert_eq!(*log.borrow(), [7]);
+
+    for (sent, returned) in [(1, 11), (0, 110)] {
+        let mut ended = pin!(generator());
+        assert_eq!(ended.start().await, Ok(Some(1)));
+        for item in [2, 3, 4] {
+            assert_eq!(ended.asend(0).await, Ok(Some(item)));
+        }
+        assert_eq!(ended.asend(sent).await, Ok(None));
+        assert_eq!(ended.as_mut().take_return(), Some(returned));
+    }
+    assert_eq!(*log.borrow(), [7, 11, 10]);
+}
+
+mod in_the_way {
+    use std::pin::pin;
+
+    use futures_util::stream as streams;
+    use unspool_core::{AsyncGenerator, generator};
+
+    /// Methods by value of everything, with the names of those that the macros call.
+    #[expect(dead_code, reason = "that nobody calls them is what is tested")]
+    #[expect(clippy::wrong_self_convention, reason = "to be in the way")]
+    trait InTheWay: Sized {
+        fn put<T>(self, _: T) {
+            unreachable!()
+        }
+        fn received_or_close(self) {
+            unreachable!()
+        }
+        fn yield_in<T>(self, _: T) {
+            unreachable!()
+        }
+        fn as_mut(self) {
+            unreachable!()
+        }
+    }
+
+    impl<T> InTheWay for T {}
+
+    #[tokio::test]
+    async fn methods_of_the_users_do_not_come_in_between() {
+        let mut generator = pin!(generator! {
+            let mut sent: u8 = yield 1;
+            for await item in streams::iter([2, 3]) {
+                sent += yield item;
+            }
+            sent += yield in generator! { (yield 4) + 1 };
+            sent
+        });
+        assert_eq!(generator.start().await, Ok(Some(1)));
+        for item in 2..=4 {
+            assert_eq!(generator.asend(10).await, Ok(Some(item)));
+        }
+        assert_eq!(generator.asend(10).await, Ok(None));
+        assert_eq!(generator.take_return(), Some(41));
+    }
 }
