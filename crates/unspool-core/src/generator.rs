@@ -8,7 +8,7 @@ use core::task::{Context, Poll};
 use futures_core::{FusedStream, Stream};
 
 use crate::ending::{Ending, Returns, StreamEnding};
-use crate::port::{Extra, Mode, Port};
+use crate::port::{Delegates, Extra, Mode, Port};
 use crate::raw::{Chain, Generator, IntoStream, Tag, Yielder};
 
 /// A body that yields items, is sent values, and returns one.
@@ -383,7 +383,7 @@ where
 impl<Y, M, X, F, B> AsyncGenerator<M::Send, M::Throw> for Generator<Y, Port<M, X>, F, B, Returns>
 where
     M: Mode,
-    X: Extra<Y, M::Send, M::Throw>,
+    X: Extra + Delegates<Y, M::Send, M::Throw>,
     F: FnOnce(Yielder<Y, Port<M, X>>) -> B,
     B: Future,
 {

@@ -310,7 +310,7 @@ macro_rules! generator {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::for_await::next;
-    pub use crate::port::{Exit, Guard, Port, Sends, Throws};
+    pub use crate::port::{Exit, Guarded, Port, Sends, Throws};
     pub use crate::raw::{
         Chain, Generator, Links, Promise, Yielder, duplex, duplex_throws, generator, stream,
         try_stream,

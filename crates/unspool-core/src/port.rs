@@ -14,6 +14,8 @@ pub trait Way {
     const IS_TWO_WAY: bool;
     /// How the tag is kept.
     type Stand: Stand;
+    /// What is kept of the blocks that run.
+    type Guard: Blocks;
 }
 
 /// Nothing goes in.
@@ -21,6 +23,7 @@ impl Way for () {
     type Value = ();
     const IS_TWO_WAY: bool = false;
     type Stand = Wide;
+    type Guard = ();
 }
 
 /// The way into a body: the kind of values, and what it needs on top of them.
@@ -38,10 +41,11 @@ impl<M, X: Default> Default for Port<M, X> {
     }
 }
 
-impl<M: Mode, X> Way for Port<M, X> {
+impl<M: Mode, X: Extra> Way for Port<M, X> {
     type Value = M::Value;
     const IS_TWO_WAY: bool = true;
     type Stand = Narrow;
+    type Guard = X::Guard;
 }
 
 /// What a `yield` of a body gives.
@@ -92,36 +96,74 @@ impl<S, T> Mode for Throws<S, T> {
 }
 
 /// What a port has on top of values: each body has only what it needs.
-pub trait Extra<Y, S, T> {
-    /// For a body that has something to do when it is closed.
-    fn guard(&self) -> Option<&Guard>;
+pub trait Extra: Default {
+    /// What is kept of the blocks that run: a field of the slot, where there is room for
+    /// it beside the tag.
+    type Guard: Blocks;
+}
+
+/// There is neither a `finally` nor a `yield in`.
+impl Extra for () {
+    type Guard = ();
+}
+
+/// There is a `finally`.
+#[derive(Default)]
+pub struct Guarded;
+
+impl Extra for Guarded {
+    type Guard = Guard;
+}
+
+/// There is a `yield in`.
+impl<Y, S, T> Extra for Links<Y, S, T> {
+    type Guard = Guard;
+}
+
+/// How the generators are reached that a body yields from.
+pub trait Delegates<Y, S, T> {
     /// For a body that yields from other generators.
     fn links(&self) -> Option<&Links<Y, S, T>>;
 }
 
-/// There is neither a `finally` nor a `yield in`.
-impl<Y, S, T> Extra<Y, S, T> for () {
-    #[inline(always)]
-    fn guard(&self) -> Option<&Guard> {
-        None
-    }
-
+impl<Y, S, T> Delegates<Y, S, T> for () {
     #[inline(always)]
     fn links(&self) -> Option<&Links<Y, S, T>> {
         None
     }
 }
 
-/// There is a `finally`.
-impl<Y, S, T> Extra<Y, S, T> for Guard {
-    #[inline(always)]
-    fn guard(&self) -> Option<&Guard> {
-        Some(self)
-    }
-
+impl<Y, S, T> Delegates<Y, S, T> for Guarded {
     #[inline(always)]
     fn links(&self) -> Option<&Links<Y, S, T>> {
         None
+    }
+}
+
+impl<Y, S, T> Delegates<Y, S, T> for Links<Y, S, T> {
+    #[inline(always)]
+    fn links(&self) -> Option<&Links<Y, S, T>> {
+        Some(self)
+    }
+}
+
+/// What is kept of the blocks that run, if there is anything.
+pub trait Blocks: Default {
+    /// For a body that has something to do when it is closed.
+    fn guard(&self) -> Option<&Guard>;
+}
+
+impl Blocks for () {
+    #[inline(always)]
+    fn guard(&self) -> Option<&Guard> {
+        None
+    }
+}
+
+impl Blocks for Guard {
+    #[inline(always)]
+    fn guard(&self) -> Option<&Guard> {
+        Some(self)
     }
 }
 
@@ -143,13 +185,6 @@ const FLAGS: u32 = IS_CLOSING | CLOSES_LATER;
 impl Default for Guard {
     fn default() -> Self {
         Guard { bits: Cell::new(1) }
-    }
-}
-
-impl AsRef<Guard> for Guard {
-    #[inline(always)]
-    fn as_ref(&self) -> &Guard {
-        self
     }
 }
 

@@ -64,7 +64,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use crate::ending::{Ending, Returns, Silent, YieldsError};
-use crate::port::{Extra, Guard, Mode, Port, Sends, Throws, Way};
+use crate::port::{Blocks, Delegates, Extra, Guard, Mode, Port, Sends, Throws, Way};
 use crate::{GeneratorState, Resume};
 
 pub use chain::{Chain, Links};
@@ -268,6 +268,7 @@ impl Stand for Narrow {
 struct Slot<Y, P: Way> {
     load: UnsafeCell<Load<Y, P::Value>>,
     stand: P::Stand,
+    guard: P::Guard,
     port: P,
 }
 
@@ -336,6 +337,7 @@ where
             slot: Slot {
                 load: UnsafeCell::new(Load { empty: () }),
                 stand: P::Stand::new(),
+                guard: P::Guard::default(),
                 port,
             },
             ending: PhantomData,
@@ -523,6 +525,7 @@ where
 impl<Y, M, X, F, B, E> Generator<Y, Port<M, X>, F, B, E>
 where
     M: Mode,
+    X: Extra,
     B: Future,
     E: Ending<Y, B::Output>,
 {
@@ -544,11 +547,8 @@ where
     }
 
     /// Asks the body to close. Whether there is anything for it to do.
-    pub(crate) fn close(self: Pin<&mut Self>) -> bool
-    where
-        X: Extra<Y, M::Send, M::Throw>,
-    {
-        let guard = self.slot.port.extra.guard();
+    pub(crate) fn close(self: Pin<&mut Self>) -> bool {
+        let guard = self.slot.guard.guard();
         guard.is_some_and(|guard| guard.close(&self.slot.stand))
     }
 
@@ -556,7 +556,7 @@ where
     #[inline]
     pub(crate) fn state_of_inner(&self) -> Option<GeneratorState>
     where
-        X: Extra<Y, M::Send, M::Throw>,
+        X: Delegates<Y, M::Send, M::Throw>,
     {
         let links = self.slot.port.extra.links()?;
         // SAFETY: it takes a `Pin<&mut Self>` to poll it.
@@ -572,7 +572,7 @@ where
         input: &mut Option<Resume<M::Send, M::Throw>>,
     ) -> Option<Poll<Option<Y>>>
     where
-        X: Extra<Y, M::Send, M::Throw>,
+        X: Delegates<Y, M::Send, M::Throw>,
     {
         let slot = &self.into_ref().get_ref().slot;
         let links = slot.port.extra.links().filter(|links| links.is_linked())?;
@@ -700,7 +700,7 @@ impl<Y, P: Way> Yielder<Y, P> {
     }
 }
 
-impl<Y, M: Mode, X> Yielder<Y, Port<M, X>> {
+impl<Y, M: Mode, X: Extra> Yielder<Y, Port<M, X>> {
     /// What a `yield` gives, in a body that has nothing to do when it is closed.
     #[inline(always)]
     pub fn received(&self) -> M::Value {
@@ -710,7 +710,7 @@ impl<Y, M: Mode, X> Yielder<Y, Port<M, X>> {
     }
 }
 
-impl<Y, M: Mode, X: AsRef<Guard>> Yielder<Y, Port<M, X>> {
+impl<Y, M: Mode, X: Extra<Guard = Guard>> Yielder<Y, Port<M, X>> {
     /// What a `yield` gives; none if the body is to close.
     #[inline(always)]
     pub fn received_or_close(&self) -> Option<M::Value> {
@@ -758,19 +758,19 @@ impl<Y, M: Mode, X: AsRef<Guard>> Yielder<Y, Port<M, X>> {
 
     #[inline(always)]
     fn guard(&self) -> &Guard {
-        self.slot().port.extra.as_ref()
+        &self.slot().guard
     }
 }
 
 /// A wait that ends when its future does, with its value, or when the body is to
 /// close, with none.
 #[must_use = "futures do nothing unless awaited"]
-pub struct UntilClosed<'b, Y, M: Mode, X, F> {
+pub struct UntilClosed<'b, Y, M: Mode, X: Extra, F> {
     yielder: &'b Yielder<Y, Port<M, X>>,
     future: Pin<&'b mut F>,
 }
 
-impl<Y, M: Mode, X: AsRef<Guard>, F: Future> Future for UntilClosed<'_, Y, M, X, F> {
+impl<Y, M: Mode, X: Extra<Guard = Guard>, F: Future> Future for UntilClosed<'_, Y, M, X, F> {
     type Output = Option<F::Output>;
 
     #[inline]
@@ -878,7 +878,7 @@ pub fn duplex<Y, S, X, F, B>(
     promise: Promise,
 ) -> Generator<Y, Port<Sends<S>, X>, F, B, Returns>
 where
-    X: Default,
+    X: Extra,
     F: FnOnce(Yielder<Y, Port<Sends<S>, X>>) -> B,
     B: Future,
 {
@@ -892,9 +892,46 @@ pub fn duplex_throws<Y, S, T, X, F, B>(
     promise: Promise,
 ) -> Generator<Y, Port<Throws<S, T>, X>, F, B, Returns>
 where
-    X: Default,
+    X: Extra,
     F: FnOnce(Yielder<Y, Port<Throws<S, T>, X>>) -> B,
     B: Future,
 {
     Generator::new(make_body, Port::default(), promise)
+}
+
+#[cfg(test)]
+mod tests {
+    use core::convert::Infallible;
+
+    use super::{Generator, Way};
+    use crate::ending::Ending;
+    use crate::{AsyncGenerator, generator, stream};
+
+    /// How much larger a generator is than its body.
+    fn more_than_body<Y, P, F, B, E>(_: &Generator<Y, P, F, B, E>) -> usize
+    where
+        P: Way,
+        B: Future,
+        E: Ending<Y, B::Output>,
+    {
+        size_of::<Generator<Y, P, F, B, E>>() - size_of::<B>()
+    }
+
+    const WORD: usize = size_of::<usize>();
+
+    #[test]
+    fn of_whatever_kind_it_is_at_most_an_item_a_value_and_two_words() {
+        let inner = generator! { let () = yield 1u64; };
+        // The compiler infers the type from this.
+        let _: &dyn AsyncGenerator<(), Infallible, Yield = u64, Return = ()> = &inner;
+        assert_eq!(more_than_body(&inner), WORD + WORD);
+        let one_way = stream! { yield [0u64; 4]; };
+        assert_eq!(more_than_body(&one_way), 4 * WORD + WORD);
+        let guarded = generator! { try { yield 1u64; } finally { yield 2; } };
+        let _: &dyn AsyncGenerator<(), Infallible, Yield = u64, Return = ()> = &guarded;
+        assert_eq!(more_than_body(&guarded), WORD + WORD);
+        let delegating = generator! { let () = yield in inner; };
+        let _: &dyn AsyncGenerator<(), Infallible, Yield = u64, Return = ()> = &delegating;
+        assert_eq!(more_than_body(&delegating), WORD + 2 * WORD);
+    }
 }

@@ -84,7 +84,7 @@ fn wrap(input: Input, form: Form) -> TokenStream {
         };
         let extra = match () {
             () if needs.delegates => quote_spanned!(span=> #crate_path::__private::Links<_, _, _>),
-            () if needs.finally => quote_spanned!(span=> #crate_path::__private::Guard),
+            () if needs.finally => quote_spanned!(span=> #crate_path::__private::Guarded),
             () => quote_spanned!(span=> ()),
         };
         quote_spanned!(span=>

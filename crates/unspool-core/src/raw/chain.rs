@@ -8,8 +8,8 @@
 //!
 //! A [`YieldIn`] is the future in the frame. It has a [`Node`], which says where the
 //! inner generator is and how it is resumed, and which [`Links`], in the slot of the
-//! generator, point to: `top` to its own node, `leaf` to the innermost one. From a
-//! node, `above` leads to the one around it, up to `top`.
+//! generator, point to: `top` to its own node. In that stands the innermost one, `leaf`.
+//! From a node, `above` leads to the one around it, up to `top`.
 //!
 //! - An inner generator is resumed once by its `YieldIn`. Then it is asked for a
 //!   [`Chain`], its own `top` and `leaf`, and the two are joined. From then on it is
@@ -49,16 +49,13 @@ use core::ptr;
 use core::task::{Context, Poll};
 
 use super::{Narrow, Slot, Stand, Tag, Yielder};
-use crate::port::{Extra, Guard, Mode, Port};
+use crate::port::{Mode, Port};
 use crate::{AsyncGenerator, GeneratorState, Resume};
 
 /// What the slot of a generator has that yields from others.
 pub struct Links<Y, S, T> {
-    guard: Guard,
     /// The node in its own body; null where that stands in no `yield in`.
     top: Cell<*const Node<Y, S, T>>,
-    /// The innermost node; null where the chain has been handed on.
-    leaf: Cell<*const Node<Y, S, T>>,
 }
 
 /// An inner generator, as the one around it or its owner resumes it.
@@ -66,7 +63,10 @@ struct Node<Y, S, T> {
     inner: *mut (),
     step: Step<Y, S, T>,
     state: unsafe fn(*const ()) -> GeneratorState,
+    /// The node around it, if the chain has been handed on to that.
     above: Cell<*const Node<Y, S, T>>,
+    /// The innermost node; null where the chain has been handed on.
+    leaf: Cell<*const Node<Y, S, T>>,
     has_ended: Cell<bool>,
 }
 
@@ -93,30 +93,8 @@ unsafe impl<Y, S, T> Send for Links<Y, S, T> {}
 impl<Y, S, T> Default for Links<Y, S, T> {
     fn default() -> Self {
         Links {
-            guard: Guard::default(),
             top: Cell::new(ptr::null()),
-            leaf: Cell::new(ptr::null()),
         }
-    }
-}
-
-impl<Y, S, T> AsRef<Guard> for Links<Y, S, T> {
-    #[inline(always)]
-    fn as_ref(&self) -> &Guard {
-        &self.guard
-    }
-}
-
-/// There is a `yield in`.
-impl<Y, S, T> Extra<Y, S, T> for Links<Y, S, T> {
-    #[inline(always)]
-    fn guard(&self) -> Option<&Guard> {
-        Some(&self.guard)
-    }
-
-    #[inline(always)]
-    fn links(&self) -> Option<&Links<Y, S, T>> {
-        Some(self)
     }
 }
 
@@ -135,7 +113,8 @@ impl<Y, S, T> Links<Y, S, T> {
     #[inline]
     pub(super) unsafe fn state(&self) -> Option<GeneratorState> {
         let top = self.top.get();
-        if top.is_null() || !self.leaf.get().is_null() {
+        // SAFETY: it is linked (fact 7), if it is not null.
+        if top.is_null() || unsafe { !(*top).leaf.get().is_null() } {
             return None;
         }
         // SAFETY: it is linked (fact 7); nobody has a pointer to what is below
@@ -159,7 +138,9 @@ impl<Y, S, T> Links<Y, S, T> {
         input: &mut Option<Resume<S, T>>,
     ) -> Option<Poll<Option<Y>>> {
         let top = self.top.get();
-        let mut node = self.leaf.get();
+        // SAFETY: it is linked (fact 7), and stays that until the body is polled.
+        let leaf = unsafe { &(*top).leaf };
+        let mut node = leaf.get();
         if node.is_null() {
             node = top;
             // SAFETY: it is linked (fact 7).
@@ -170,20 +151,20 @@ impl<Y, S, T> Links<Y, S, T> {
         }
         if let Some(Resume::Close) = input {
             *input = None;
-            self.leaf.set(ptr::null());
+            leaf.set(ptr::null());
             stand.set(Tag::Close);
             return None;
         }
         let bomb = Bomb { links: self, stand };
         loop {
-            self.leaf.set(node);
+            leaf.set(node);
             // SAFETY: the node is linked, and leads to a generator that is there
             // (fact 7) and that only the owner of this chain reaches (fact 8). The
             // node above is read before the step, behind which this one is still
             // there, since the body that it is in has not been polled.
             let (polled, above) = unsafe {
                 let above = (*node).above.get();
-                (((*node).step)(node, &self.leaf, cx, input), above)
+                (((*node).step)(node, leaf, cx, input), above)
             };
             match polled {
                 Poll::Ready(Some(item)) => {
@@ -200,7 +181,7 @@ impl<Y, S, T> Links<Y, S, T> {
                     // SAFETY: as above.
                     unsafe { (*node).has_ended.set(true) };
                     if node == top {
-                        self.leaf.set(ptr::null());
+                        leaf.set(ptr::null());
                         stand.leave();
                         core::mem::forget(bomb);
                         return None;
@@ -218,7 +199,8 @@ impl<Y, S, T> Links<Y, S, T> {
         if top.is_null() {
             return None;
         }
-        let leaf = self.leaf.replace(ptr::null());
+        // SAFETY: it is linked (fact 7).
+        let leaf = unsafe { (*top).leaf.replace(ptr::null()) };
         // Where it is not known, it is found by the next step.
         let leaf = if leaf.is_null() { top } else { leaf };
         Some(Chain { top, leaf })
@@ -236,7 +218,6 @@ impl<Y, S, T> Drop for Bomb<'_, Y, S, T> {
     #[cold]
     fn drop(&mut self) {
         self.links.top.set(ptr::null());
-        self.links.leaf.set(ptr::null());
         self.stand.set(Tag::Panicked);
     }
 }
@@ -259,6 +240,7 @@ impl<Y, M: Mode> Yielder<Y, Port<M, Links<Y, M::Send, M::Throw>>> {
                 step: step::<G, M::Send, M::Throw>,
                 state: state::<G, M::Send, M::Throw>,
                 above: Cell::new(ptr::null()),
+                leaf: Cell::new(ptr::null()),
                 has_ended: Cell::new(false),
             },
             inner: PhantomData,
@@ -311,7 +293,6 @@ impl<Y, M: Mode, G> YieldIn<'_, Y, M, G> {
 
     fn unlink(&mut self) {
         self.links().top.set(ptr::null());
-        self.links().leaf.set(ptr::null());
     }
 }
 
@@ -343,8 +324,8 @@ where
             }
             None => node,
         };
+        self.node.leaf.set(leaf);
         self.links().top.set(node);
-        self.links().leaf.set(leaf);
     }
 
     /// Has the inner generator close. It is told so once for each time that it
@@ -361,7 +342,7 @@ where
                 Poll::Pending
             }
             Poll::Ready(None) => {
-                self.links().guard.leave_finally();
+                self.slot().guard.leave_finally();
                 Poll::Ready(None)
             }
         }
@@ -369,13 +350,13 @@ where
 
     fn begin_close(&mut self, cx: &mut Context<'_>) -> Poll<Option<G::Return>> {
         // A wait in there is one in a `finally`.
-        self.links().guard.enter_try();
-        self.links().guard.enter_finally();
+        self.slot().guard.enter_try();
+        self.slot().guard.enter_finally();
         self.close(cx, true)
     }
 
     fn returned(&mut self) -> Poll<Option<G::Return>> {
-        if self.links().guard.take_closes_later() {
+        if self.slot().guard.take_closes_later() {
             return Poll::Ready(None);
         }
         match self.inner().take_return() {
@@ -395,7 +376,7 @@ where
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
         match this.stage {
-            Stage::First if this.links().guard.take_closing() => this.begin_close(cx),
+            Stage::First if this.slot().guard.take_closing() => this.begin_close(cx),
             Stage::First => match this.inner().poll_resume(cx, &mut None) {
                 Poll::Ready(None) => this.returned(),
                 Poll::Ready(Some(item)) => {

@@ -214,3 +214,10 @@ fn a_generator_is_an_item_a_value_and_two_words_larger_than_its_body_at_most() {
     };
     check_size(&guarded_body, size_of_val(&guarded), 8, 16);
 }
+
+#[test]
+fn a_generator_that_uses_nothing_more_is_as_large_as_a_stream() {
+    let stream = stream! { yield 1u64; nap().await; };
+    let generator = generator! { yield 1u64; nap().await; };
+    assert_eq!(size_of_val(&generator), size_of_val(&stream));
+}
