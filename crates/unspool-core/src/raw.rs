@@ -80,13 +80,23 @@ where
     B: Future,
     E: Ending<Y, B::Output>,
 {
-    stage: Stage<F, B, E::Return>,
+    stage: Stirring<Stage<F, B, E::Return>>,
     slot: Slot<Y, P>,
     ending: PhantomData<fn() -> E>,
     // The body holds a pointer to `slot`: a reference to a generator must not
     // claim to be the only way to it, which is what `!Unpin` says today.
     _pinned: PhantomPinned,
 }
+
+/// What a shared reference says nothing about.
+///
+/// A body holds references to what is in itself. A `&Generator` must not claim that
+/// nobody writes there as long as it lives, nor take away from those references what
+/// they may do; `!Unpin` sees to the same for a `&mut Generator`.
+struct Stirring<T>(UnsafeCell<T>);
+
+// SAFETY: a shared reference to it has no use.
+unsafe impl<T: Sync> Sync for Stirring<T> {}
 
 /// What there is of the body. Which one it is, the tag of the slot says: a tag of
 /// its own would take a word.
@@ -331,9 +341,9 @@ where
     #[inline]
     fn new(make_body: F, port: P, _: Promise) -> Self {
         Generator {
-            stage: Stage {
+            stage: Stirring(UnsafeCell::new(Stage {
                 unstarted: ManuallyDrop::new(make_body),
-            },
+            })),
             slot: Slot {
                 load: UnsafeCell::new(Load { empty: () }),
                 stand: P::Stand::new(),
@@ -361,8 +371,8 @@ where
         let slot = &raw const self.slot;
         self.slot.stand.set(Tag::Empty);
         // SAFETY: it was there (fact 6), and from now on is not.
-        let make_body = unsafe { ManuallyDrop::take(&mut self.stage.unstarted) };
-        self.stage.running = ManuallyDrop::new(make_body(Yielder { slot }));
+        let make_body = unsafe { ManuallyDrop::take(&mut self.stage.0.get_mut().unstarted) };
+        self.stage.0.get_mut().running = ManuallyDrop::new(make_body(Yielder { slot }));
         self.slot.stand.set(Tag::Running);
         true
     }
@@ -404,7 +414,7 @@ where
         }
         // SAFETY: it is there (fact 6). The body is a part of a pinned generator; it
         // is dropped in place, below or with the generator, and never moved.
-        let body = unsafe { Pin::new_unchecked(&mut *this.stage.running) };
+        let body = unsafe { Pin::new_unchecked(&mut *this.stage.0.get_mut().running) };
         match body.poll(cx) {
             Poll::Pending => {
                 // SAFETY: if it says so, the body has just laid it there (fact 3).
@@ -420,7 +430,7 @@ where
             Poll::Ready(output) => {
                 this.finish();
                 let (last, returned) = E::end(output);
-                this.stage.ended = ManuallyDrop::new(returned);
+                this.stage.0.get_mut().ended = ManuallyDrop::new(returned);
                 this.slot.stand.set(Tag::Ended);
                 Poll::Ready(last)
             }
@@ -448,7 +458,7 @@ where
         }
         this.slot.stand.set(Tag::Empty);
         // SAFETY: it was there (fact 6), and from now on is not.
-        Some(unsafe { ManuallyDrop::take(&mut this.stage.ended) })
+        Some(unsafe { ManuallyDrop::take(&mut this.stage.0.get_mut().ended) })
     }
 }
 
@@ -468,8 +478,8 @@ where
             let tag = self.slot.stand.get();
             self.slot.stand.set(Tag::Empty);
             match tag {
-                Tag::Unstarted => ManuallyDrop::drop(&mut self.stage.unstarted),
-                Tag::Ended => ManuallyDrop::drop(&mut self.stage.ended),
+                Tag::Unstarted => ManuallyDrop::drop(&mut self.stage.0.get_mut().unstarted),
+                Tag::Ended => ManuallyDrop::drop(&mut self.stage.0.get_mut().ended),
                 Tag::Empty => {}
                 Tag::AtYield if !P::IS_TWO_WAY => {
                     drop(self.slot.take_item());
@@ -492,7 +502,7 @@ where
     unsafe fn drop_body(&mut self) {
         // SAFETY: so says the caller; the tag tells of the item (fact 3).
         unsafe {
-            ManuallyDrop::drop(&mut self.stage.running);
+            ManuallyDrop::drop(&mut self.stage.0.get_mut().running);
             if !P::IS_TWO_WAY && self.slot.stand.is_at_yield() {
                 self.slot.stand.set(Tag::Empty);
                 drop(self.slot.take_item());

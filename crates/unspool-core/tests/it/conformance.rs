@@ -55,6 +55,19 @@ async fn nothing_runs_before_the_first_item_is_asked_for() {
 }
 
 #[tokio::test]
+async fn items_come_in_order_and_what_stands_for_the_end_behind_them() {
+    let mut generator = pin!(generator! {
+        for number in 1..4 {
+            yield_now().await;
+            yield number;
+        }
+    });
+    for expected in [1, 2, 3, 7, 7] {
+        assert_eq!(generator.anext().await.unwrap_or(7), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_ends_runs_finally_and_what_is_behind_it() {
     let log = &Log::default();
     let mut generator = pin!(guarded(log));

@@ -13,7 +13,8 @@ use unspool_core::{
     AnextExt, AsyncGenerator, GeneratorState, Resume, generator, stream, stream_fn,
 };
 
-const PROGRAMS: u64 = 4000;
+/// Fewer for an interpreter.
+const PROGRAMS: u64 = if cfg!(miri) { 20 } else { 4000 };
 
 /// A small generator of random numbers (xorshift).
 struct Random(u64);
@@ -250,7 +251,8 @@ fn finally_runs_once_and_nothing_leaks_or_is_dropped_twice() {
         }
         ends[end as usize] += 1;
     }
-    assert!(ends.iter().all(|count| *count > PROGRAMS / 100), "{ends:?}");
+    let is_varied = ends.iter().all(|count| *count > PROGRAMS / 100);
+    assert!(is_varied || cfg!(miri), "{ends:?}");
 }
 
 #[test]
