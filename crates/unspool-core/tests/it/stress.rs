@@ -378,3 +378,96 @@ fn streams_keep_their_order_and_their_items_apart() {
         assert_eq!(Rc::strong_count(&token), 1, "seed {seed}");
     }
 }
+
+/// Does what no generator may: ends and goes on, leaves what it is sent, says anything
+/// about where it stands.
+struct Liar {
+    random: Random,
+    token: Rc<()>,
+}
+
+impl AsyncGenerator<u8, u8> for Liar {
+    type Yield = Item;
+    type Return = Result<u8, u8>;
+
+    fn state(&self) -> GeneratorState {
+        match self.random.0 % 4 {
+            0 => GeneratorState::Unstarted,
+            1 => GeneratorState::Running,
+            2 => GeneratorState::Ended,
+            _ => GeneratorState::Suspended,
+        }
+    }
+
+    fn poll_resume(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        input: &mut Option<Resume<u8, u8>>,
+    ) -> Poll<Option<Item>> {
+        if self.random.below(2) == 0 {
+            *input = None;
+        }
+        match self.random.below(8) {
+            0 => panic!("on purpose"),
+            1 => Poll::Ready(None),
+            2..4 => Poll::Pending,
+            index => Poll::Ready(Some((index as usize, Rc::clone(&self.token)))),
+        }
+    }
+
+    fn take_return(mut self: Pin<&mut Self>) -> Option<Result<u8, u8>> {
+        match self.random.below(4) {
+            0 => None,
+            value => Some(Ok(value as u8)),
+        }
+    }
+}
+
+/// Yields from a liar that lies in its frame, or in that of one that it yields from.
+fn deceived(
+    depth: u64,
+    random: Random,
+    trace: Trace,
+) -> impl AsyncGenerator<u8, u8, Yield = Item, Return = Result<u8, u8>> {
+    let boxed = move |random, trace| -> Boxed { Box::pin(deceived(depth - 1, random, trace)) };
+    generator! {
+        #![throws(u8)]
+        let token = Rc::clone(&trace.token);
+        let mut last = Ok(0);
+        for seed in 1..4 {
+            let random = Random(random.0.wrapping_mul(seed) | 1);
+            try {
+                last = match depth {
+                    0 => yield in Liar { random, token: Rc::clone(&token) },
+                    _ => yield in boxed(random, trace.clone()),
+                };
+            } finally {
+                nap().await;
+            }
+        }
+        last
+    }
+}
+
+#[test]
+fn a_generator_that_lies_does_no_harm() {
+    let mut ends = [0; 4];
+    for seed in 1..=PROGRAMS {
+        let mut random = Random(seed.wrapping_mul(0xBF58_476D_1CE4_E5B9));
+        let trace = Trace::default();
+        let depth = random.below(4);
+        let inner = Random(random.below(u64::MAX) | 1);
+        let generator = deceived(depth, inner, trace.clone());
+        let end = catch_unwind(AssertUnwindSafe(|| drive(&mut random, generator, &trace)));
+        let Ok(end) = end else {
+            // It never closes, or lies to `drive` itself.
+            continue;
+        };
+        if end != End::Forgotten {
+            assert_eq!(Rc::strong_count(&trace.token), 1, "seed {seed}, {end:?}");
+        }
+        ends[end as usize] += 1;
+    }
+    let is_varied = ends.iter().all(|count| *count > 0);
+    assert!(is_varied || cfg!(miri), "{ends:?}");
+}
