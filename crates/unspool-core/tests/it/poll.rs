@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_core::Stream;
-use unspool_core::{generator, stream};
+use unspool_core::{AsyncGenerator, generator, stream};
 
 #[derive(Default)]
 struct Wakes(AtomicUsize);
@@ -220,4 +220,44 @@ fn a_generator_that_uses_nothing_more_is_as_large_as_a_stream() {
     let stream = stream! { yield 1u64; nap().await; };
     let generator = generator! { yield 1u64; nap().await; };
     assert_eq!(size_of_val(&generator), size_of_val(&stream));
+}
+
+/// For all types, and twice for those that are `Sync`: where that is so, nobody can say
+/// which of the two is meant, and `check` does not compile.
+trait UnlessSync<Which> {
+    fn check(&self) {}
+}
+
+struct BecauseItIs;
+
+impl<T> UnlessSync<()> for T {}
+impl<T: Sync> UnlessSync<BecauseItIs> for T {}
+
+fn holds_a_cell() -> impl AsyncGenerator<Yield = u8, Return = ()> {
+    generator! {
+        let cell = std::cell::Cell::new(1);
+        let () = yield 1;
+        cell.set(2);
+    }
+}
+
+fn yields_from_one() -> impl AsyncGenerator<Yield = u8, Return = ()> {
+    generator! {
+        let () = yield in Box::pin(holds_a_cell());
+    }
+}
+
+#[test]
+fn a_generator_is_sync_if_its_body_is_and_not_otherwise() {
+    fn assert_sync<T: Sync>(shared: T) -> T {
+        shared
+    }
+    let plain = assert_sync(stream! { yield 1u8; });
+    drop(assert_sync(generator! {
+        for await item in plain {
+            let _: u8 = yield item;
+        }
+    }));
+    UnlessSync::check(&holds_a_cell());
+    UnlessSync::check(&yields_from_one());
 }
