@@ -22,6 +22,14 @@ use crate::raw::{Chain, Generator, IntoStream, Tag, Yielder};
 /// A generator that was started does not move: hold it with [`pin!`](core::pin::pin)
 /// or in a `Pin<Box<_>>`, which are generators themselves and have these methods.
 ///
+/// ```compile_fail,E0277
+/// # use unspool_core::{AsyncGenerator, generator};
+/// # async {
+/// let mut numbers = generator! { yield 1; };
+/// let step = numbers.anext(); // not pinned
+/// # };
+/// ```
+///
 /// [`into_stream`]: AsyncGenerator::into_stream
 ///
 /// # Dropping
