@@ -54,9 +54,9 @@ impl Case {
     }
 }
 
-/// What a stream yields: it weighs what its index is. (`'static` is what one of
-/// the engines asks for, here and in streams.)
-pub(crate) trait Item: 'static {
+/// What a stream yields: it weighs what its index is. (`'static` and `Unpin` are what
+/// some of the engines ask for, the former in streams, too.)
+pub(crate) trait Item: Unpin + 'static {
     fn weight(&self) -> u64;
 }
 

@@ -2,7 +2,9 @@
 
 mod async_fn_stream;
 mod async_gen;
+mod async_generator;
 mod async_stream;
+mod async_stream_lite;
 mod asynk_strim;
 mod block;
 mod fauxgen;
@@ -10,6 +12,7 @@ mod genawaiter_rc;
 mod genawaiter_sync;
 mod generator;
 mod hand;
+mod stream_generator;
 mod unfold;
 mod unspool;
 
@@ -55,7 +58,7 @@ impl Row {
 pub(crate) const COMPILER: &str = "nightly";
 
 /// All rows, in the order in which the tables show them.
-pub(crate) const ROWS: [Row; 13] = [
+pub(crate) const ROWS: [Row; 16] = [
     Row::new::<block::Block>("async block", Kind::Block),
     Row::new::<hand::Hand>("hand", Kind::Floor),
     Row::new::<unspool::Unspool>("stream", Kind::Ours),
@@ -73,6 +76,9 @@ pub(crate) const ROWS: [Row; 13] = [
     Row::new::<genawaiter_sync::GenawaiterSync>("genawaiter-sync", Kind::Crate),
     Row::new::<fauxgen::Fauxgen>("fauxgen", Kind::Crate),
     Row::new::<async_fn_stream::AsyncFnStream>("async-fn-stream", Kind::Crate),
+    Row::new::<async_stream_lite::AsyncStreamLite>("async-stream-lite", Kind::Crate),
+    Row::new::<async_generator::AsyncGenerator>("async-generator", Kind::Crate),
+    Row::new::<stream_generator::StreamGenerator>("stream_generator", Kind::Crate),
 ];
 
 #[cfg(test)]
