@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::header::RETRY_AFTER;
 use serde_json::Value;
 
 use super::frames::Frame;
@@ -171,8 +172,12 @@ fn is_retryable(refusal: &Refusal, report: Option<&Report>) -> Option<bool> {
         Some(b"false") => return Some(false),
         _ => {}
     }
+    // A spend limit that says when to come back is one of the hour, not of the month.
+    let comes_back = report
+        .is_some_and(|report| report.is_any_of(&["enforced_spend_limit_reached"]))
+        && refusal.headers.contains_key(RETRY_AFTER);
     match report {
-        Some(report) if report.is_any_of(SPENT) => Some(false),
+        Some(report) if report.is_any_of(SPENT) && !comes_back => Some(false),
         _ if refusal.status.as_u16() == 409 => Some(true),
         _ => None,
     }
@@ -209,6 +214,19 @@ mod tests {
         assert_eq!(error.code(), code, "{document}");
         assert!(error.to_string().contains(words), "{error}");
         assert_eq!(error.is_retryable(), is_retryable, "{document}");
+    }
+
+    #[test]
+    fn a_spend_limit_is_waited_for_only_if_it_says_how_long() {
+        let body = json!({"type": "error", "error": {
+            "type": "rate_limit_error",
+            "message": "m",
+            "details": {"error_code": "enforced_spend_limit_reached"},
+        }});
+        let mut refusal = Refusal::of(429, body.to_string());
+        refusal.headers.insert(RETRY_AFTER, 60.into());
+        assert!(refused(refusal).is_retryable());
+        assert!(!refused(Refusal::of(429, body.to_string())).is_retryable());
     }
 
     #[test]
