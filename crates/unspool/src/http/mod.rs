@@ -1,5 +1,6 @@
 //! The one HTTP client: origins and their credentials, redirects, waits, retries.
 
+mod body;
 mod call;
 mod client;
 mod cookies;
@@ -17,25 +18,26 @@ mod shown;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use reqwest::header::{CONNECTION, HeaderMap, LOCATION, TRANSFER_ENCODING};
+use reqwest::header::{ACCEPT_ENCODING, CONNECTION, HeaderMap, LOCATION, TRANSFER_ENCODING};
 use reqwest::{Client, Request, Response, StatusCode, Version};
 use tokio::time::timeout;
 use url::Url;
 
+pub(crate) use body::Body;
 pub(crate) use call::Call;
 pub(crate) use credentials::basic_auth;
 pub(crate) use failure::is_not_found;
-pub(crate) use link::{link_parameter, link_target};
+pub(crate) use link::{field_text, has_unreadable_link, link_parameter, link_target};
 pub(crate) use meter::{Meter, Reading};
 pub use oauth::ClientCredentials;
 pub use rate::Rate;
 pub(crate) use retry::{Attempts, Retry};
 pub(crate) use shown::is_secret_name;
 
+use body::ENCODINGS;
 use client::Clients;
 use credentials::Credentials;
-use failure::{cut, excerpt, no_answer, silence};
+use failure::{excerpt, no_answer, silence};
 use oauth::Token;
 use pace::Pace;
 
@@ -123,15 +125,18 @@ impl Http {
             match redirected(&call, &response, |url| self.strip(url))? {
                 Some(target) => call = target,
                 None if response.status().is_success() => {
+                    let meter = Some(Arc::clone(&self.meter));
+                    let headers = response.headers().clone();
+                    let is_partial = response.status() == StatusCode::PARTIAL_CONTENT;
+                    let ends_with_connection = self.ends_with_connection(&response);
+                    let body = Body::new(response, self.timeout, meter)
+                        .map_err(|error| error.at_request(call.shown()))?;
                     return Ok(Answer {
                         call,
-                        headers: response.headers().clone(),
-                        ends_with_connection: ends_with_connection(&response),
-                        body: Body {
-                            response,
-                            timeout: self.timeout,
-                            meter: Arc::clone(&self.meter),
-                        },
+                        headers,
+                        is_partial,
+                        ends_with_connection,
+                        body,
                     });
                 }
                 None => {
@@ -173,7 +178,9 @@ impl Http {
     }
 
     /// Sends a request when its turn has come, and waits for the head of the answer.
-    async fn transmit(&self, request: Request) -> Result<Response, Error> {
+    async fn transmit(&self, mut request: Request) -> Result<Response, Error> {
+        let headers = request.headers_mut();
+        headers.entry(ACCEPT_ENCODING).or_insert(ENCODINGS);
         let client = self.clients.for_url(request.url())?;
         let turn = self.pace.turn(request.url().origin(), &self.meter).await;
         self.meter.request();
@@ -188,19 +195,8 @@ impl Http {
     }
 
     /// Reads a body that is known to be small.
-    async fn read_small(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, Error> {
-        let mut body = Vec::new();
-        loop {
-            match timeout(self.timeout, response.chunk()).await {
-                Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
-                Ok(Ok(None)) => return Ok(body),
-                Ok(Err(error)) => return Err(cut(error)),
-                Err(_) => return Err(silence(self.timeout, "nothing more of the body")),
-            }
-            if body.len() > limit {
-                return Err(Error::content(format!("the body is over {limit} bytes")));
-            }
-        }
+    async fn read_small(&self, response: Response, limit: usize) -> Result<Vec<u8>, Error> {
+        Body::new(response, self.timeout, None)?.small(limit).await
     }
 
     /// A client of the caller's may follow redirects by itself: then this is where
@@ -224,14 +220,31 @@ impl Http {
         Ok(())
     }
 
+    /// Whether a body has neither a length nor chunks, so that it ends where the
+    /// connection does (RFC 9112, section 6.3). A client of the caller's that
+    /// decompresses takes the length away.
+    fn ends_with_connection(&self, response: &Response) -> bool {
+        let headers = response.headers();
+        let has_length = response.content_length().is_some();
+        let is_closed = headers
+            .get(CONNECTION)
+            .is_some_and(|value| value == "close")
+            || response.version() == Version::HTTP_10;
+        response.version() < Version::HTTP_2
+            && !has_length
+            && !headers.contains_key(TRANSFER_ENCODING)
+            && (is_closed || matches!(self.clients, Clients::Own { .. }))
+    }
+
     /// The error for an answer that is not a success, with the begin of its body.
-    async fn refusal(&self, mut response: Response) -> Error {
+    async fn refusal(&self, response: Response) -> Error {
         let status = response.status();
         let wait = retry::wait_for(status, response.headers());
-        let body = match timeout(self.timeout, response.chunk()).await {
-            Ok(Ok(Some(chunk))) => excerpt(&chunk),
-            _ => String::new(),
+        let begin = match Body::new(response, self.timeout, None) {
+            Ok(mut body) => body.chunk().await.ok().flatten(),
+            Err(_) => None,
         };
+        let body = begin.map(|chunk| excerpt(&chunk)).unwrap_or_default();
         let body = match body.as_str() {
             "" => String::new(),
             body => format!(": {}", self.credentials.without_secrets(body)),
@@ -249,44 +262,11 @@ pub(crate) struct Answer {
     /// What it answers, redirects included: what its links are relative to.
     pub(crate) call: Call,
     pub(crate) headers: HeaderMap,
+    /// Whether its status is 206: a part of what there is (RFC 9110, section 15.3.7).
+    pub(crate) is_partial: bool,
     /// Whether nothing but the end of the connection says where the body ends.
     pub(crate) ends_with_connection: bool,
     pub(crate) body: Body,
-}
-
-/// A body that arrives in chunks, decompressed.
-pub(crate) struct Body {
-    response: Response,
-    timeout: Duration,
-    meter: Arc<Meter>,
-}
-
-impl Body {
-    /// The next chunk, or none at the proven end of the body.
-    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        match timeout(self.timeout, self.response.chunk()).await {
-            Ok(Ok(chunk)) => {
-                self.meter.bytes(chunk.as_ref().map_or(0, Bytes::len));
-                Ok(chunk)
-            }
-            Ok(Err(error)) => Err(cut(error)),
-            Err(_) => Err(silence(self.timeout, "nothing more of the body")),
-        }
-    }
-}
-
-/// Whether a body has neither a length nor chunks, and the connection is not kept (RFC
-/// 9112, section 6.3).
-fn ends_with_connection(response: &Response) -> bool {
-    let headers = response.headers();
-    let is_closed = headers
-        .get(CONNECTION)
-        .is_some_and(|value| value == "close")
-        || response.version() == Version::HTTP_10;
-    response.version() < Version::HTTP_2
-        && is_closed
-        && response.content_length().is_none()
-        && !headers.contains_key(TRANSFER_ENCODING)
 }
 
 fn check_scheme(url: &Url) -> Result<(), Error> {
@@ -319,8 +299,14 @@ fn redirected(
         url: target,
         ..call.clone()
     };
-    // As browsers do: only these two mean the same request elsewhere.
-    if !matches!(status, 307 | 308) {
+    // Only 307 and 308 mean the same request elsewhere, and only 303 another one.
+    if target.body.is_some() && matches!(status, 301 | 302) {
+        return Err(wrong(format!(
+            "redirects with status {status}, behind which a body is not sent: the request is for {}, if that is to be trusted",
+            target.shown()
+        )));
+    }
+    if status == 303 {
         target.body = None;
     }
     check_scheme(&target.url).map_err(|error| {

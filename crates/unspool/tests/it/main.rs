@@ -25,6 +25,7 @@ mod positions;
 mod replay;
 mod retries;
 mod server;
+mod sneaky;
 mod streaming;
 
 use futures_util::StreamExt;

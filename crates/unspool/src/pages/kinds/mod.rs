@@ -173,6 +173,8 @@ pub(crate) struct PageEnd {
     /// What it answers, redirects included: what its links are relative to.
     pub(crate) call: Call,
     pub(crate) headers: HeaderMap,
+    /// Whether the answer says of itself that it is only a part (status 206).
+    pub(crate) is_partial: bool,
     /// The body with an empty array in the place of the items.
     pub(crate) envelope: Value,
     pub(crate) stated: Stated,
@@ -180,6 +182,8 @@ pub(crate) struct PageEnd {
     pub(crate) items: u64,
     pub(crate) fresh: u64,
     pub(crate) received: u64,
+    /// How many of those are different ones, as far as that is known.
+    pub(crate) distinct: u64,
     /// The text of the last item.
     pub(crate) last: Option<Bytes>,
 }
@@ -444,11 +448,13 @@ pub(crate) mod tests {
         PageEnd {
             call: Call::get(URL.parse().unwrap()),
             headers: HeaderMap::new(),
+            is_partial: false,
             stated: Stated::read(&HeaderMap::new(), &envelope),
             envelope,
             items,
             fresh: items,
             received: items,
+            distinct: items,
             last: None,
         }
     }
