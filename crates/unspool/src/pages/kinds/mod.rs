@@ -310,8 +310,9 @@ impl FromStr for Paginate {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let (name, options) = match text.split_once(':') {
-            Some((name, options)) => (name, Some(options)),
+        // The first option may be left out: `relay,to=body:/variables/after`.
+        let (name, options) = match text.find([':', ',']) {
+            Some(end) => (&text[..end], Some(&text[end + 1..])),
             None => (text, None),
         };
         let Some(entry) = KINDS.iter().find(|entry| entry.name == name) else {
@@ -531,6 +532,27 @@ pub(crate) mod tests {
             let paginate: Paginate = text.parse().unwrap();
             assert_eq!(paginate.to_string(), text);
         }
+    }
+
+    #[test]
+    fn the_option_without_a_name_may_be_left_out() {
+        for (text, whole) in [
+            (
+                "relay,to=body:/variables/cursor",
+                "relay:to=body:/variables/cursor",
+            ),
+            ("next,more=/has_more", "next:more=/has_more"),
+            ("page,first=0,last=4", "page:page,first=0,last=4"),
+            ("offset,step=50", "offset:offset,step=50"),
+            ("last,to=after", "last:/id,to=after"),
+        ] {
+            let paginate: Paginate = text.parse().unwrap();
+            assert_eq!(paginate.to_string(), whole);
+            let again: Paginate = whole.parse().unwrap();
+            assert_eq!(again.to_string(), whole);
+        }
+        check_refused("page,", "expected the name of a parameter");
+        check_refused("cursor,to=after", "place of the token");
     }
 
     #[test]

@@ -135,7 +135,8 @@ pub(super) fn is_there(page: &PageEnd) -> bool {
     usual_place(page).is_some_and(|(_, is_there)| is_there)
 }
 
-fn has_link(page: &PageEnd) -> bool {
+/// Whether it has one in a `Link` header.
+pub(super) fn has_link(page: &PageEnd) -> bool {
     link_target(&page.headers, "next").is_some()
 }
 
