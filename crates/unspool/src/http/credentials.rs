@@ -16,6 +16,10 @@ use crate::error::Error;
 /// The shortest word that is taken out of excerpts because it may be a secret.
 const SECRET: usize = 4;
 
+/// JSON rather than a web page; but some servers know it only by a name of its own, as
+/// `application/vnd.api+json`, and others have XML.
+const ACCEPTED: &str = "application/json, */*;q=0.5";
+
 /// The user's headers that say nothing about who the user is, and may therefore
 /// go to any origin.
 const HARMLESS: [HeaderName; 3] = [ACCEPT, ACCEPT_LANGUAGE, USER_AGENT];
@@ -86,7 +90,7 @@ impl Credentials {
         };
         headers
             .entry(ACCEPT)
-            .or_insert(HeaderValue::from_static("application/json"));
+            .or_insert(HeaderValue::from_static(ACCEPTED));
         if call.body.is_some() {
             headers
                 .entry(CONTENT_TYPE)

@@ -138,6 +138,12 @@ pub enum Doubt {
     },
     /// The items were lines, and neither the body nor its framing says where it ends.
     NoEndMark,
+    /// An object around the items has a key twice, and which of the two is meant is
+    /// not known.
+    RepeatedKey {
+        /// The JSON pointer of both.
+        key: String,
+    },
     /// The page that a position stands on has changed since.
     Shifted,
     /// More than one array could have been the items.
@@ -265,6 +271,9 @@ impl fmt::Display for Doubt {
             Doubt::NoEndMark => f.write_str(
                 "the items are lines of a body that ends with its connection: nothing tells whether all came",
             ),
+            Doubt::RepeatedKey { key } => {
+                write!(f, "the text around the items has `{key}` twice: which of the two is meant is not known")
+            }
             Doubt::Shifted => f.write_str(
                 "the page has changed since the position was taken: items may be missing or come twice",
             ),

@@ -15,7 +15,6 @@ mod item;
 pub(crate) mod kinds;
 mod open;
 mod page;
-mod partial;
 mod place;
 mod position;
 mod prove;
@@ -280,7 +279,7 @@ impl Request {
     /// redirects are followed here, so that what you gave for one origin does not go
     /// to another. Where a client does that by itself and takes headers of yours to
     /// another origin, the walk fails. Its own default headers go to every origin,
-    /// except `Accept`, in whose place `application/json` is sent. It need not
+    /// except `Accept`, in whose place JSON is asked for. It need not
     /// decompress bodies, and had better not: where reqwest does that, a gzip of
     /// several members loses all but the first.
     ///

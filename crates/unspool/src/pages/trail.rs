@@ -7,13 +7,12 @@ use serde_json::{Map, Value};
 use super::account::{Account, Doubt, Ended, Try};
 use super::kinds::{Kind, PageEnd, auto};
 use super::page::{Item, Summary};
-use super::partial;
 use super::position::{Course, Position};
 use super::seen::{Keys, Repeats, Seen, mark_of};
 use super::stated::{Stated, Total};
 use crate::error::{Error, Kind as ErrorKind};
 use crate::http::{Call, Meter};
-use crate::json::Pointer;
+use crate::json::{Pointer, partial};
 
 /// Keys whose values tell items apart.
 const IDENTITIES: &[&str] = &["id", "_id", "uuid", "guid", "key"];
@@ -215,6 +214,13 @@ impl Trail {
                 taken: envelope.items_at.to_string(),
                 other: rival.to_string(),
             });
+        }
+        let is_known = |doubt: &Doubt| matches!(doubt, Doubt::RepeatedKey { .. });
+        if let Some(key) = envelope.repeated_key
+            && !self.doubts.iter().any(is_known)
+        {
+            let key = key.to_string();
+            self.doubts.push(Doubt::RepeatedKey { key });
         }
         self.received += page.items - self.overlap;
         self.previous = page.last.as_ref().map(|item| item.mark).or(self.previous);

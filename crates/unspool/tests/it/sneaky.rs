@@ -413,6 +413,40 @@ async fn a_range_of_items_gives_the_total_and_the_kind() {
     assert_eq!((account.ended, account.requests), (Ended::AllItems, 4));
 }
 
+/// Which of the two is meant, nobody knows: most readers take the last.
+#[tokio::test]
+async fn a_key_that_the_envelope_has_twice_is_a_doubt() {
+    let answer = |_: &Request| Reply::json(r#"{"items":[1],"next":"?page=2","next":null}"#);
+    let doubt = Doubt::RepeatedKey {
+        key: "/next".to_owned(),
+    };
+    check_doubt(walk(answer, auto()).await, 1, &doubt);
+}
+
+#[tokio::test]
+async fn an_error_in_the_place_of_the_items_is_said() {
+    let answer = |_: &Request| {
+        Reply::json(r#"{"data": null, "errors": [{"message": "Cannot query field 'x'"}]}"#)
+    };
+    let error = walk(answer, auto()).await.1.unwrap_err();
+    assert!(
+        error.to_string().contains("Cannot query field 'x'"),
+        "{error}"
+    );
+}
+
+/// As a server of JSON:API does it that has nothing else.
+#[tokio::test]
+async fn what_a_server_calls_json_is_accepted() {
+    let answer = |request: &Request| match request.header("accept") {
+        Some(accept) if accept.contains("*/*") => Reply::status(200)
+            .header("content-type", "application/vnd.api+json")
+            .body(r#"{"data": [{"id": "1"}]}"#),
+        _ => Reply::status(406).body(""),
+    };
+    check_complete(walk(answer, auto()).await, 1);
+}
+
 #[tokio::test]
 async fn a_body_is_not_left_out_where_a_redirect_would_drop_it() {
     let server = Server::start(|request| match request.path() {

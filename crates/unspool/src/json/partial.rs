@@ -26,7 +26,7 @@ const MESSAGES: &[&str] = &["message", "detail", "title", "reason", "msg", "desc
 
 /// An error in the place of the items, or beside them: as GraphQL, JSON:API and many
 /// others have it.
-pub(super) fn error(document: &Value) -> Option<String> {
+pub(crate) fn error(document: &Value) -> Option<String> {
     let stated = ERRORS.iter().find_map(|key| {
         let value = document.get(key)?;
         match value {
@@ -45,7 +45,7 @@ pub(super) fn error(document: &Value) -> Option<String> {
 }
 
 /// What says that only a part of the items is there.
-pub(super) fn part(document: &Value) -> Option<String> {
+pub(crate) fn part(document: &Value) -> Option<String> {
     let flag = (PARTIAL.iter()).find(|key| document.get(**key) == Some(&Value::Bool(true)));
     let failed_shards = || {
         let failed = document.pointer("/_shards/failed")?.as_u64()?;
