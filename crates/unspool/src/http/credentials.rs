@@ -125,7 +125,14 @@ impl Credentials {
 
     /// Takes the keys of the query out of an address that the server gave: it may
     /// have put in what it was sent, and the address may be one of another origin.
+    /// So may user and password be, which stand in a header already.
     pub(super) fn strip(&self, url: &mut Url) {
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if has_user && url.origin() == self.home {
+            // Cannot fail: an HTTP URL has a host.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+        }
         if !self.query.is_empty() {
             retain_query(url, |name, value| {
                 !self

@@ -413,6 +413,36 @@ async fn a_range_of_items_gives_the_total_and_the_kind() {
     assert_eq!((account.ended, account.requests), (Ended::AllItems, 4));
 }
 
+/// The position would hold them otherwise.
+#[tokio::test]
+async fn user_and_password_in_a_next_link_are_left_out() {
+    let server = Server::start(|request| match request.page() {
+        1 => {
+            let host = request.header("host").unwrap();
+            let next = format!("http://ada:lovelace@{host}/?page=2");
+            Reply::json(format!(r#"{{"items": [1], "next": "{next}"}}"#))
+        }
+        _ => Reply::json(r#"{"items": [2], "next": null}"#),
+    });
+    let mut pages = unspool::pages(server.url("/"))
+        .basic_auth("ada", "lovelace")
+        .raw();
+    let mut count = 0;
+    while let Some(item) = futures_util::StreamExt::next(&mut pages).await {
+        item.unwrap();
+        count += 1;
+        let position = serde_json::to_string(&pages.position().unwrap()).unwrap();
+        assert!(!position.contains("lovelace"), "{position}");
+    }
+    assert_eq!(count, 2);
+    let requests = server.requests();
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.header("authorization").is_some())
+    );
+}
+
 /// Which of the two is meant, nobody knows: most readers take the last.
 #[tokio::test]
 async fn a_key_that_the_envelope_has_twice_is_a_doubt() {
