@@ -121,6 +121,18 @@ fn django_rest_framework() {
         id,
         "the upstream's own count agrees",
     );
+    server.check(
+        "/jsonapi/",
+        &[],
+        id,
+        "--paginate next:/links/next --items /data",
+    );
+    server.check(
+        "/jsonapi/",
+        &["--paginate", "page:page[number]", "--in-flight", "4"],
+        id,
+        "in 13 requests",
+    );
     let (code, _, report) = run(&[
         "pages",
         &format!("{}/private/", server.url),
@@ -188,4 +200,194 @@ fn json_server() {
         "the upstream's own count agrees",
     );
     server.check("/orders", &[], id, "from 1 page");
+}
+
+/// Who asks which service of AWS; nobody checks the signature.
+fn signed(service: &str) -> String {
+    format!(
+        "Authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/{service}/aws4_request"
+    )
+}
+
+#[test]
+fn amazon_web_services() {
+    let Some(server) = RealServer::start("python", "moto_server.py") else {
+        return;
+    };
+    let key = |object: &Value| object["Key"].to_string();
+    server.check(
+        "/orders?list-type=2&max-keys=100",
+        &[],
+        key,
+        "--paginate cursor:/ListBucketResult/NextContinuationToken,to=continuation-token",
+    );
+    server.check(
+        "/orders?list-type=2&max-keys=100",
+        &[
+            "--paginate",
+            "cursor:/ListBucketResult/NextContinuationToken,to=continuation-token",
+            "--items",
+            "/ListBucketResult/Contents",
+        ],
+        key,
+        "13 pages",
+    );
+    server.check(
+        "/orders?max-keys=100",
+        &[
+            "--paginate",
+            "last:/Key,to=marker,more=/ListBucketResult/IsTruncated",
+            "--items",
+            "/ListBucketResult/Contents",
+        ],
+        key,
+        "13 pages",
+    );
+    let (dynamodb, logs) = (signed("dynamodb"), signed("logs"));
+    let scan = [
+        "-H",
+        &dynamodb,
+        "-H",
+        "X-Amz-Target: DynamoDB_20120810.Scan",
+        "-H",
+        "Content-Type: application/x-amz-json-1.0",
+        "--data",
+        r#"{"TableName": "orders", "Limit": 100}"#,
+    ];
+    let order = |item: &Value| item["id"]["S"].to_string();
+    server.check(
+        "/",
+        &scan,
+        order,
+        "--paginate cursor:/LastEvaluatedKey,to=body:/ExclusiveStartKey",
+    );
+    let pinned = [
+        "--paginate",
+        "cursor:/LastEvaluatedKey,to=body:/ExclusiveStartKey",
+        "--items",
+        "/Items",
+    ];
+    server.check("/", &[&scan[..], &pinned].concat(), order, "13 pages");
+    let events = [
+        "-H",
+        &logs,
+        "-H",
+        "X-Amz-Target: Logs_20140328.GetLogEvents",
+        "--data",
+        r#"{"logGroupName": "shop", "logStreamName": "orders", "startFromHead": true, "limit": 100}"#,
+    ];
+    let message = |event: &Value| event["message"].to_string();
+    server.check(
+        "/",
+        &events,
+        message,
+        "repeats its token behind the last item",
+    );
+    let pinned = ["--paginate", "cursor:/nextForwardToken,to=body:/nextToken"];
+    server.check("/", &[&events[..], &pinned].concat(), message, "14 pages");
+}
+
+#[test]
+fn a_graphql_connection_of_strawberry() {
+    let Some(server) = RealServer::start("python", "strawberry_server.py") else {
+        return;
+    };
+    let query = |page_info: &str| {
+        let orders = format!(
+            "orders(first: 100, after: $cursor) {{ edges {{ node {{ id }} }} {page_info} }}"
+        );
+        let query = format!("query ($cursor: String) {{ shop {{ {orders} }} }}");
+        serde_json::json!({ "query": query }).to_string()
+    };
+    let whole = query("pageInfo { hasNextPage endCursor }");
+    let node = |edge: &Value| edge["node"]["id"].to_string();
+    server.check(
+        "/graphql",
+        &["--data", &whole],
+        node,
+        "--paginate relay:/data/shop/orders/pageInfo,to=body:/variables/cursor",
+    );
+    server.check(
+        "/graphql",
+        &[
+            "--data",
+            &whole,
+            "--paginate",
+            "relay,to=body:/variables/cursor",
+            "--in-flight",
+            "2",
+        ],
+        node,
+        "13 pages",
+    );
+    let url = format!("{}/graphql", server.url);
+    // Nobody can go on where the query does not ask how.
+    let (code, lines, report) = run(&["pages", &url, "--data", &query("")]);
+    assert_eq!((code, lines.len()), (3, 100), "{report}");
+    let wrong = query("nothing");
+    let (code, lines, report) = run(&["pages", &url, "--data", &wrong, "--items", "/data/shop"]);
+    assert_eq!((code, lines.len()), (1, 0), "{report}");
+    assert!(report.contains("Cannot query field"), "{report}");
+}
+
+#[test]
+fn fastapi_pagination() {
+    let Some(server) = RealServer::start("python", "fastapi_server.py") else {
+        return;
+    };
+    server.check("/page", &[], id, "--paginate page:page --items /items");
+    server.check(
+        "/page?size=100",
+        &["--paginate", "page", "--in-flight", "4"],
+        id,
+        "in 13 requests",
+    );
+    server.check("/offset", &[], id, "--paginate offset:offset");
+    server.check(
+        "/offset?limit=100",
+        &["--paginate", "offset", "--in-flight", "4"],
+        id,
+        "in 13 requests",
+    );
+    server.check(
+        "/cursor",
+        &[],
+        id,
+        "--paginate cursor:/next_page,to=cursor --items /items",
+    );
+    server.check(
+        "/cursor",
+        &["--paginate", "cursor:/next_page,to=cursor"],
+        id,
+        "in 13 requests",
+    );
+}
+
+#[test]
+fn pouchdb() {
+    let Some(server) = RealServer::start("node", "pouchdb_server.js") else {
+        return;
+    };
+    let all = "/orders/_all_docs?limit=100";
+    server.check(all, &[], id, "--paginate offset:skip --items /rows");
+    server.check(
+        all,
+        &["--paginate", "last:/key,to=startkey,next=json"],
+        id,
+        "there is nothing behind the last key, and the upstream's own count agrees",
+    );
+    server.check(
+        all,
+        &["--paginate", "offset:skip", "--in-flight", "4"],
+        id,
+        "in 13 requests",
+    );
+    let changes = "/orders/_changes?limit=100";
+    server.check(
+        changes,
+        &["--paginate", "cursor:/last_seq,to=since"],
+        id,
+        "repeats its token behind the last item",
+    );
+    server.check(changes, &[], id, "--paginate cursor:/last_seq,to=since");
 }

@@ -9,6 +9,8 @@ The orders have ids 1..=ROWS (default 1234); a correct client counts ROWS items 
     /offset/    LimitOffsetPagination   {count, next, previous, results}, ?limit=100&offset=100
     /cursor/    CursorPagination        {next, previous, results}, no count, ?cursor=…
     /all/       unpaginated             [ … ]
+    /jsonapi/   JSON:API                {links: {first, last, next, prev}, data, meta: {pagination}},
+                                        ?page[number]=2, ?page[size]=1..100
     /private/   /page/ behind basic authentication, user `ada`, password `lovelace`
 
 `next` is an absolute URL or null; bodies are gzipped for those who accept it. A page past the last is
@@ -61,6 +63,9 @@ from django.urls import path
 from rest_framework import generics, pagination, serializers
 from rest_framework.authentication import BasicAuthentication
 from rest_framework.permissions import IsAuthenticated
+from rest_framework_json_api import serializers as json_api
+from rest_framework_json_api.pagination import JsonApiPageNumberPagination
+from rest_framework_json_api.renderers import JSONRenderer as JsonApiRenderer
 
 
 class Order(models.Model):
@@ -111,11 +116,29 @@ class PrivateOrders(Orders):
     permission_classes = [IsAuthenticated]
 
 
+class OrderResource(json_api.ModelSerializer):
+    class Meta:
+        model = Order
+        fields = "__all__"
+
+
+class ByJsonApi(JsonApiPageNumberPagination):
+    page_size = 100
+
+
+class OrderResources(Orders):
+    serializer_class = OrderResource
+    pagination_class = ByJsonApi
+    renderer_classes = [JsonApiRenderer]
+    resource_name = "orders"
+
+
 urlpatterns = [
     path("page/", Orders.as_view(pagination_class=ByPage)),
     path("offset/", Orders.as_view(pagination_class=ByOffset)),
     path("cursor/", Orders.as_view(pagination_class=ByCursor)),
     path("all/", Orders.as_view()),
+    path("jsonapi/", OrderResources.as_view()),
     path("private/", PrivateOrders.as_view()),
 ]
 

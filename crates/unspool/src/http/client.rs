@@ -61,10 +61,13 @@ fn has_tls_proxy() -> bool {
 }
 
 /// A client that follows no redirects by itself: those are ours, for the sake of
-/// the credentials.
+/// the credentials. Nor does it decompress, so that the head stays as it came.
 fn client(builder: ClientBuilder) -> Result<Client, Error> {
     builder
         .redirect(Policy::none())
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
         .user_agent(concat!("unspool/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| Error::request("cannot set up the HTTP client").with_source(error))

@@ -18,6 +18,10 @@ use crate::error::Error;
 /// The shortest word that is taken out of excerpts because it may be a secret.
 const SECRET: usize = 4;
 
+/// JSON rather than a web page; but some servers know it only by a name of its own, as
+/// `application/vnd.api+json`, and others have XML.
+const ACCEPTED: &str = "application/json, */*;q=0.5";
+
 /// What is escaped in a segment of a path, as browsers do it.
 const PATH: &AsciiSet = &percent_encoding::CONTROLS
     .add(b' ')
@@ -111,7 +115,7 @@ impl Credentials {
         };
         headers
             .entry(ACCEPT)
-            .or_insert(HeaderValue::from_static("application/json"));
+            .or_insert(HeaderValue::from_static(ACCEPTED));
         if call.body.is_some() {
             headers
                 .entry(CONTENT_TYPE)
@@ -146,7 +150,14 @@ impl Credentials {
 
     /// Takes the keys of the query out of an address that the server gave: it may
     /// have put in what it was sent, and the address may be one of another origin.
+    /// So may user and password be, which stand in a header already.
     pub(super) fn strip(&self, url: &mut Url) {
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if has_user && url.origin() == self.home {
+            // Cannot fail: an HTTP URL has a host.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+        }
         if !self.query.is_empty() {
             retain_query(url, |name, value| {
                 !self

@@ -1,6 +1,7 @@
 //! Errors for what goes wrong with a request and with a body.
 
 use std::error::Error as StdError;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -35,22 +36,33 @@ pub(super) fn no_answer(error: reqwest::Error) -> Error {
 /// The error for a body that could not be read to its end.
 pub(super) fn cut(error: reqwest::Error) -> Error {
     let error = error.without_url();
-    let is_corrupt = error.is_decode() && !is_early_end(&error);
-    let (kind, message) = if is_corrupt {
-        (Kind::Content, "the body cannot be decompressed")
-    } else {
-        (Kind::Truncated, "the body stopped before its end")
-    };
-    Error::new(kind, format!("{message}: {}", root_cause(&error))).with_source(error)
+    if let Some(error) = decoding(&error) {
+        return corrupt(error);
+    }
+    Error::new(
+        Kind::Truncated,
+        format!("the body stopped before its end: {}", root_cause(&error)),
+    )
+    .with_source(error)
 }
 
-/// Whether a decompressor or the connection ran out of bytes.
-fn is_early_end(error: &reqwest::Error) -> bool {
-    use std::io::ErrorKind::{InvalidData, InvalidInput, Other};
-    causes(error).any(|cause| match cause.downcast_ref::<std::io::Error>() {
-        Some(cause) => !matches!(cause.kind(), InvalidData | InvalidInput | Other),
-        None => false,
-    })
+/// The error for a body that cannot be decompressed: it is another, or it stops.
+pub(super) fn corrupt(error: io::Error) -> Error {
+    let (kind, message) = match error.kind() {
+        ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other => {
+            (Kind::Content, "the body cannot be decompressed")
+        }
+        _ => (Kind::Truncated, "the body stopped before its end"),
+    };
+    Error::new(kind, format!("{message}: {error}")).with_source(error)
+}
+
+/// What the decompressor of a client of the caller's says.
+fn decoding(error: &reqwest::Error) -> Option<io::Error> {
+    let cause = causes(error)
+        .filter(|_| error.is_decode())
+        .find_map(|cause| cause.downcast_ref::<io::Error>())?;
+    Some(io::Error::new(cause.kind(), cause.to_string()))
 }
 
 fn causes<'e>(

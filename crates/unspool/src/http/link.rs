@@ -1,31 +1,54 @@
 //! The `Link` header field (RFC 8288).
 
-use reqwest::header::{HeaderMap, LINK};
+use std::borrow::Cow;
+
+use reqwest::header::{HeaderMap, HeaderValue, LINK};
 
 /// The target of the first link with this relation, as it is written: it may be
 /// relative to the page.
-pub(crate) fn link_target<'h>(headers: &'h HeaderMap, relation: &str) -> Option<&'h str> {
-    link(headers, relation).map(|link| link.target)
+pub(crate) fn link_target(headers: &HeaderMap, relation: &str) -> Option<String> {
+    find(headers, relation, |link| Some(link.target.to_owned()))
 }
 
 /// A parameter of the first link with this relation.
-pub(crate) fn link_parameter<'h>(
-    headers: &'h HeaderMap,
-    relation: &str,
-    name: &str,
-) -> Option<&'h str> {
-    let parameters = link(headers, relation)?.parameters;
-    self::parameters(parameters)
-        .find(|(found, _)| found.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
+pub(crate) fn link_parameter(headers: &HeaderMap, relation: &str, name: &str) -> Option<String> {
+    find(headers, relation, |link| {
+        parameters(link.parameters)
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.to_owned())
+    })
 }
 
-/// The first link with this relation.
-fn link<'h>(headers: &'h HeaderMap, relation: &str) -> Option<Link<'h>> {
-    let fields = headers.get_all(LINK).into_iter();
-    fields
-        .filter_map(|field| field.to_str().ok())
-        .find_map(|field| links(field).find(|link| link.has_relation(relation)))
+/// Whether a field speaks of this relation, but not in links that can be read: what
+/// it says is not known then.
+pub(crate) fn has_unreadable_link(headers: &HeaderMap, relation: &str) -> bool {
+    let relation = relation.to_ascii_lowercase();
+    (headers.get_all(LINK).into_iter()).any(|field| {
+        let field = field_text(field);
+        !is_readable(&field) && field.to_ascii_lowercase().contains(&relation)
+    })
+}
+
+/// The text of a field. What is not ASCII should not be there, but is: as UTF-8, or
+/// else as ISO 8859-1 (RFC 9110, section 5.5).
+pub(crate) fn field_text(field: &HeaderValue) -> Cow<'_, str> {
+    match std::str::from_utf8(field.as_bytes()) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(field.as_bytes().iter().copied().map(char::from).collect()),
+    }
+}
+
+/// What `take` makes of the first link with this relation.
+fn find<T>(
+    headers: &HeaderMap,
+    relation: &str,
+    take: impl Fn(&Link<'_>) -> Option<T>,
+) -> Option<T> {
+    (headers.get_all(LINK).into_iter()).find_map(|field| {
+        let field = field_text(field);
+        let link = links(&field).find(|link| link.has_relation(relation))?;
+        Some(take(&link))
+    })?
 }
 
 struct Link<'t> {
@@ -70,6 +93,25 @@ fn links(field: &str) -> impl Iterator<Item = Link<'_>> {
     })
 }
 
+/// Whether nothing stands in a field but links.
+fn is_readable(field: &str) -> bool {
+    let separators = |char: char| char == ',' || char.is_ascii_whitespace();
+    let mut rest = field.trim_start_matches(separators);
+    while !rest.is_empty() {
+        let Some((_, behind)) = (rest.strip_prefix('<')).and_then(|begun| begun.split_once('>'))
+        else {
+            return false;
+        };
+        let end = unquoted(behind, ',').unwrap_or(behind.len());
+        let has_open_quote = behind[..end].matches('"').count() % 2 == 1;
+        if has_open_quote && end == behind.len() {
+            return false;
+        }
+        rest = behind[end..].trim_start_matches(separators);
+    }
+    true
+}
+
 /// Names and values, quoted values without their quotes. Escapes stay: no
 /// relation has one.
 fn parameters(text: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -109,9 +151,13 @@ mod tests {
     fn check(fields: &[&str], expected: Option<&str>) {
         let mut headers = HeaderMap::new();
         for field in fields {
-            headers.append(LINK, field.parse().unwrap());
+            headers.append(LINK, HeaderValue::from_bytes(field.as_bytes()).unwrap());
         }
-        assert_eq!(link_target(&headers, "next"), expected, "{fields:?}");
+        assert_eq!(
+            link_target(&headers, "next").as_deref(),
+            expected,
+            "{fields:?}"
+        );
     }
 
     #[test]
@@ -154,5 +200,30 @@ mod tests {
     #[test]
     fn what_is_not_a_link_is_passed_over() {
         check(&["rel=next", "<unclosed; rel=next", ""], None);
+    }
+
+    #[test]
+    fn a_target_that_is_not_ascii_is_read_all_the_same() {
+        check(&["</?q=Zoë&page=2>; rel=next"], Some("/?q=Zoë&page=2"));
+        let mut headers = HeaderMap::new();
+        let latin = HeaderValue::from_bytes(b"</?q=Zo\xEB>; rel=next").unwrap();
+        headers.insert(LINK, latin);
+        assert_eq!(link_target(&headers, "next").as_deref(), Some("/?q=Zoë"));
+    }
+
+    #[test]
+    fn a_field_that_is_no_link_but_speaks_of_the_relation_is_noticed() {
+        let is_unreadable = |field: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(LINK, HeaderValue::from_static(field));
+            has_unreadable_link(&headers, "next")
+        };
+        assert!(is_unreadable("/?page=2; rel=\"next\""));
+        assert!(is_unreadable("</?page=2; rel=\"Next\""));
+        assert!(is_unreadable("</a>; rel=prev, /b; rel=next"));
+        assert!(is_unreadable("</a>; title=\"a, </b>; rel=next"));
+        assert!(!is_unreadable("</a>; rel=prev, </b>; rel=\"next\";, ,"));
+        assert!(!is_unreadable(""));
+        assert!(!is_unreadable("/?page=1; rel=\"prev\""));
     }
 }

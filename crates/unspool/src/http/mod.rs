@@ -1,5 +1,6 @@
 //! The one HTTP client: origins and their credentials, redirects, waits, retries.
 
+mod body;
 mod call;
 mod client;
 mod cookies;
@@ -19,16 +20,16 @@ mod shown;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use reqwest::header::{CONNECTION, HeaderMap, LOCATION, TRANSFER_ENCODING};
+use reqwest::header::{ACCEPT_ENCODING, CONNECTION, HeaderMap, LOCATION, TRANSFER_ENCODING};
 use reqwest::{Client, Request, Response, StatusCode, Version};
 use tokio::time::timeout;
 use url::Url;
 
+pub(crate) use body::Body;
 pub(crate) use call::Call;
 pub(crate) use credentials::{Secrets, basic_auth};
 pub(crate) use failure::{is_not_found, shortened};
-pub(crate) use link::{link_parameter, link_target};
+pub(crate) use link::{field_text, has_unreadable_link, link_parameter, link_target};
 pub(crate) use meter::{Meter, Reading};
 pub use oauth::ClientCredentials;
 pub(crate) use patience::after;
@@ -37,12 +38,12 @@ pub(crate) use refusal::Refusal;
 pub(crate) use retry::{Attempts, Retry};
 pub(crate) use shown::is_secret_name;
 
+use body::ENCODINGS;
 use client::Clients;
 use credentials::Credentials;
-use failure::{cut, no_answer, silence};
+use failure::{no_answer, silence};
 use oauth::Token;
 use pace::Pace;
-use patience::Patience;
 
 use crate::error::Error;
 
@@ -142,17 +143,18 @@ impl Http {
             match redirected(&call, &response, |url| self.strip(url))? {
                 Some(target) => call = target,
                 None if response.status().is_success() => {
+                    let meter = Some(Arc::clone(&self.meter));
+                    let headers = response.headers().clone();
+                    let is_partial = response.status() == StatusCode::PARTIAL_CONTENT;
+                    let ends_with_connection = self.ends_with_connection(&response);
+                    let body = Body::new(response, self.idle, meter)
+                        .map_err(|error| error.at_request(call.shown()))?;
                     return Ok(Reply::Success(Box::new(Answer {
                         call,
-                        headers: response.headers().clone(),
-                        ends_with_connection: ends_with_connection(&response),
-                        body: Body {
-                            response,
-                            patience: Patience::new(self.idle),
-                            idle: self.idle,
-                            is_begun: false,
-                            meter: Arc::clone(&self.meter),
-                        },
+                        headers,
+                        is_partial,
+                        ends_with_connection,
+                        body,
                     })));
                 }
                 None => {
@@ -194,7 +196,9 @@ impl Http {
     }
 
     /// Sends a request when its turn has come, and waits for the head of the answer.
-    async fn transmit(&self, request: Request) -> Result<Response, Error> {
+    async fn transmit(&self, mut request: Request) -> Result<Response, Error> {
+        let headers = request.headers_mut();
+        headers.entry(ACCEPT_ENCODING).or_insert(ENCODINGS);
         let client = self.clients.for_url(request.url())?;
         let turn = self.pace.turn(request.url().origin(), &self.meter).await;
         self.meter.request();
@@ -209,19 +213,8 @@ impl Http {
     }
 
     /// Reads a body that is known to be small.
-    async fn read_small(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, Error> {
-        let mut body = Vec::new();
-        loop {
-            match timeout(self.timeout, response.chunk()).await {
-                Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
-                Ok(Ok(None)) => return Ok(body),
-                Ok(Err(error)) => return Err(cut(error)),
-                Err(_) => return Err(silence(self.timeout, "nothing more of the body")),
-            }
-            if body.len() > limit {
-                return Err(Error::content(format!("the body is over {limit} bytes")));
-            }
-        }
+    async fn read_small(&self, response: Response, limit: usize) -> Result<Vec<u8>, Error> {
+        Body::new(response, self.timeout, None)?.small(limit).await
     }
 
     /// A client of the caller's may follow redirects by itself: then this is where
@@ -249,6 +242,22 @@ impl Http {
     pub(crate) fn secrets(&self) -> Secrets {
         self.credentials.secrets()
     }
+
+    /// Whether a body has neither a length nor chunks, so that it ends where the
+    /// connection does (RFC 9112, section 6.3). A client of the caller's that
+    /// decompresses takes the length away.
+    fn ends_with_connection(&self, response: &Response) -> bool {
+        let headers = response.headers();
+        let has_length = response.content_length().is_some();
+        let is_closed = headers
+            .get(CONNECTION)
+            .is_some_and(|value| value == "close")
+            || response.version() == Version::HTTP_10;
+        response.version() < Version::HTTP_2
+            && !has_length
+            && !headers.contains_key(TRANSFER_ENCODING)
+            && (is_closed || matches!(self.clients, Clients::Own { .. }))
+    }
 }
 
 /// What comes to a call.
@@ -262,67 +271,11 @@ pub(crate) struct Answer {
     /// What it answers, redirects included: what its links are relative to.
     pub(crate) call: Call,
     pub(crate) headers: HeaderMap,
+    /// Whether its status is 206: a part of what there is (RFC 9110, section 15.3.7).
+    pub(crate) is_partial: bool,
     /// Whether nothing but the end of the connection says where the body ends.
     pub(crate) ends_with_connection: bool,
     pub(crate) body: Body,
-}
-
-/// A body that arrives in chunks, decompressed.
-pub(crate) struct Body {
-    response: Response,
-    patience: Patience,
-    idle: Duration,
-    is_begun: bool,
-    meter: Arc<Meter>,
-}
-
-impl Body {
-    /// The next chunk, or none at the proven end of the body.
-    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        match self.patience.wait(self.response.chunk()).await {
-            Some(Ok(chunk)) => {
-                self.meter.bytes(chunk.as_ref().map_or(0, Bytes::len));
-                self.patience.set_limit(self.idle);
-                self.is_begun = true;
-                Ok(chunk)
-            }
-            Some(Err(error)) => Err(cut(error)),
-            None if self.is_begun => Err(silence(self.idle, "nothing more of the body")),
-            None => Err(silence(self.patience.limit(), "no byte of the body")),
-        }
-    }
-
-    /// A body that is here already.
-    #[cfg(any(test, feature = "internals"))]
-    pub(crate) fn of(response: Response) -> Self {
-        let idle = Duration::from_secs(1);
-        Body {
-            response,
-            patience: Patience::new(idle),
-            idle,
-            is_begun: false,
-            meter: Arc::default(),
-        }
-    }
-
-    /// How long the next chunk may take, if that is another time than for those behind it.
-    pub(crate) fn wait_for_next(&mut self, limit: Duration) {
-        self.patience.set_limit(limit);
-    }
-}
-
-/// Whether a body has neither a length nor chunks, and the connection is not kept (RFC
-/// 9112, section 6.3).
-fn ends_with_connection(response: &Response) -> bool {
-    let headers = response.headers();
-    let is_closed = headers
-        .get(CONNECTION)
-        .is_some_and(|value| value == "close")
-        || response.version() == Version::HTTP_10;
-    response.version() < Version::HTTP_2
-        && is_closed
-        && response.content_length().is_none()
-        && !headers.contains_key(TRANSFER_ENCODING)
 }
 
 fn check_scheme(url: &Url) -> Result<(), Error> {
@@ -355,8 +308,14 @@ fn redirected(
         url: target,
         ..call.clone()
     };
-    // As browsers do: only these two mean the same request elsewhere.
-    if !matches!(status, 307 | 308) {
+    // Only 307 and 308 mean the same request elsewhere, and only 303 another one.
+    if target.body.is_some() && matches!(status, 301 | 302) {
+        return Err(wrong(format!(
+            "redirects with status {status}, behind which a body is not sent: the request is for {}, if that is to be trusted",
+            target.shown()
+        )));
+    }
+    if status == 303 {
         target.body = None;
     }
     check_scheme(&target.url).map_err(|error| {

@@ -3,7 +3,7 @@ use reqwest::{Response, StatusCode};
 use tokio::time::timeout;
 
 use super::failure::excerpt;
-use super::{Call, Http, retry};
+use super::{Body, Call, Http, retry};
 use crate::error::{Error, Kind};
 
 /// How much of the body of a refusal is read: enough for an error object.
@@ -19,22 +19,25 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) async fn read(http: &Http, call: &Call, mut response: Response) -> Self {
-        let mut body = Vec::new();
+    pub(super) async fn read(http: &Http, call: &Call, response: Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut text = Vec::new();
         // What does not come does not matter: the status says enough.
         let _ = timeout(http.idle, async {
-            while body.len() < MAX_BODY
-                && let Ok(Some(chunk)) = response.chunk().await
+            let mut body = Body::new(response, http.idle, None)?;
+            while text.len() < MAX_BODY
+                && let Some(chunk) = body.chunk().await?
             {
-                body.extend_from_slice(&chunk);
+                text.extend_from_slice(&chunk);
             }
+            Ok::<(), Error>(())
         })
         .await;
-        body.truncate(MAX_BODY);
+        text.truncate(MAX_BODY);
         Refusal {
-            status: response.status(),
-            headers: response.headers().clone(),
-            body: http.secrets().taken_out_of(&String::from_utf8_lossy(&body)),
+            status,
+            headers,
+            body: http.secrets().taken_out_of(&String::from_utf8_lossy(&text)),
             request: call.shown(),
         }
     }

@@ -47,12 +47,14 @@ pub fn check_detection(data: &[u8]) {
 fn check(call: &Call, headers: &HeaderMap, envelope: &Value, items: u64) {
     let page = PageEnd {
         call: call.clone(),
+        is_partial: false,
         headers: headers.clone(),
         envelope: envelope.clone(),
         stated: Stated::read(headers, envelope),
         items,
         fresh: items,
         received: items,
+        distinct: items,
         last: (items > 0).then(|| Bytes::from_static(br#"{"id": 7, "sort": [1]}"#)),
     };
     let mut auto = Auto::default();

@@ -55,7 +55,7 @@ fn likely(direct: Vec<Pointer>, below: Vec<Pointer>, document: &Value) -> Vec<Po
     let is_list = |at: &Pointer| {
         !matches!(
             at.steps().last().map(String::as_str),
-            Some("links" | "_links" | "errors")
+            Some("links" | "_links")
         )
     };
     let is_filled = |at: &Pointer| {
@@ -96,7 +96,8 @@ fn speaks_of_pages(key: &str) -> bool {
 fn arrays_in(fields: &Map<String, Value>, above: &[String]) -> Vec<Pointer> {
     fields
         .iter()
-        .filter(|(_, value)| value.is_array())
+        // Errors stand in the place of items, and are none.
+        .filter(|(key, value)| value.is_array() && *key != "errors")
         .map(|(key, _)| Pointer::from_steps([above, std::slice::from_ref(key)].concat()))
         .collect()
 }

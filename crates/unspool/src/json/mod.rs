@@ -4,8 +4,10 @@ mod checker;
 mod elements;
 mod guess;
 mod outline;
+pub(crate) mod partial;
 mod place;
 mod pointer;
+mod repeated;
 mod splitter;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 use super::Pointer;
 use super::elements::{Check, Elements, Found};
 use super::outline::{Outline, Stop};
+use super::partial;
 use super::place::Place;
+use super::repeated::repeated_key;
 use crate::error::{Error, Kind};
 
 /// Splits one document, or lines of them: [`push`](Splitter::push) each chunk and take the items
@@ -40,6 +42,8 @@ pub(crate) struct Envelope {
     pub(crate) rival: Option<Pointer>,
     /// The items were lines, which nothing in the body says the last of.
     pub(crate) is_lines: bool,
+    /// A key that is there twice.
+    pub(crate) repeated_key: Option<Pointer>,
 }
 
 /// How the end of the body leaves the document.
@@ -146,6 +150,7 @@ impl Splitter {
         let text = self.outline.text();
         let document: Value = serde_json::from_slice(text)
             .map_err(|error| Error::content(format!("not JSON: {error}")).with_source(error))?;
+        let repeated_key = repeated_key(text).map(Pointer::from_steps);
         let rival = self.outline.rival().cloned().filter(|rival| {
             let array = rival.find(&document).and_then(Value::as_array);
             array.is_some_and(|array| !array.is_empty())
@@ -156,14 +161,22 @@ impl Splitter {
                 items_at,
                 rival,
                 is_lines: false,
+                repeated_key,
             }));
         }
-        let (items_at, items) = self.outline.only_array(&document)?;
+        // An error in the place of the items says more than that they are missing.
+        let (items_at, items) = (self.outline.only_array(&document)).map_err(|missing| {
+            match partial::error(&document) {
+                Some(error) => missing.with_note(format!("the answer holds an error: {error}")),
+                None => missing,
+            }
+        })?;
         let envelope = Envelope {
             document,
             items_at,
             rival,
             is_lines: false,
+            repeated_key,
         };
         Ok(End::Late(envelope, items))
     }

@@ -92,9 +92,36 @@ pub enum Doubt {
         /// What came.
         received: u64,
     },
+    /// As many items came as the upstream states, but some of them more than once: as
+    /// many others are missing.
+    Repeated {
+        /// By the upstream's word.
+        stated: u64,
+        /// How many of those that came are different ones.
+        distinct: u64,
+    },
+    /// The stated number of items fell during a walk that counts from the front: those
+    /// behind moved forward, perhaps past the place where the walk was.
+    Shrunk {
+        /// What was stated first.
+        from: u64,
+        /// What was stated later.
+        to: u64,
+    },
+    /// A page begins and ends with items of the same keys as the one before it: the
+    /// upstream may not move on.
+    SameItems {
+        /// The number of the page in the walk, from 1.
+        page: u64,
+    },
     /// The only page looks like one of many.
     MorePages {
         /// What makes it look so.
+        evidence: String,
+    },
+    /// The walk is at its end, but the last page says that there is more.
+    SaysMore {
+        /// Where it says so.
         evidence: String,
     },
     /// A page was refused, which may be the upstream's way to end or its limit.
@@ -104,13 +131,19 @@ pub enum Doubt {
         /// The status of the answer.
         status: u16,
     },
-    /// The answer holds errors beside its items.
+    /// The answer holds errors beside its items, or says that it is only a part.
     PartialAnswer {
-        /// The first of them.
+        /// The first of the errors, or where it says so.
         error: String,
     },
     /// The items were lines, and neither the body nor its framing says where it ends.
     NoEndMark,
+    /// An object around the items has a key twice, and which of the two is meant is
+    /// not known.
+    RepeatedKey {
+        /// The JSON pointer of both.
+        key: String,
+    },
     /// The page that a position stands on has changed since.
     Shifted,
     /// More than one array could have been the items.
@@ -137,6 +170,12 @@ pub struct Try {
 impl Doubt {
     pub(crate) fn more_pages(evidence: impl Into<String>) -> Self {
         Doubt::MorePages {
+            evidence: evidence.into(),
+        }
+    }
+
+    pub(crate) fn says_more(evidence: impl Into<String>) -> Self {
+        Doubt::SaysMore {
             evidence: evidence.into(),
         }
     }
@@ -193,6 +232,27 @@ impl fmt::Display for Doubt {
             Doubt::CountsDiffer { stated, received } => {
                 write!(f, "the upstream states {stated} items, but {received} came")
             }
+            Doubt::Repeated { stated, distinct } => {
+                write!(
+                    f,
+                    "the upstream states {stated} items and as many came, but only {distinct} different ones: others are missing"
+                )
+            }
+            Doubt::Shrunk { from, to } => {
+                write!(
+                    f,
+                    "the upstream stated {from} items and then {to}: those behind moved forward, and the walk may have passed some"
+                )
+            }
+            Doubt::SameItems { page } => {
+                write!(
+                    f,
+                    "page {page} of the walk begins and ends with items of the same keys as the page before: the upstream may not move on"
+                )
+            }
+            Doubt::SaysMore { evidence } => {
+                write!(f, "the walk is at its end, but {evidence}")
+            }
             Doubt::MorePages { evidence } => {
                 write!(
                     f,
@@ -206,11 +266,14 @@ impl fmt::Display for Doubt {
                 )
             }
             Doubt::PartialAnswer { error } => {
-                write!(f, "the answer holds an error beside its items: {error}")
+                write!(f, "the answer is not whole by its own word: {error}")
             }
             Doubt::NoEndMark => f.write_str(
                 "the items are lines of a body that ends with its connection: nothing tells whether all came",
             ),
+            Doubt::RepeatedKey { key } => {
+                write!(f, "the text around the items has `{key}` twice: which of the two is meant is not known")
+            }
             Doubt::Shifted => f.write_str(
                 "the page has changed since the position was taken: items may be missing or come twice",
             ),

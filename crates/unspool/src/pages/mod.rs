@@ -279,8 +279,9 @@ impl Request {
     /// redirects are followed here, so that what you gave for one origin does not go
     /// to another. Where a client does that by itself and takes headers of yours to
     /// another origin, the walk fails. Its own default headers go to every origin,
-    /// except `Accept`, in whose place `application/json` is sent. Bodies have to
-    /// arrive decompressed: its features `gzip`, `brotli` and `zstd` see to that.
+    /// except `Accept`, in whose place JSON is asked for. It need not
+    /// decompress bodies, and had better not: where reqwest does that, a gzip of
+    /// several members loses all but the first.
     ///
     /// ```no_run
     /// use unspool::reqwest::{Client, redirect::Policy};

@@ -23,6 +23,7 @@ pub(super) struct Opener {
 pub(super) struct Reading {
     pub(super) call: Call,
     pub(super) headers: HeaderMap,
+    pub(super) is_partial: bool,
     pub(super) ends_with_connection: bool,
     body: Body,
     splitter: Splitter,
@@ -43,6 +44,7 @@ impl Opener {
             call: answer.call,
             splitter: splitter.said_to_be(content_type(&answer.headers)),
             headers: answer.headers,
+            is_partial: answer.is_partial,
             ends_with_connection: answer.ends_with_connection,
             body: answer.body,
             check: self.check,

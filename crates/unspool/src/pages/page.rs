@@ -25,6 +25,8 @@ pub(super) struct Summary {
     pub(super) call: Call,
     pub(super) headers: HeaderMap,
     pub(super) envelope: Envelope,
+    /// Whether the answer says of itself that it is only a part.
+    pub(super) is_partial: bool,
     pub(super) ends_with_connection: bool,
     pub(super) items: u64,
     pub(super) last: Option<Item>,
@@ -101,6 +103,11 @@ impl Read {
         })
     }
 
+    /// The text of the first item, before it is taken.
+    pub(super) fn first(&self) -> Option<&Bytes> {
+        self.reading.first()
+    }
+
     /// The mark of the first item, before it is taken.
     pub(super) fn first_mark(&self) -> Option<u64> {
         self.reading.first().map(|text| mark_of(text))
@@ -132,6 +139,7 @@ impl Read {
             call: self.reading.call.clone(),
             headers: self.reading.headers.clone(),
             envelope: self.reading.take_envelope(),
+            is_partial: self.reading.is_partial,
             ends_with_connection: self.reading.ends_with_connection,
             items: self.taken,
             last: self.last.take(),

@@ -9,7 +9,7 @@ use serde_json_path::JsonPath;
 use url::Url;
 
 use crate::error::Error;
-use crate::http::Call;
+use crate::http::{Call, field_text};
 use crate::json::Pointer;
 
 /// Where in a page something is: at a JSON pointer (RFC 6901), at the first match of
@@ -43,10 +43,7 @@ impl At {
         let value = match &self.kind {
             AtKind::Pointer(pointer) => pointer.find(envelope)?.clone(),
             AtKind::Path(path) => path.query(envelope).first()?.clone(),
-            AtKind::Field(name) => {
-                let text = headers.get(name)?.to_str().ok()?.trim();
-                Value::String(text.to_owned())
-            }
+            AtKind::Field(name) => Value::String(field_text(headers.get(name)?).trim().to_owned()),
         };
         (!value.is_null()).then_some(value)
     }
@@ -293,6 +290,7 @@ fn member<'b>(body: &'b mut Value, pointer: &Pointer) -> Result<&'b mut Value, E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reqwest::header::HeaderValue;
     use serde_json::json;
 
     fn call(body: Option<Value>) -> Call {
@@ -331,6 +329,11 @@ mod tests {
             "a filter picks the link"
         );
         assert_eq!(find("header:X-Next"), Some(json!("7")));
+        let name = HeaderValue::from_bytes("é7".as_bytes()).unwrap();
+        headers.insert("x-next", name);
+        let at: At = "header:x-next".parse().unwrap();
+        assert_eq!(at.find(&headers, &envelope), Some(json!("é7")));
+        let find = |text: &str| text.parse::<At>().unwrap().find(&headers, &envelope);
         assert_eq!(find("/n"), None);
         assert_eq!(find("/missing"), None);
     }

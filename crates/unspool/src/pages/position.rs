@@ -40,8 +40,15 @@ pub struct Position {
     pub(super) page: u64,
     /// How many items there were on the pages before.
     pub(super) received: u64,
+    /// How many of those a page before theirs had held.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) repeated: u64,
     /// Whether the walk has come to its end.
     pub(super) is_over: bool,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Position {
@@ -89,6 +96,7 @@ pub(super) struct Course {
     /// mark of the last of them.
     pub(super) skipped: (u64, Option<u64>),
     pub(super) received: u64,
+    pub(super) repeated: u64,
     pub(super) is_over: bool,
 }
 
@@ -120,6 +128,7 @@ pub(super) fn position(course: &Mutex<Course>, taken: Option<Taken>) -> Option<P
         mark,
         page: course.page.max(1),
         received: course.received,
+        repeated: course.repeated,
         is_over: course.is_over,
     })
 }

@@ -41,6 +41,7 @@ pub(super) async fn prove(
 ) -> Result<Proof, Error> {
     let mut looped = None;
     let mut unclear = None;
+    let own_count = auto::may_count_itself(page);
     let mut is_ignored = false;
     let mut fallback = None;
     for mut candidate in candidates {
@@ -98,7 +99,11 @@ pub(super) async fn prove(
     }
     let doubt = auto::doubt(page)
         .or_else(|| unclear.map(Doubt::more_pages))
-        .or_else(|| is_ignored.then(|| auto::full_page(page)).flatten());
+        .or_else(|| {
+            (is_ignored && !own_count)
+                .then(|| auto::full_page(page))
+                .flatten()
+        });
     Ok(Proof::None(match doubt {
         None => Next::End(Ended::OnlyPage),
         Some(doubt) => Next::Doubtful(Ended::OnlyPage, doubt),
@@ -111,7 +116,12 @@ async fn attempt(
     trail: &Trail,
     candidate: &mut Candidate,
 ) -> Result<Verdict, Error> {
-    let call = match candidate.kind.after(page) {
+    // Whether what it states is the total is what the next page is to show.
+    let mut page = page.clone();
+    if auto::may_count_itself(&page) && candidate.trust == Trust::Tried {
+        page.stated.items = None;
+    }
+    let call = match candidate.kind.after(&page) {
         Ok(Next::Call(call)) => call,
         Ok(next) => return Ok(Verdict::End(next)),
         Err(error) if candidate.trust == Trust::Stated => return Err(error),
@@ -129,6 +139,13 @@ async fn attempt(
         // some repeat what is pinned on top of each.
         _ if candidate.trust == Trust::Stated => {}
         Some(mark) if trail.is_first(mark) => return Ok(Verdict::Same),
+        Some(_)
+            if read
+                .first()
+                .is_some_and(|item| trail.is_first_by_identity(item)) =>
+        {
+            return Ok(Verdict::Same);
+        }
         Some(mark) if trail.knows(mark) && !candidate.is_named && !candidate.kind.overlaps() => {
             let what = "its next page begins with an item of the first";
             return Ok(Verdict::Unclear(what.to_owned()));

@@ -1,6 +1,6 @@
 //! What an upstream says of its own size.
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_RANGE, HeaderMap};
 use serde_json::Value;
 
 use super::place::number_of;
@@ -104,10 +104,23 @@ impl Stated {
             .find_map(number)
         };
         Stated {
-            items: in_headers(ITEMS_HEADERS).or_else(|| in_envelope(ITEMS_KEYS)),
+            items: in_headers(ITEMS_HEADERS)
+                .or_else(|| of_range(headers))
+                .or_else(|| in_envelope(ITEMS_KEYS)),
             pages: in_headers(PAGES_HEADERS).or_else(|| in_envelope(PAGES_KEYS)),
             count: in_envelope(&[COUNT_KEY]),
         }
+    }
+}
+
+/// The `7` of `Content-Range: items 0-2/7`, as PostgREST and others count items, not
+/// bytes.
+fn of_range(headers: &HeaderMap) -> Option<u64> {
+    let field = headers.get(CONTENT_RANGE)?.to_str().ok()?;
+    let (range, total) = field.rsplit_once('/')?;
+    match range.trim_start().starts_with("bytes") {
+        true => None,
+        false => total.trim().parse().ok(),
     }
 }
 
@@ -130,17 +143,34 @@ fn number(value: &Value) -> Option<u64> {
 #[derive(Debug, Default)]
 pub(crate) struct Total {
     certain: Option<u64>,
+    /// Whether each page with items stated just their number.
+    is_of_each_page: bool,
     count: Option<u64>,
     /// Whether a `count` was that of its page, or changed.
     is_refuted: bool,
     pages: u64,
+    /// Pages with items.
+    full_pages: u64,
     had_page_count: bool,
 }
 
 impl Total {
-    /// Takes in what a page with that many items states.
-    pub(crate) fn note(&mut self, stated: &Stated, items: u64) {
+    /// Takes in what a page with that many items states. Gives what was stated before
+    /// and what is stated now, where that is less.
+    pub(crate) fn note(&mut self, stated: &Stated, items: u64) -> Option<(u64, u64)> {
+        let before = self.certain();
+        self.take(stated, items);
+        let is_same_kind = stated.items.is_some() || self.certain.is_none();
+        before
+            .zip(self.certain())
+            .filter(|(before, now)| is_same_kind && now < before)
+    }
+
+    fn take(&mut self, stated: &Stated, items: u64) {
         self.pages += 1;
+        self.full_pages += u64::from(items > 0);
+        let is_own = items == 0 || stated.items == Some(items);
+        self.is_of_each_page = is_own && (self.pages == 1 || self.is_of_each_page);
         self.certain = stated.items.or(self.certain);
         if let Some(count) = stated.count {
             self.is_refuted |= self.count.is_some_and(|earlier| earlier != count);
@@ -149,16 +179,30 @@ impl Total {
         }
     }
 
-    /// The total, if one is stated beyond doubt about what it counts.
+    /// The total, as far as nothing speaks against what was stated being one.
     pub(crate) fn items(&self) -> Option<u64> {
         let is_of_page = self.is_refuted || self.pages > 1 && self.had_page_count;
-        self.certain.or(self.count.filter(|_| !is_of_page))
+        self.stated().or(self.count.filter(|_| !is_of_page))
+    }
+
+    /// The total, if one is stated beyond doubt about what it counts: a `count` that is
+    /// that of the only page so far may be one of each page.
+    pub(crate) fn certain(&self) -> Option<u64> {
+        let is_of_page = self.is_refuted || self.had_page_count;
+        self.stated().or(self.count.filter(|_| !is_of_page))
+    }
+
+    /// What is stated as a total, unless several pages stated their own size.
+    fn stated(&self) -> Option<u64> {
+        let is_of_each = self.is_of_each_page && self.full_pages > 1;
+        self.certain.filter(|_| !is_of_each)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reqwest::header::HeaderValue;
     use serde_json::json;
 
     fn stated(envelope: Value) -> Stated {
@@ -189,6 +233,54 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-total-count", "7".parse().unwrap());
         assert_eq!(Stated::read(&headers, &json!([])).items, Some(7));
+    }
+
+    #[test]
+    fn a_range_of_items_states_their_total_and_one_of_bytes_does_not() {
+        let of_range = |field: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_RANGE, HeaderValue::from_static(field));
+            Stated::read(&headers, &json!([])).items
+        };
+        assert_eq!(of_range("0-24/3573"), Some(3573));
+        assert_eq!(of_range("posts 0-24/319"), Some(319));
+        assert_eq!(of_range("0-24/*"), None);
+        assert_eq!(of_range("bytes 0-1023/4096"), None);
+    }
+
+    #[test]
+    fn a_total_that_falls_is_noticed() {
+        let mut total = Total::default();
+        assert_eq!(total.note(&stated(json!({"total": 30})), 10), None);
+        assert_eq!(total.note(&stated(json!({"total": 31})), 10), None);
+        assert_eq!(total.note(&stated(json!({})), 10), None);
+        assert_eq!(total.note(&stated(json!({"total": 29})), 9), Some((31, 29)));
+        let mut count = Total::default();
+        assert_eq!(count.note(&stated(json!({"count": 10})), 10), None);
+        assert_eq!(count.note(&stated(json!({"count": 9})), 9), None);
+    }
+
+    #[test]
+    fn a_total_that_is_the_size_of_each_page_is_none() {
+        check(&[(json!({"total": 3}), 3), (json!({"total": 2}), 2)], None);
+        check(
+            &[(json!({"total": 3}), 3), (json!({"total": 3}), 0)],
+            Some(3),
+        );
+        check(
+            &[(json!({"total": 3}), 3), (json!({"total": 5}), 2)],
+            Some(5),
+        );
+    }
+
+    #[test]
+    fn a_count_of_the_only_page_is_not_certain() {
+        let mut total = Total::default();
+        total.note(&stated(json!({"count": 10})), 10);
+        assert_eq!((total.items(), total.certain()), (Some(10), None));
+        let mut total = Total::default();
+        total.note(&stated(json!({"count": 25})), 10);
+        assert_eq!(total.certain(), Some(25));
     }
 
     #[test]

@@ -2,20 +2,20 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::account::{Account, Doubt, Ended, Try};
-use super::kinds::{Kind, PageEnd};
+use super::kinds::{Kind, PageEnd, auto};
 use super::page::{Item, Summary};
 use super::position::{Course, Position};
 use super::seen::{Keys, Repeats, Seen, mark_of};
 use super::stated::{Stated, Total};
 use crate::error::{Error, Kind as ErrorKind};
 use crate::http::{Call, Meter};
-use crate::json::Pointer;
+use crate::json::{Pointer, partial};
 
-/// The longest error of an upstream that goes into a message.
-const MAX_ERROR: usize = 200;
+/// Keys whose values tell items apart.
+const IDENTITIES: &[&str] = &["id", "_id", "uuid", "guid", "key"];
 
 /// What a walk keeps in mind.
 pub(super) struct Trail {
@@ -27,8 +27,13 @@ pub(super) struct Trail {
     contents: Seen<(u64, Box<str>)>,
     repeats: Repeats,
     unique: Option<Unique>,
-    /// The first item of the first page.
+    /// The first item of the first page, and what identifies it.
     first: Option<u64>,
+    first_identity: Option<u64>,
+    /// What identifies the first item of this page, and what did the first and the
+    /// last of the page before, with the number of its items.
+    begin: Option<u64>,
+    ends: Option<(u64, u64, u64)>,
     /// The last item of the page before.
     previous: Option<u64>,
     /// Items on this page so far, and whether its first was the last of the one
@@ -37,7 +42,12 @@ pub(super) struct Trail {
     overlap: u64,
     /// Items on the pages before.
     received: u64,
+    /// Items that an earlier page had held, which have something to identify them.
+    repeated: u64,
+    left_out: u64,
     total: Total,
+    /// What the last page says of further ones.
+    says_more: Option<Doubt>,
     doubts: Vec<Doubt>,
 }
 
@@ -65,11 +75,17 @@ impl Trail {
                 keys: Keys::default(),
             }),
             first: None,
+            first_identity: None,
+            begin: None,
+            ends: None,
             previous: None,
             items: 0,
             overlap: 0,
             received: 0,
+            repeated: 0,
+            left_out: 0,
             total: Total::default(),
+            says_more: None,
             doubts: Vec::new(),
         }
     }
@@ -78,10 +94,11 @@ impl Trail {
     pub(super) fn resume(&mut self, position: &Position) {
         self.page = position.page - 1;
         self.received = position.received;
+        self.repeated = position.repeated;
         let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
         (course.call, course.page) = (position.call.clone(), position.page);
         course.skipped = (position.index, position.mark);
-        course.received = position.received;
+        (course.received, course.repeated) = (position.received, position.repeated);
         course.is_over = position.is_over;
     }
 
@@ -98,7 +115,7 @@ impl Trail {
                 course.skipped = (0, None);
             }
             course.page = self.page;
-            course.received = self.received;
+            (course.received, course.repeated) = (self.received, self.repeated);
         }
         let mark = mark_of_call(call);
         let is_kept_place = kind.repeats_calls() && self.last_call == mark;
@@ -118,8 +135,7 @@ impl Trail {
 
     /// Takes in an item; whether it is to be handed out.
     pub(super) fn item(&mut self, item: &Item, kind: &dyn Kind) -> bool {
-        self.items += 1;
-        self.first.get_or_insert(item.mark);
+        self.begin(item);
         if self.items == 1 && kind.overlaps() && self.previous == Some(item.mark) {
             self.overlap = 1;
             return false;
@@ -127,6 +143,7 @@ impl Trail {
         self.meter.item();
         if self.repeats.note(item.mark, self.page) {
             self.meter.repeated();
+            self.repeated += u64::from(identity(&item.text).is_some());
         }
         let is_known = self
             .unique
@@ -134,15 +151,26 @@ impl Trail {
             .is_some_and(|unique| !unique.is_new(item));
         if is_known {
             self.meter.left_out();
+            self.left_out += 1;
         }
         !is_known
     }
 
     /// Passes over an item that was handed out before the walk was taken up.
     pub(super) fn skip(&mut self, item: &Item) {
-        self.items += 1;
-        self.first.get_or_insert(item.mark);
+        self.begin(item);
         self.repeats.note(item.mark, self.page);
+    }
+
+    fn begin(&mut self, item: &Item) {
+        self.items += 1;
+        if self.items > 1 {
+            return;
+        }
+        self.begin = identity(&item.text);
+        if self.first.is_none() {
+            (self.first, self.first_identity) = (Some(item.mark), self.begin);
+        }
     }
 
     /// Says that a page changed since a position on it was taken.
@@ -171,10 +199,14 @@ impl Trail {
             self.doubts.push(Doubt::NoEndMark);
         }
         self.check_errors(&envelope.document, page.items, &shown)?;
+        self.check_ends(page.last.as_ref(), page.items);
         let mut stated = Stated::read(&page.headers, &envelope.document);
-        self.total.note(&stated, page.items);
+        let fell = self.total.note(&stated, page.items);
+        if let Some((from, to)) = fell.filter(|_| auto::is_counted_from_the_front(&page.call)) {
+            self.doubts.push(Doubt::Shrunk { from, to });
+        }
         // With what earlier pages tell of the meaning of a count.
-        stated.items = self.total.items();
+        stated.items = self.total.certain();
         self.meter.page();
         self.meter.stated_total(self.total.items());
         if let (Some(rival), true) = (envelope.rival, self.page == 1) {
@@ -183,42 +215,61 @@ impl Trail {
                 other: rival.to_string(),
             });
         }
+        let is_known = |doubt: &Doubt| matches!(doubt, Doubt::RepeatedKey { .. });
+        if let Some(key) = envelope.repeated_key
+            && !self.doubts.iter().any(is_known)
+        {
+            let key = key.to_string();
+            self.doubts.push(Doubt::RepeatedKey { key });
+        }
         self.received += page.items - self.overlap;
         self.previous = page.last.as_ref().map(|item| item.mark).or(self.previous);
-        let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
-        course.items_at = Some(envelope.items_at.clone());
+        {
+            let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
+            course.items_at = Some(envelope.items_at.clone());
+        }
         let end = PageEnd {
             call: page.call,
             headers: page.headers,
+            is_partial: page.is_partial,
             envelope: envelope.document,
             stated,
             items: page.items,
             fresh: page.items - self.overlap,
             received: self.received,
+            distinct: self.distinct(),
             last: page.last.map(|item| item.text),
         };
+        self.says_more = auto::flag(&end).map(Doubt::says_more);
         Ok((end, envelope.items_at))
     }
 
-    /// An answer of GraphQL and of JSON:API may hold errors in the place of its data,
-    /// or beside a part of it.
+    /// An answer may hold an error in the place of its items, or beside a part of them.
     fn check_errors(&mut self, document: &Value, items: u64, shown: &str) -> Result<(), Error> {
-        let errors = document.get("errors").and_then(Value::as_array);
-        let Some(error) = errors.and_then(|errors| errors.first()) else {
-            return Ok(());
-        };
-        let message = ["message", "detail", "title"]
-            .iter()
-            .find_map(|key| error.get(key)?.as_str())
-            .map_or_else(|| error.to_string(), str::to_owned);
-        let message: String = message.chars().take(MAX_ERROR).collect();
-        if items == 0 {
+        let error = partial::error(document);
+        if let (Some(error), 0) = (&error, items) {
             return Err(
-                Error::content(format!("answered with an error: {message}")).at_request(shown)
+                Error::content(format!("answered with an error: {error}")).at_request(shown)
             );
         }
-        self.doubts.push(Doubt::PartialAnswer { error: message });
+        let doubt = error.or_else(|| partial::part(document));
+        (self.doubts).extend(doubt.map(|error| Doubt::PartialAnswer { error }));
         Ok(())
+    }
+
+    /// Items with something that changes all the time differ although they are the
+    /// same: what identifies the first and the last of a page tells.
+    fn check_ends(&mut self, last: Option<&Item>, items: u64) {
+        let last = last.and_then(|last| identity(&last.text));
+        let ends = (self.begin.take().zip(last))
+            .filter(|(first, last)| first != last)
+            .map(|(first, last)| (first, last, items));
+        let is_same = ends.is_some() && ends == self.ends;
+        let is_known = |doubt: &Doubt| matches!(doubt, Doubt::SameItems { .. });
+        if is_same && !self.doubts.iter().any(is_known) {
+            self.doubts.push(Doubt::SameItems { page: self.page });
+        }
+        self.ends = ends;
     }
 
     /// Whether an item stands on the page that the walk comes from.
@@ -229,6 +280,11 @@ impl Trail {
     /// Whether an item is the first of the first page.
     pub(super) fn is_first(&self, item: u64) -> bool {
         self.first == Some(item)
+    }
+
+    /// Whether an item has what identifies the first of the first page.
+    pub(super) fn is_first_by_identity(&self, item: &[u8]) -> bool {
+        self.first_identity.is_some() && self.first_identity == identity(item)
     }
 
     /// Whether this is the call that the walk comes from.
@@ -252,16 +308,39 @@ impl Trail {
         course.paginate = paginate;
     }
 
+    /// How many different items came, as far as their identities tell.
+    fn distinct(&self) -> u64 {
+        (self.received).saturating_sub(self.repeated.max(self.left_out))
+    }
+
     /// Closes the books.
     pub(super) fn account(self, ended: Ended, doubt: Option<Doubt>) -> Account {
+        let distinct = self.distinct();
         let mut doubts = self.doubts;
         doubts.extend(doubt);
-        let stated = self.total.items().filter(|_| ended != Ended::Asked);
-        if let Some(stated) = stated.filter(|stated| *stated != self.received) {
-            doubts.push(Doubt::CountsDiffer {
-                stated,
-                received: self.received,
-            });
+        match self.total.items().filter(|_| ended != Ended::Asked) {
+            Some(stated) if stated == self.received && distinct < stated => {
+                doubts.push(Doubt::Repeated { stated, distinct });
+            }
+            Some(stated) if ![self.received, distinct].contains(&stated) => {
+                doubts.push(Doubt::CountsDiffer {
+                    stated,
+                    received: self.received,
+                });
+            }
+            _ => {}
+        }
+        let is_by_numbers_or_links = matches!(
+            ended,
+            Ended::NoNext
+                | Ended::NothingBehind
+                | Ended::LastPage { .. }
+                | Ended::AllItems
+                | Ended::EmptyPages
+                | Ended::NoSuchPage { .. }
+        );
+        if doubts.is_empty() && is_by_numbers_or_links {
+            doubts.extend(self.says_more);
         }
         let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
         course.is_over = true;
@@ -278,6 +357,17 @@ impl Unique {
             None => true,
         }
     }
+}
+
+/// The mark of what identifies an item, if it has that.
+fn identity(item: &[u8]) -> Option<u64> {
+    let fields: Map<String, Value> = serde_json::from_slice(item).ok()?;
+    let value = (fields.iter()).find_map(|(key, value)| {
+        let is_one = (IDENTITIES.iter()).any(|name| key.eq_ignore_ascii_case(name));
+        is_one.then_some(value)
+    })?;
+    let is_scalar = value.is_string() || value.is_number();
+    is_scalar.then(|| mark_of(value.to_string().as_bytes()))
 }
 
 fn mark_of_call(call: &Call) -> u64 {

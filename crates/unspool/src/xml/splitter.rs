@@ -312,6 +312,7 @@ impl Tree {
             items_at,
             rival: self.rival.take(),
             is_lines: false,
+            repeated_key: None,
         }))
     }
 
@@ -332,6 +333,7 @@ impl Tree {
             items_at: Pointer::from_steps(steps),
             rival: self.rival.take(),
             is_lines: false,
+            repeated_key: None,
         };
         Ok(End::Late(envelope, to_json(&items)?.into()))
     }

@@ -27,7 +27,10 @@ fn check_clean(server: &Server) {
         assert_eq!(request.header("x-api-key"), None);
         assert_eq!(request.header("authorization"), None);
         assert_eq!(request.header("accept-language"), Some("fr"));
-        assert_eq!(request.header("accept"), Some("application/json"));
+        assert_eq!(
+            request.header("accept"),
+            Some("application/json, */*;q=0.5")
+        );
     }
 }
 
@@ -274,7 +277,10 @@ async fn a_client_of_ones_own_is_used_as_it_is() {
     assert_eq!((items.len(), account.requests), (2, 3));
     for request in server.requests() {
         assert_eq!(request.header("user-agent"), Some("mine/1"));
-        assert_eq!(request.header("accept"), Some("application/json"));
+        assert_eq!(
+            request.header("accept"),
+            Some("application/json, */*;q=0.5")
+        );
         assert_eq!(request.header("x-api-key"), Some(SECRET));
     }
 }

@@ -1,12 +1,13 @@
 //! Each request of a walk in turn goes wrong in each way that there is: the items are
 //! those of a walk without faults, or the walk says that they are not.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use unspool::pages::{Cursor, LastKey, Offset, PageNumber, Paginate, Request};
+use unspool::pages::{Cursor, LastKey, LinkHeader, NextUrl, Offset, PageNumber, Paginate, Request};
 
 use crate::server::{Reply, Request as Asked, Server, numbers};
 
@@ -59,8 +60,22 @@ fn cut(body: &str, length: usize) -> Reply {
     Reply::status(200).cut(&body.as_bytes()[..length], body.len())
 }
 
-/// The body of a page, in the form that the kind wants.
+/// A page in the form that the kind wants, with a `Link` for those who follow that.
+fn good(asked: &Asked) -> Reply {
+    let (body, end) = page_and_end(asked);
+    let reply = match end < PAGES * SIZE {
+        true => Reply::status(200).header("link", format!("<?offset={end}>; rel=next")),
+        false => Reply::status(200),
+    };
+    reply.body(body)
+}
+
 fn page(asked: &Asked) -> String {
+    page_and_end(asked).0
+}
+
+/// The body of a page, and the number behind its last item.
+fn page_and_end(asked: &Asked) -> (String, u64) {
     let number = |name: &str| asked.query(name).and_then(|text| text.parse::<u64>().ok());
     let begin = (number("offset"))
         .or(number("token"))
@@ -68,14 +83,15 @@ fn page(asked: &Asked) -> String {
         .unwrap_or_else(|| (asked.page() - 1) * SIZE);
     let end = (begin + SIZE).min(PAGES * SIZE);
     let items = numbers(begin.min(end)..end);
-    let next = match end < PAGES * SIZE {
-        true => format!(r#""{end}""#),
-        false => "null".to_owned(),
+    let (next, url) = match end < PAGES * SIZE {
+        true => (format!(r#""{end}""#), format!(r#""?offset={end}""#)),
+        false => ("null".to_owned(), "null".to_owned()),
     };
-    format!(
-        r#"{{"data": {items}, "next": {next}, "total": {}}}"#,
+    let body = format!(
+        r#"{{"data": {items}, "next": {next}, "next_url": {url}, "total": {}}}"#,
         PAGES * SIZE
-    )
+    );
+    (body, end)
 }
 
 /// A kind of pagination, by name.
@@ -87,6 +103,10 @@ fn kinds() -> Vec<Named> {
         ("offset", || Offset::new("offset").into()),
         ("cursor", || {
             Cursor::new("/next".parse::<unspool::Pointer>().unwrap(), "token").into()
+        }),
+        ("link", || LinkHeader::new().into()),
+        ("next", || {
+            NextUrl::at("/next_url".parse::<unspool::Pointer>().unwrap()).into()
         }),
         ("last", || {
             LastKey::new(unspool::Pointer::default(), "key").into()
@@ -141,7 +161,7 @@ async fn a_fault_of_any_request_is_made_good_or_said() {
                         let body = page(request);
                         match asked.fetch_add(1, SeqCst) == faulty {
                             true => reply(&body),
-                            false => Reply::json(body),
+                            false => good(request),
                         }
                     });
                     let name = format!("{kind}, {in_flight} in flight, {fault} at {faulty}");
@@ -174,15 +194,18 @@ async fn a_page_that_comes_twice_or_empty_is_seen() {
                     let count = AtomicUsize::new(0);
                     let server = Server::start(move |request| {
                         let is_faulty = count.fetch_add(1, SeqCst) == faulty;
-                        Reply::json(match (is_faulty, fault) {
-                            (false, _) => page(request),
+                        match (is_faulty, fault) {
+                            (false, _) => good(request),
                             (true, "empty") => {
-                                r#"{"data": [], "next": null, "total": 20}"#.to_owned()
+                                Reply::json(r#"{"data": [], "next": null, "total": 20}"#)
                             }
                             (true, _) => {
-                                r#"{"data": [0,1,2,3], "next": "4", "total": 20}"#.to_owned()
+                                let next = r#""next": "4", "next_url": "?offset=4""#;
+                                Reply::status(200)
+                                    .header("link", "<?offset=4>; rel=next")
+                                    .body(format!(r#"{{"data": [0,1,2,3], {next}, "total": 20}}"#))
                             }
-                        })
+                        }
                     });
                     let (items, is_complete) =
                         walk(|| request(&server, make, in_flight), false).await;
@@ -192,6 +215,32 @@ async fn a_page_that_comes_twice_or_empty_is_seen() {
                     assert!(is_whole || !is_complete, "{name}: {} items", items.len());
                 }
             }
+        }
+    }
+}
+
+/// Longer than anyone waits, once for each request.
+#[tokio::test]
+async fn an_answer_that_does_not_come_is_asked_for_again() {
+    let expected: Vec<String> = (0..PAGES * SIZE).map(|number| number.to_string()).collect();
+    for (kind, make) in kinds() {
+        for in_flight in [1, 3] {
+            let asked: Mutex<HashSet<String>> = Mutex::default();
+            let server = Server::start(move |request| {
+                let is_first = asked.lock().unwrap().insert(request.target.clone());
+                match is_first {
+                    true => Reply::silence(),
+                    false => good(request),
+                }
+            });
+            let patience = Duration::from_millis(250);
+            let (items, is_complete) = walk(
+                || request(&server, make, in_flight).timeout(patience),
+                false,
+            )
+            .await;
+            assert!(is_complete, "{kind}, {in_flight} in flight");
+            assert_eq!(items, expected, "{kind}, {in_flight} in flight");
         }
     }
 }

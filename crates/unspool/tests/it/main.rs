@@ -26,6 +26,7 @@ mod positions;
 mod replay;
 mod retries;
 mod server;
+mod sneaky;
 mod streaming;
 
 use futures_util::StreamExt;

@@ -137,6 +137,12 @@ impl Reply {
         reply
     }
 
+    /// A closed connection behind what was sent.
+    pub(crate) fn closed(mut self) -> Self {
+        self.steps.push(Step::Close);
+        self
+    }
+
     /// More bytes, as they are.
     pub(crate) fn send(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.steps.push(Step::Send(bytes.into()));

@@ -1,8 +1,9 @@
+use reqwest::header::CONTENT_RANGE;
 use serde_json::Value;
 
-use super::{Candidate, Entry, First, KINDS, Kind, Next, PageEnd, Trust, signs};
+use super::{Candidate, Entry, First, KINDS, Kind, Next, PageEnd, Trust, link_header, signs};
 use crate::error::Error;
-use crate::http::Call;
+use crate::http::{Call, has_unreadable_link};
 use crate::pages::account::Doubt;
 
 pub(super) const ENTRY: Entry = Entry {
@@ -43,7 +44,10 @@ fn candidates(first: &First<'_>) -> Vec<Candidate> {
         .iter()
         .flat_map(|entry| (entry.detect)(first))
         .collect();
-    found.sort_by_key(|candidate| candidate.trust as u8);
+    // Who names ranges of items counts items.
+    let is_range = first.page.headers.contains_key(CONTENT_RANGE);
+    let is_late = |candidate: &Candidate| is_range && candidate.kind.describe().starts_with("page");
+    found.sort_by_key(|candidate| (candidate.trust as u8, is_late(candidate)));
     // Where the upstream gives a token or a link, a walk by numbers would only be
     // tried for want of a better one.
     let is_stated = (found.first()).is_some_and(|candidate| candidate.trust == Trust::Stated);
@@ -62,7 +66,11 @@ pub(super) fn may_go_on(first: &First<'_>) -> Option<(Trust, String)> {
     match doubt(page) {
         Some(Doubt::MorePages { evidence }) => Some((Trust::Guessed, evidence)),
         // The upstream says that this is all.
-        _ if signs::more_flag(page).is_some() || page.stated.items == Some(page.items) => None,
+        _ if signs::more_flag(page).is_some() => None,
+        _ if page.stated.items == Some(page.items) => {
+            let evidence = "what it states may be the number of items on each page";
+            is_round(page).then(|| (Trust::Tried, evidence.to_owned()))
+        }
         _ => match full_page(page) {
             Some(Doubt::MorePages { evidence }) => Some((Trust::Tried, evidence)),
             _ => None,
@@ -80,12 +88,25 @@ pub(crate) fn doubt(page: &PageEnd) -> Option<Doubt> {
     says_more(page).or_else(|| asked_for_one_of_many(page))
 }
 
+/// A page whose number of items is what it states as a total: it may state that of
+/// each page, which another page can show.
+pub(crate) fn may_count_itself(page: &PageEnd) -> bool {
+    page.stated.items == Some(page.items) && page.received == page.items && is_round(page)
+}
+
+/// The flag, or the status, by which a page says that there are others.
+pub(crate) fn flag(page: &PageEnd) -> Option<String> {
+    let is_part = page.is_partial && page.stated.items != Some(page.received);
+    match signs::more_flag(page) {
+        Some((more, true)) => Some(format!("`{more}` says that there is more")),
+        None if is_part => Some("status 206 says that it is a part of what there is".to_owned()),
+        _ => None,
+    }
+}
+
 /// What a page says of others.
 pub(crate) fn says_more(page: &PageEnd) -> Option<Doubt> {
-    let flag = || {
-        let (more, is_more) = signs::more_flag(page)?;
-        is_more.then(|| format!("`{more}` says that there is more"))
-    };
+    let flag = || flag(page);
     let token = || {
         let members = signs::members(&page.envelope);
         let member = members.iter().find(|member| signs::is_token(member))?;
@@ -98,6 +119,8 @@ pub(crate) fn says_more(page: &PageEnd) -> Option<Doubt> {
         })?;
         Some(format!("it has a `{name}` header"))
     };
+    let link =
+        || has_unreadable_link(&page.headers, "next").then(|| link_header::UNREADABLE.to_owned());
     let pages = || {
         let pages = page.stated.pages.filter(|pages| *pages > 1)?;
         Some(format!("it states {pages} pages"))
@@ -109,6 +132,7 @@ pub(crate) fn says_more(page: &PageEnd) -> Option<Doubt> {
     let evidence = flag()
         .or_else(token)
         .or_else(header)
+        .or_else(link)
         .or_else(pages)
         .or_else(total)?;
     Some(Doubt::MorePages { evidence })
@@ -131,8 +155,33 @@ fn asked_for_one_of_many(page: &PageEnd) -> Option<Doubt> {
     })
 }
 
+/// Whether the place of a page is the number of what stands before it, which shifts
+/// when items come and go.
+pub(crate) fn is_counted_from_the_front(call: &Call) -> bool {
+    let is_place = |name: &str| FRONT_PARAMETERS.contains(&name) || PAGE_PARAMETERS.contains(&name);
+    let in_body = (call.body.iter().filter_map(Value::as_object).flatten())
+        .any(|(name, value)| is_place(name) && value.is_u64());
+    let mut pairs = call.url.query_pairs();
+    in_body || pairs.any(|(name, value)| is_place(&name) && value.parse::<u64>().is_ok())
+}
+
 /// Query parameters with the place of one page of many, as a number.
 const PAGE_PARAMETERS: &[&str] = &["page", "offset", "page[number]", "start"];
+
+/// Others, where a request alone would not look like one for a page of many.
+const FRONT_PARAMETERS: &[&str] = &[
+    "p",
+    "_page",
+    "pageNumber",
+    "page_number",
+    "skip",
+    "$skip",
+    "startAt",
+    "startIndex",
+    "from",
+    "_start",
+    "page[offset]",
+];
 
 /// Query parameters with the token of one page of many.
 const CURSOR_PARAMETERS: &[&str] = &["cursor", "pageToken", "page_token"];

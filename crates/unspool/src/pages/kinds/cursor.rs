@@ -1,7 +1,10 @@
 use serde_json::Value;
 
 use super::signs::{self, Member};
-use super::{Candidate, Description, Entry, First, Kind, More, Next, PageEnd, Paginate, Trust};
+use super::{
+    Candidate, Description, Entry, First, Kind, More, Next, PageEnd, Paginate, Trust, auto,
+    next_url,
+};
 use crate::error::Error;
 use crate::http::Call;
 use crate::pages::account::{Doubt, Ended};
@@ -79,6 +82,20 @@ impl Cursor {
     }
 }
 
+impl Cursor {
+    /// What a first page without a token in its place says of others.
+    fn never_found(&self, page: &PageEnd) -> Option<Doubt> {
+        if self.sent.is_some() {
+            return None;
+        }
+        let by_url = || {
+            let has_url = next_url::is_there(page) || next_url::has_link(page);
+            has_url.then(|| Doubt::says_more("the only page has the URL of a next one"))
+        };
+        auto::says_more(page).or_else(by_url)
+    }
+}
+
 impl From<Cursor> for Paginate {
     fn from(cursor: Cursor) -> Self {
         Paginate::new(cursor)
@@ -120,7 +137,11 @@ impl Kind for Cursor {
                     Ended::NoNext,
                     Doubt::more_pages("it says that there is more, but gives no token for it"),
                 ),
-                None => Next::End(Ended::NoNext),
+                // The place may be the wrong one.
+                None => match self.never_found(page) {
+                    Some(doubt) => Next::Doubtful(Ended::NoNext, doubt),
+                    None => Next::End(Ended::NoNext),
+                },
             });
         };
         if page.items == 0 && self.sent.as_ref() == Some(&token) {
@@ -266,6 +287,27 @@ mod tests {
             let mut kind = cursor("cursor:/next,to=cursor");
             assert_eq!(ends(kind.after(&page(envelope, 2))), Ended::NoNext);
         }
+    }
+
+    #[test]
+    fn a_token_that_never_was_in_its_place_is_a_doubt_where_there_is_more() {
+        for envelope in [
+            json!({"next_cursor": "x"}),
+            json!({"links": {"next": "/b"}}),
+            json!({"total": 9}),
+        ] {
+            let next = cursor("cursor:/nxt,to=cursor").after(&page(envelope, 2));
+            assert!(
+                matches!(next, Ok(Next::Doubtful(Ended::NoNext, _))),
+                "{next:?}"
+            );
+        }
+        let mut kind = cursor("cursor:/prev,to=cursor");
+        asks(kind.after(&page(json!({"prev": "b", "next": "x"}), 2)));
+        assert_eq!(
+            ends(kind.after(&page(json!({"next": "c"}), 2))),
+            Ended::NoNext
+        );
     }
 
     #[test]

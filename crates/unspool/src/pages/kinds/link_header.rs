@@ -1,7 +1,7 @@
-use super::{Description, Entry, Kind, Next, PageEnd, Paginate, Trust};
+use super::{Description, Entry, Kind, Next, PageEnd, Paginate, Trust, next_url};
 use crate::error::Error;
-use crate::http::{link_parameter, link_target};
-use crate::pages::account::Ended;
+use crate::http::{has_unreadable_link, link_parameter, link_target};
+use crate::pages::account::{Doubt, Ended};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "link",
@@ -26,6 +26,9 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 const NEXT: &str = "next";
+
+/// What a field is that has no link in it, but seems to mean one.
+pub(super) const UNREADABLE: &str = "its `Link` header is not one that can be read (RFC 8288)";
 
 /// The `Link` header with `rel="next"` (RFC 8288); a page without one is the last.
 #[derive(Clone, Debug)]
@@ -71,11 +74,20 @@ impl Kind for LinkHeader {
         match link_target(&page.headers, &self.relation) {
             // Sentry's way to say that the link leads nowhere.
             Some(_)
-                if link_parameter(&page.headers, &self.relation, "results") == Some("false") =>
+                if link_parameter(&page.headers, &self.relation, "results").as_deref()
+                    == Some("false") =>
             {
                 Ok(Next::End(Ended::NoMore))
             }
-            Some(target) => page.resolve(target).map(Next::Call),
+            Some(target) => page.resolve(&target).map(Next::Call),
+            None if has_unreadable_link(&page.headers, &self.relation) => {
+                Ok(Next::Doubtful(Ended::NoNext, Doubt::more_pages(UNREADABLE)))
+            }
+            // The body knows better.
+            None if self.relation == NEXT && next_url::is_there(page) => Ok(Next::Doubtful(
+                Ended::NoNext,
+                Doubt::says_more("the last page has the URL of a next one in its body"),
+            )),
             None => Ok(Next::End(Ended::NoNext)),
         }
     }
@@ -95,6 +107,16 @@ mod tests {
             .insert("link", "</things?page=1>; rel=\"first\"".parse().unwrap());
         let mut found = detected(&ENTRY, &only);
         assert_eq!(ends(found.remove(0).kind.after(&only)), Ended::NoNext);
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_read_is_a_doubt() {
+        let mut first = page(json!([]), 3);
+        first
+            .headers
+            .insert("link", "/things?page=2; rel=next".parse().unwrap());
+        let next = LinkHeader::new().after(&first).unwrap();
+        assert!(matches!(next, Next::Doubtful(Ended::NoNext, _)), "{next:?}");
     }
 
     #[test]

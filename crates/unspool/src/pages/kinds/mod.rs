@@ -173,6 +173,8 @@ pub(crate) struct PageEnd {
     /// What it answers, redirects included: what its links are relative to.
     pub(crate) call: Call,
     pub(crate) headers: HeaderMap,
+    /// Whether the answer says of itself that it is only a part (status 206).
+    pub(crate) is_partial: bool,
     /// The body with an empty array in the place of the items.
     pub(crate) envelope: Value,
     pub(crate) stated: Stated,
@@ -180,6 +182,8 @@ pub(crate) struct PageEnd {
     pub(crate) items: u64,
     pub(crate) fresh: u64,
     pub(crate) received: u64,
+    /// How many of those are different ones, as far as that is known.
+    pub(crate) distinct: u64,
     /// The text of the last item.
     pub(crate) last: Option<Bytes>,
 }
@@ -306,8 +310,9 @@ impl FromStr for Paginate {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let (name, options) = match text.split_once(':') {
-            Some((name, options)) => (name, Some(options)),
+        // The first option may be left out: `relay,to=body:/variables/after`.
+        let (name, options) = match text.find([':', ',']) {
+            Some(end) => (&text[..end], Some(&text[end + 1..])),
             None => (text, None),
         };
         let Some(entry) = KINDS.iter().find(|entry| entry.name == name) else {
@@ -444,11 +449,13 @@ pub(crate) mod tests {
         PageEnd {
             call: Call::get(URL.parse().unwrap()),
             headers: HeaderMap::new(),
+            is_partial: false,
             stated: Stated::read(&HeaderMap::new(), &envelope),
             envelope,
             items,
             fresh: items,
             received: items,
+            distinct: items,
             last: None,
         }
     }
@@ -525,6 +532,27 @@ pub(crate) mod tests {
             let paginate: Paginate = text.parse().unwrap();
             assert_eq!(paginate.to_string(), text);
         }
+    }
+
+    #[test]
+    fn the_option_without_a_name_may_be_left_out() {
+        for (text, whole) in [
+            (
+                "relay,to=body:/variables/cursor",
+                "relay:to=body:/variables/cursor",
+            ),
+            ("next,more=/has_more", "next:more=/has_more"),
+            ("page,first=0,last=4", "page:page,first=0,last=4"),
+            ("offset,step=50", "offset:offset,step=50"),
+            ("last,to=after", "last:/id,to=after"),
+        ] {
+            let paginate: Paginate = text.parse().unwrap();
+            assert_eq!(paginate.to_string(), whole);
+            let again: Paginate = whole.parse().unwrap();
+            assert_eq!(again.to_string(), whole);
+        }
+        check_refused("page,", "expected the name of a parameter");
+        check_refused("cursor,to=after", "place of the token");
     }
 
     #[test]

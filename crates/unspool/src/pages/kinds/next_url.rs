@@ -3,6 +3,7 @@ use serde_json::Value;
 use super::signs::{self, is_url};
 use super::{Candidate, Description, Entry, First, Kind, More, Next, PageEnd, Paginate, Trust};
 use crate::error::Error;
+use crate::http::link_target;
 use crate::json::Pointer;
 use crate::pages::account::{Doubt, Ended};
 use crate::pages::place::At;
@@ -57,6 +58,14 @@ impl NextUrl {
     }
 }
 
+impl NextUrl {
+    /// Whether this goes forward, and not by some other relation.
+    fn names_next(&self) -> bool {
+        let at = self.at.as_ref().map(|at| at.to_string().to_lowercase());
+        at.is_none_or(|at| at.contains("next"))
+    }
+}
+
 impl From<NextUrl> for Paginate {
     fn from(next: NextUrl) -> Self {
         Paginate::new(next)
@@ -83,6 +92,10 @@ impl Kind for NextUrl {
             Some(true) => Next::Doubtful(
                 Ended::NoNext,
                 Doubt::more_pages("it says that there is more"),
+            ),
+            _ if self.names_next() && (is_there(page) || has_link(page)) => Next::Doubtful(
+                Ended::NoNext,
+                Doubt::says_more("the last page has the URL of a next one in another place"),
             ),
             _ => Next::End(Ended::NoNext),
         };
@@ -115,6 +128,16 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
         .candidate(kind, Trust::Stated, evidence)
         .into_iter()
         .collect()
+}
+
+/// Whether a page has the URL of a next one under a usual name.
+pub(super) fn is_there(page: &PageEnd) -> bool {
+    usual_place(page).is_some_and(|(_, is_there)| is_there)
+}
+
+/// Whether it has one in a `Link` header.
+pub(super) fn has_link(page: &PageEnd) -> bool {
+    link_target(&page.headers, "next").is_some()
 }
 
 /// Where the URL of the next page is, or would be, and whether it is there.
@@ -273,6 +296,22 @@ mod tests {
         let contradiction = page(json!({"next": null, "more": true}), 3);
         let next = kind.after(&contradiction).unwrap();
         assert!(matches!(next, Next::Doubtful(..)), "{next:?}");
+    }
+
+    #[test]
+    fn a_url_in_another_place_than_before_is_a_doubt() {
+        let kind = || NextUrl::at("/next".parse::<At>().unwrap());
+        let moved = page(json!({"next": null, "links": {"next": "/b"}}), 3);
+        let next = kind().after(&moved).unwrap();
+        assert!(matches!(next, Next::Doubtful(Ended::NoNext, _)), "{next:?}");
+        let mut in_header = page(json!({}), 3);
+        let link = "</b>; rel=next".parse().unwrap();
+        in_header.headers.insert("link", link);
+        let next = kind().after(&in_header).unwrap();
+        assert!(matches!(next, Next::Doubtful(Ended::NoNext, _)), "{next:?}");
+        // Backwards, the first page is the last.
+        let mut back = NextUrl::at("/links/prev".parse::<At>().unwrap());
+        assert_eq!(ends(back.after(&moved)), Ended::NoNext);
     }
 
     #[test]

@@ -120,8 +120,9 @@ impl Kind for Offset {
     fn after(&mut self, page: &PageEnd) -> Result<Next, Error> {
         self.size = self.size.max(page.items);
         self.total = page.stated.items.or(self.total);
-        self.received_all = page.stated.items == Some(page.received);
-        if self.received_all {
+        self.received_all = page.stated.items == Some(page.distinct);
+        // It may be the number of each page that is stated: the next one shows.
+        if self.received_all && !auto::may_count_itself(page) {
             return Ok(Next::End(Ended::AllItems));
         }
         self.empty = if page.items == 0 { self.empty + 1 } else { 0 };
@@ -285,7 +286,16 @@ mod tests {
         let mut stated = page(json!({"total": 7, "data": []}), 5);
         assert_eq!(asks(kind.after(&stated)), url(5));
         assert_eq!(kind.ahead(1), None, "there is nothing behind");
-        (stated.items, stated.received) = (2, 7);
+        (stated.items, stated.distinct) = (2, 7);
+        assert_eq!(ends(kind.after(&stated)), Ended::AllItems);
+    }
+
+    #[test]
+    fn a_total_that_may_be_of_each_page_is_asked_for_once_more() {
+        let mut kind = started(offsets());
+        let mut stated = page(json!({"total": 10, "data": []}), 10);
+        assert_eq!(asks(kind.after(&stated)), url(10));
+        stated.items = 0;
         assert_eq!(ends(kind.after(&stated)), Ended::AllItems);
     }
 

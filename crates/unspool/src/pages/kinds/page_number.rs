@@ -33,9 +33,10 @@ const EMPTY_PAGES: u32 = 2;
 /// A page number.
 ///
 /// The walk ends at the last page, if one was given; at the number of pages or of
-/// items that the upstream states; at a page that does not exist (404); or behind
-/// two empty pages in a row. One empty page does not end it. A page that is refused
-/// (400, 422) ends it with a doubt, unless all stated items have come.
+/// items that the upstream states; at a page that does not exist (404); or, where no
+/// number of pages is stated, behind two empty pages in a row. One empty page does not
+/// end it. A page that is refused (400, 422), or does not exist although it is one of
+/// those that are stated, ends it with a doubt, unless all stated items have come.
 #[derive(Clone, Debug)]
 pub struct PageNumber {
     to: To,
@@ -46,8 +47,10 @@ pub struct PageNumber {
     begins_at: u64,
     current: u64,
     empty: u32,
-    /// The last page by the upstream's word.
+    /// The last page by the upstream's word, or as its number of items makes it.
     stated_last: Option<u64>,
+    /// Whether it gives the number of pages itself.
+    states_pages: bool,
     received_all: bool,
 }
 
@@ -63,6 +66,7 @@ impl PageNumber {
             current: 1,
             empty: 0,
             stated_last: None,
+            states_pages: false,
             received_all: false,
         }
     }
@@ -96,10 +100,16 @@ impl PageNumber {
             Some(items) if asked == 1 && page.items > 0 => Some(items.div_ceil(page.items)),
             _ => None,
         };
+        self.states_pages |= page.stated.pages.is_some();
         if let Some(pages) = page.stated.pages.or(by_items) {
             self.stated_last = Some(self.begins_at + pages.max(1) - 1);
         }
-        self.received_all = page.stated.items == Some(page.received);
+        self.received_all = page.stated.items == Some(page.distinct);
+    }
+
+    /// Whether there is a page behind this one by the upstream's word.
+    fn states_another(&self) -> bool {
+        self.states_pages && self.stated_last.is_some_and(|last| last > self.current)
     }
 }
 
@@ -142,11 +152,14 @@ impl Kind for PageNumber {
                 if page.stated.pages.is_some_and(|pages| asked >= pages) {
                     return Ok(Next::End(Ended::LastPage { page: self.current }));
                 }
-                if self.received_all {
+                // Where it may be the number of each page that is stated, or where another
+                // page is, one more request shows.
+                let is_open = self.states_another() || auto::may_count_itself(page);
+                if self.received_all && (page.items == 0 || !is_open) {
                     return Ok(Next::End(Ended::AllItems));
                 }
                 self.empty = if page.items == 0 { self.empty + 1 } else { 0 };
-                if self.empty == EMPTY_PAGES {
+                if self.empty >= EMPTY_PAGES && !self.states_another() {
                     return Ok(Next::End(Ended::EmptyPages));
                 }
             }
@@ -171,10 +184,11 @@ impl Kind for PageNumber {
         let ended = Ended::NoSuchPage { page: self.current };
         // WordPress says so in as many words.
         let is_said = error.message().contains("invalid_page_number");
+        let is_stated = self.states_pages && self.stated_last >= Some(self.current);
         match error.status()? {
-            _ if is_not_found(error) || is_said => Some(Next::End(ended)),
-            400 | 416 | 422 if self.received_all => Some(Next::End(ended)),
-            status @ (400 | 416 | 422) => Some(Next::Doubtful(
+            400 | 404 | 416 | 422 if self.received_all => Some(Next::End(ended)),
+            _ if (is_not_found(error) || is_said) && !is_stated => Some(Next::End(ended)),
+            status @ (400 | 404 | 416 | 422) => Some(Next::Doubtful(
                 ended,
                 Doubt::RefusedPage {
                     page: self.current,
@@ -355,7 +369,7 @@ mod tests {
         let mut kind = started(pages());
         let mut stated = page(json!({"total": 6, "data": []}), 3);
         assert_eq!(asks(kind.after(&stated)), page_url(2));
-        stated.received = 6;
+        stated.distinct = 6;
         assert_eq!(ends(kind.after(&stated)), Ended::AllItems);
     }
 
@@ -390,6 +404,40 @@ mod tests {
             Some(Next::Doubtful(..))
         ));
         assert!(kind.end_by(&refused(403)).is_none());
+    }
+
+    #[test]
+    fn a_stated_page_that_is_missing_or_empty_is_not_the_end() {
+        let missing = Error::new(crate::error::Kind::Status(404), "no");
+        let mut kind = started(pages());
+        let stated = |items| page(json!({"total_pages": 5, "data": []}), items);
+        assert_eq!(asks(kind.after(&stated(3))), page_url(2));
+        assert!(matches!(kind.end_by(&missing), Some(Next::Doubtful(..))));
+        for expected in 3..=5 {
+            assert_eq!(asks(kind.after(&stated(0))), page_url(expected));
+        }
+        assert_eq!(ends(kind.after(&stated(0))), Ended::LastPage { page: 5 });
+    }
+
+    #[test]
+    fn a_total_that_the_stated_pages_contradict_is_not_the_end() {
+        let mut kind = started(pages());
+        let mut first = page(json!({"total": 10, "total_pages": 10, "data": []}), 10);
+        assert_eq!(asks(kind.after(&first)), page_url(2));
+        first.items = 0;
+        assert_eq!(ends(kind.after(&first)), Ended::AllItems);
+    }
+
+    #[test]
+    fn a_total_that_may_be_of_each_page_is_asked_for_once_more() {
+        let mut kind = started(pages());
+        let mut stated = page(json!({"total": 10, "data": []}), 10);
+        assert_eq!(asks(kind.after(&stated)), page_url(2));
+        stated.items = 0;
+        assert_eq!(ends(kind.after(&stated)), Ended::AllItems);
+        let mut kind = started(pages());
+        let whole = page(json!({"total": 7, "data": []}), 7);
+        assert_eq!(ends(kind.after(&whole)), Ended::AllItems);
     }
 
     #[test]

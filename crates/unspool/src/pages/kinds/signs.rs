@@ -162,6 +162,9 @@ pub(super) fn parameters_for(key: &str) -> Vec<String> {
         "nextforwardtoken" => &["nextToken"],
         "nextcursormark" => &["cursorMark"],
         "starting_after" => &["starting_after"],
+        // The changes of a CouchDB, the entities of a Wikibase.
+        "last_seq" => &["since"],
+        "search-continue" => &["continue"],
         _ => &[],
     };
     let mut names: Vec<String> = known.iter().map(|&name| name.to_owned()).collect();
@@ -225,6 +228,8 @@ pub(super) fn is_token(member: &Member<'_>) -> bool {
                 | "_scroll_id"
                 | "bookmark"
                 | "lastevaluatedkey"
+                | "last_seq"
+                | "search-continue"
         );
     match member.value {
         Value::String(text) => {
@@ -233,7 +238,10 @@ pub(super) fn is_token(member: &Member<'_>) -> bool {
                 && !is_url(member.value)
         }
         // A key that names the next one holds its number.
-        Value::Number(_) => names_next(&key) || is_below_next(member),
+        Value::Number(_) => {
+            let is_place = matches!(key.as_str(), "last_seq" | "search-continue");
+            is_place || names_next(&key) || is_below_next(member)
+        }
         Value::Object(fields) => {
             let is_flat = !fields.is_empty() && fields.values().all(|value| !value.is_array());
             is_flat && matches!(key.as_str(), "lastevaluatedkey" | "continue")
@@ -317,6 +325,7 @@ mod tests {
         assert!(is(json!({"next": 2})));
         assert!(is(json!({"LastEvaluatedKey": {"id": {"S": "7"}}})));
         assert!(is(json!({"offset": "itrXYZ/rec1"})));
+        assert!(is(json!({"last_seq": 100})) && is(json!({"last_seq": "5-g1AAAB"})));
         assert!(!is(json!({"next": "https://api.test/?page=2"})));
         assert!(!is(
             json!({"offset": 0, "next_cursor": null, "nextcloud": {}})

@@ -1,0 +1,119 @@
+//! What an answer says against itself, although its status is a success.
+
+use serde_json::Value;
+
+/// The longest error of an upstream that goes into a message.
+const MAX_ERROR: usize = 200;
+
+/// Members that hold an error, or a list of them.
+const ERRORS: &[&str] = &["errors", "error"];
+
+/// Members that say whether the request went well.
+const SUCCESS: &[&str] = &["ok", "success"];
+
+/// Members that say that items are missing: GitHub's search, Elasticsearch's, and
+/// their kin.
+const PARTIAL: &[&str] = &[
+    "incomplete_results",
+    "timed_out",
+    "partial",
+    "partial_results",
+    "is_partial",
+];
+
+/// Where messages about an error are, in it and beside it.
+const MESSAGES: &[&str] = &["message", "detail", "title", "reason", "msg", "description"];
+
+/// An error in the place of the items, or beside them: as GraphQL, JSON:API and many
+/// others have it.
+pub(crate) fn error(document: &Value) -> Option<String> {
+    let stated = ERRORS.iter().find_map(|key| {
+        let value = document.get(key)?;
+        match value {
+            Value::Array(errors) => errors.first(),
+            Value::Object(fields) if !fields.is_empty() => Some(value),
+            Value::String(text) if !text.trim().is_empty() => Some(value),
+            Value::Bool(true) => Some(document),
+            _ => None,
+        }
+    });
+    let failed = || {
+        let is_failed = (SUCCESS.iter()).any(|key| document.get(key) == Some(&Value::Bool(false)));
+        is_failed.then_some(document)
+    };
+    stated.or_else(failed).map(message_of)
+}
+
+/// What says that only a part of the items is there.
+pub(crate) fn part(document: &Value) -> Option<String> {
+    let flag = (PARTIAL.iter()).find(|key| document.get(**key) == Some(&Value::Bool(true)));
+    let failed_shards = || {
+        let failed = document.pointer("/_shards/failed")?.as_u64()?;
+        (failed > 0).then(|| format!("`/_shards/failed` is {failed}"))
+    };
+    flag.map(|key| format!("`/{key}` is true"))
+        .or_else(failed_shards)
+}
+
+fn message_of(error: &Value) -> String {
+    let text = MESSAGES
+        .iter()
+        .find_map(|key| error.get(key)?.as_str())
+        .or_else(|| error.as_str());
+    let text = text.map_or_else(|| error.to_string(), str::to_owned);
+    text.chars().take(MAX_ERROR).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn errors_are_found_in_the_forms_that_apis_give_them() {
+        for document in [
+            json!({"errors": [{"message": "busy"}]}),
+            json!({"errors": {"message": "busy"}}),
+            json!({"errors": "busy"}),
+            json!({"error": "busy"}),
+            json!({"error": {"code": 500, "message": "busy"}}),
+            json!({"error": true, "message": "busy"}),
+            json!({"ok": false, "msg": "busy"}),
+            json!({"success": false, "message": "busy"}),
+        ] {
+            assert_eq!(error(&document).as_deref(), Some("busy"), "{document}");
+        }
+        assert_eq!(error(&json!({"error": {"x": 1}})).unwrap(), r#"{"x":1}"#);
+    }
+
+    #[test]
+    fn members_that_say_that_there_is_no_error_are_none() {
+        for document in [
+            json!({"errors": [], "error": null, "ok": true, "success": true}),
+            json!({"errors": {}, "error": ""}),
+            json!({"error": false}),
+            json!({"error": 0, "errors": 0}),
+            json!([]),
+        ] {
+            assert_eq!(error(&document), None, "{document}");
+            assert_eq!(part(&document), None, "{document}");
+        }
+    }
+
+    #[test]
+    fn answers_that_are_only_a_part_are_noticed() {
+        let part = |document| part(&document);
+        assert_eq!(
+            part(json!({"incomplete_results": true, "items": []})).as_deref(),
+            Some("`/incomplete_results` is true")
+        );
+        assert_eq!(
+            part(json!({"timed_out": false, "_shards": {"total": 5, "failed": 1}})).as_deref(),
+            Some("`/_shards/failed` is 1")
+        );
+        assert_eq!(
+            part(json!({"timed_out": false, "_shards": {"failed": 0}})),
+            None
+        );
+    }
+}
