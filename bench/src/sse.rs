@@ -5,6 +5,19 @@
 //! turn. Each run is checked: it finds all events and all bytes of their data. Events are
 //! owned, as whoever takes them across an `await` needs them, but in the rows that say
 //! otherwise.
+//!
+//! Measured on two cores that others kept busy (MB/s):
+//!
+//! | engine | chunks of one event | 1-16384 bytes | 1-64 bytes |
+//! |---|---|---|---|
+//! | memchr, newlines | 3124 | 6964 | 526 |
+//! | unspool | 596 | 748 | 248 |
+//! | unspool, the text by serde | 222 | 242 | 144 |
+//! | sse-stream 0.3.0 | 483 | 489 | 214 |
+//! | sseer 0.3.1 | 314 | 293 | 151 |
+//! | eventsource-stream 0.2.3 | 169 | 98 | 65 |
+//!
+//! The target, 1,000 MB/s in random chunks, is missed there.
 
 mod corpus;
 
