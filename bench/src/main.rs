@@ -1,36 +1,44 @@
 //! The command behind every figure in the docs: one word per group of them.
 //!
 //! ```text
+//! bench ask [GROUP]
 //! bench generators [--wall] [ROW | COLUMN]...
 //! bench pages [GROUP]
 //! bench splitter [ENGINE]...
+//! bench sse
 //! ```
 //!
 //! Exits with 2 if the figures could not be taken, or an answer was wrong.
 #![forbid(unsafe_code)]
 
+mod ask;
+mod figures;
 mod generators;
 mod pages;
+mod process;
+mod programs;
 mod splitter;
+mod sse;
 
 use std::env;
 use std::process::ExitCode;
+
+const COMMANDS: &str = "`ask`, `generators`, `pages`, `splitter` and `sse`";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let done = match arguments.split_first() {
         Some((command, rest)) => match command.as_str() {
+            "ask" => ask::run(rest),
             "generators" => generators::run(rest),
             "pages" => pages::run(rest),
             "splitter" => splitter::run(rest),
+            "sse" => sse::run(rest),
             // What `generators` starts itself with, once per cell.
             "run" => generators::answer(rest),
-            _ => Err(format!(
-                "no command `{command}`; there are `generators`, `pages` and `splitter`"
-            )
-            .into()),
+            _ => Err(format!("no command `{command}`; there are {COMMANDS}").into()),
         },
-        None => Err("a command is missing: `generators`, `pages` or `splitter`".into()),
+        None => Err(format!("a command is missing; there are {COMMANDS}").into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

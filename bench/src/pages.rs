@@ -7,19 +7,19 @@
 
 mod client;
 mod floor;
-mod process;
 mod server;
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 use client::{Client, HYPER, Programs, UNSPOOL, UNSPOOL_IN_FLIGHT, measure_all};
-use process::Cost;
 pub(crate) use server::Orders;
 use server::{HUGE_ITEMS, ITEMS_A_PAGE, PAGED_ITEMS, Server};
+
+use crate::figures::{megabytes, print_target, ratio};
+use crate::process::{self, Cost};
 
 /// Peak memory on the huge page, in bytes.
 const PEAK_TARGET: u64 = 15_000_000;
@@ -261,27 +261,7 @@ fn print_first_items(clients: &[Client], server: &Server) -> Result<(), Box<dyn 
     Ok(())
 }
 
-fn print_target(text: &str, met: bool) {
-    println!("target: {text}: {}", if met { "met" } else { "MISSED" });
-}
-
 fn median(clients: &[Client], name: &str) -> Option<Cost> {
     let client = clients.iter().find(|client| client.name == name)?;
     Cost::median(&client.costs)
-}
-
-fn ratio(part: Duration, whole: Option<Duration>) -> String {
-    let Some(whole) = whole else {
-        return String::new();
-    };
-    let ratio = part.as_secs_f64() / whole.as_secs_f64();
-    if ratio < 1.0 {
-        format!("1/{:.1}", 1.0 / ratio)
-    } else {
-        format!("{ratio:.1}x")
-    }
-}
-
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
 }

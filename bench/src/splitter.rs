@@ -9,12 +9,12 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::time::{ClockId, clock_gettime};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use unspool::internals::{Items, split};
 
 use crate::pages::Orders;
+use crate::process::cpu_time;
 
 /// About 100 MB.
 const ITEMS: usize = 245_000;
@@ -186,12 +186,4 @@ fn own(document: &Document, chunk: usize, items: Items) -> Result<u64, Box<dyn E
         return Err(format!("the items have {bytes} bytes together").into());
     }
     Ok(count)
-}
-
-fn cpu_time() -> Result<Duration, Box<dyn Error>> {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Ok(Duration::new(
-        time.tv_sec.try_into()?,
-        time.tv_nsec.try_into()?,
-    ))
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::probe::Probe;
+use crate::process;
 
 /// What the cells of a table hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,15 +87,7 @@ fn ask(
 
 /// Instructions of a whole process that runs one cell.
 fn instructions(program: &Path, name: &str, count: u64) -> Result<f64, Box<dyn Error>> {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(program)
-        .args(["run", Probe::Sum.name(), name, &count.to_string()])
-        .output()?;
-    let report = String::from_utf8_lossy(&output.stderr);
-    report
-        .lines()
-        .filter(|_| output.status.success())
-        .find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok())
-        .ok_or_else(|| format!("callgrind did not count `{name}`: {}", report.trim()).into())
+    let mut command = Command::new(program);
+    command.args(["run", Probe::Sum.name(), name, &count.to_string()]);
+    process::instructions(&command)
 }

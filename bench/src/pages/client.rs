@@ -4,20 +4,20 @@ use std::env;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::process::{Cost, measure};
 use super::server::{FIRST_ID, Orders, Server};
+use crate::process::{Cost, measure};
+use crate::programs::{self, PEERS, Program, succeed, target};
 
 pub(crate) const UNSPOOL: &str = "unspool pages";
 pub(crate) const UNSPOOL_IN_FLIGHT: &str = "unspool pages, 8 in flight";
 pub(crate) const HYPER: &str = "hyper, bytes only";
 
-const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
 /// Stands for the address in a client's arguments.
 const URL: &str = "URL";
 
@@ -63,33 +63,15 @@ pub(crate) struct Programs {
     bench: Program,
 }
 
-/// A program, or why it is not to be had.
-type Program = Result<PathBuf, String>;
-
 impl Programs {
     /// Builds and installs what is missing.
     pub(crate) fn find() -> io::Result<Programs> {
-        let bench = env::current_exe()?;
-        let target = target()?;
-        // A binary from an earlier build would give a stale figure.
-        let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-        let into = format!("--target-dir={}", target.display());
-        let build = [
-            "build",
-            "--quiet",
-            "--release",
-            "--package=unspool-cli",
-            &into,
-        ];
-        let environment = target.join("peers");
-        let install = format!("{PEERS}/../../crates/unspool-cli/tests/servers/install");
-        let installed = succeed(&install, &[&environment.to_string_lossy(), PEERS]);
         let shell = succeed("curl", &["--version"]).and_then(|()| succeed("jq", &["--version"]));
         Ok(Programs {
-            unspool: succeed(&cargo, &build).map(|()| bench.with_file_name("unspool")),
-            python: installed.map(|()| environment.join("bin/python")),
+            unspool: programs::unspool()?,
+            python: programs::python()?,
             shell: shell.map(|()| "bash".into()),
-            bench: Ok(bench),
+            bench: Ok(env::current_exe()?),
         })
     }
 
@@ -215,32 +197,4 @@ fn check(
     } else {
         Err(format!("{count} items instead of {items}").into())
     }
-}
-
-/// The target directory: this binary is in `release` there.
-fn target() -> io::Result<PathBuf> {
-    let binary = env::current_exe()?;
-    binary
-        .ancestors()
-        .nth(2)
-        .map(Path::to_owned)
-        .ok_or_else(|| io::Error::other("no target directory"))
-}
-
-/// Runs a command for its success alone; an error is the last thing that it said.
-fn succeed(program: &str, arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(PEERS)
-        .output()
-        .map_err(|error| format!("`{program}`: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(said
-        .lines()
-        .last()
-        .unwrap_or("it failed without a word")
-        .to_owned())
 }

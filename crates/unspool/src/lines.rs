@@ -1,12 +1,14 @@
 //! Lines of a body as its bytes arrive.
 
-use std::mem;
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
 use crate::error::{Error, Kind};
+
+/// How much is allocated at a time for lines that span chunks.
+const BLOCK: usize = 4 << 10;
 
 /// Cuts bytes into lines that end with LF, CR, or both: [`push`](Lines::push) each
 /// chunk and take the lines that have come.
@@ -17,8 +19,9 @@ pub(crate) struct Lines {
     max_bytes: usize,
     chunk: Bytes,
     at: usize,
-    /// The begin of a line whose end has not come.
-    begun: Vec<u8>,
+    /// The begin of a line whose end has not come. Lines that are put together share what
+    /// was allocated for one.
+    begun: BytesMut,
     /// The last line, if it spanned several chunks.
     spanning: Bytes,
     /// A CR ended the last line: a LF that follows belongs to it.
@@ -31,7 +34,7 @@ impl Lines {
             max_bytes,
             chunk: Bytes::new(),
             at: 0,
-            begun: Vec::new(),
+            begun: BytesMut::new(),
             spanning: Bytes::new(),
             is_behind_cr: false,
         }
@@ -57,7 +60,15 @@ impl Lines {
             }
         }
         let rest = &self.chunk[self.at..];
-        let Some(length) = memchr2(b'\n', b'\r', rest) else {
+        let end = match rest.first() {
+            // Every other line or so, and not worth a search.
+            Some(b'\n' | b'\r') => Some(0),
+            _ => memchr2(b'\n', b'\r', rest),
+        };
+        let Some(length) = end else {
+            if self.begun.capacity() == 0 {
+                self.begun = BytesMut::with_capacity(BLOCK);
+            }
             self.begun.extend_from_slice(rest);
             self.at = self.chunk.len();
             return match self.begun.len() > self.max_bytes {
@@ -81,13 +92,13 @@ impl Lines {
             return Ok(Some((&self.chunk, line)));
         }
         self.begun.extend_from_slice(&self.chunk[line]);
-        self.spanning = Bytes::from(mem::take(&mut self.begun));
+        self.spanning = self.begun.split().freeze();
         Ok(Some((&self.spanning, 0..self.spanning.len())))
     }
 
     /// There is no more: what came behind the end of the last line.
     pub(crate) fn end(&mut self) -> Bytes {
-        Bytes::from(mem::take(&mut self.begun))
+        self.begun.split().freeze()
     }
 
     fn too_long(&self) -> Error {

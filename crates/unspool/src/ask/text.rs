@@ -27,6 +27,12 @@ impl Deref for Word<'_> {
     }
 }
 
+impl From<Word<'_>> for String {
+    fn from(word: Word<'_>) -> Self {
+        word.0.into_owned()
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Word<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(WordVisitor)

@@ -64,6 +64,8 @@ pub struct Decoder {
     lines: Lines,
     is_begun: bool,
     name: ByteString,
+    /// The last name in the stream: most events have that of the one before.
+    known_name: ByteString,
     data: Data,
     last_event_id: ByteString,
     retry: Option<Duration>,
@@ -73,8 +75,8 @@ pub struct Decoder {
 enum Data {
     None,
     /// One field, as a slice of what it came in.
-    One(Bytes),
-    Many(Vec<u8>),
+    One(ByteString),
+    Many(String),
 }
 
 impl Decoder {
@@ -86,6 +88,7 @@ impl Decoder {
             lines: Lines::new(MAX_EVENT),
             is_begun: false,
             name: ByteString::new(),
+            known_name: ByteString::new(),
             data: Data::None,
             last_event_id: ByteString::new(),
             retry: None,
@@ -128,7 +131,7 @@ impl Decoder {
             match field {
                 b"data" => {
                     let start = range.end - value.len();
-                    self.data.add(|| whole.slice(start..range.end), value);
+                    self.data.add(text(whole.slice(start..range.end), value));
                     if self.data.len() > self.max_bytes {
                         return Err(Error::new(
                             Kind::TooLarge,
@@ -136,11 +139,14 @@ impl Decoder {
                         ));
                     }
                 }
-                b"event" if *self.name.as_bytes() != *value => {
-                    self.name = text(Bytes::copy_from_slice(value));
+                b"event" => {
+                    if *self.known_name.as_bytes() != *value {
+                        self.known_name = text(Bytes::copy_from_slice(value), value);
+                    }
+                    self.name = self.known_name.clone();
                 }
                 b"id" if !value.contains(&0) => {
-                    self.last_event_id = text(Bytes::copy_from_slice(value));
+                    self.last_event_id = text(Bytes::copy_from_slice(value), value);
                 }
                 b"retry" => {
                     if let Some(milliseconds) = digits(value) {
@@ -181,14 +187,13 @@ impl Decoder {
 }
 
 impl Data {
-    /// Adds a field; `slice` is the same value with its own hold on the chunk.
-    fn add(&mut self, slice: impl FnOnce() -> Bytes, value: &[u8]) {
+    fn add(&mut self, field: ByteString) {
         *self = match mem::replace(self, Data::None) {
-            Data::None => Data::One(slice()),
-            Data::One(first) => Data::Many([&first, &b"\n"[..], value].concat()),
+            Data::None => Data::One(field),
+            Data::One(first) => Data::Many([&*first, "\n", &*field].concat()),
             Data::Many(mut all) => {
-                all.push(b'\n');
-                all.extend_from_slice(value);
+                all.push('\n');
+                all.push_str(&field);
                 Data::Many(all)
             }
         };
@@ -205,8 +210,8 @@ impl Data {
     fn into_text(self) -> Option<ByteString> {
         match self {
             Data::None => None,
-            Data::One(one) => Some(text(one)),
-            Data::Many(all) => Some(text(all.into())),
+            Data::One(one) => Some(one),
+            Data::Many(all) => Some(all.into()),
         }
     }
 }
@@ -214,9 +219,13 @@ impl Data {
 /// The name and the value of a field. One space behind the colon is not a part of the
 /// value; a comment has an empty name.
 fn split_field(line: &[u8]) -> (&[u8], &[u8]) {
-    // The names that count have at most five bytes.
-    let colon = line.iter().take(6).position(|byte| *byte == b':');
-    match colon.or_else(|| memchr::memchr(b':', line)) {
+    let colon = match line {
+        // What most lines are needs no search.
+        [b'd', b'a', b't', b'a', b':', ..] => Some(4),
+        [b'e', b'v', b'e', b'n', b't', b':', ..] => Some(5),
+        _ => memchr::memchr(b':', line),
+    };
+    match colon {
         None => (line, b""),
         Some(colon) => {
             let value = &line[colon + 1..];
@@ -225,11 +234,12 @@ fn split_field(line: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The bytes as text; those that are not UTF-8 become U+FFFD.
-fn text(bytes: Bytes) -> ByteString {
-    match ByteString::try_from(bytes.clone()) {
+/// A value as text, of which `bytes` holds what it is a slice of; what is not UTF-8 becomes
+/// U+FFFD.
+fn text(bytes: Bytes, value: &[u8]) -> ByteString {
+    match ByteString::try_from(bytes) {
         Ok(text) => text,
-        Err(_) => ByteString::from(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(_) => ByteString::from(String::from_utf8_lossy(value).into_owned()),
     }
 }
 

@@ -122,7 +122,7 @@ fn read(mut frames: Frames) -> Reader {
                 }
                 "content_block_start" => {
                     let Some(block) = event.content_block else { continue };
-                    let (events, is_known) = begin(block, event.index, &mut tools, &mut text, &mut thinking)?;
+                    let (events, is_known) = begin(*block, event.index, &mut tools, &mut text, &mut thinking)?;
                     for event in events {
                         yield event;
                     }
@@ -144,7 +144,7 @@ fn read(mut frames: Frames) -> Reader {
                 }
                 "message_delta" => {
                     if let Some(usage) = event.usage {
-                        yield Event::Usage(usage.into());
+                        yield Event::Usage((*usage).into());
                     }
                     let delta = event.delta.unwrap_or_default();
                     ended.take(delta.stop_reason, delta.stop_sequence);
@@ -175,7 +175,7 @@ fn read(mut frames: Frames) -> Reader {
                         }
                     }
                     if let Some(usage) = event.usage {
-                        yield Event::Usage(usage.into());
+                        yield Event::Usage((*usage).into());
                     }
                     ended.take(event.stop_reason, event.stop_sequence);
                     for event in ended.events(&mut tools, &mut text)? {
@@ -294,7 +294,8 @@ impl Ended {
     }
 }
 
-/// Any event of the stream, or a message as a whole.
+/// Any event of the stream, or a message as a whole. Nearly all are a piece of text: what
+/// those do not have is in boxes, so that little is moved for each.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Message<'a> {
@@ -304,10 +305,10 @@ struct Message<'a> {
     #[serde(borrow)]
     delta: Option<Delta<'a>>,
     #[serde(borrow)]
-    content_block: Option<Block<'a>>,
-    message: Option<Begin>,
-    usage: Option<Counts>,
-    error: Option<Value>,
+    content_block: Option<Box<Block<'a>>>,
+    message: Option<Box<Begin>>,
+    usage: Option<Box<Counts>>,
+    error: Option<Box<Value>>,
     id: Option<String>,
     model: Option<String>,
     #[serde(borrow)]

@@ -148,14 +148,14 @@ fn read(mut frames: Frames) -> Reader {
             let model = chunk.model.filter(|model| !model.is_empty());
             if !is_begun && (id.is_some() || model.is_some()) {
                 is_begun = true;
-                yield Event::Start { id, model };
+                yield Event::Start { id: id.map(String::from), model: model.map(String::from) };
             }
             // Of several answers to one question, the first.
             for choice in chunk.choices.into_iter().flatten().filter(|choice| choice.index == 0) {
                 if let Some(error) = choice.error {
                     Err(reported(&json!({"error": error})))?;
                 }
-                let delta = choice.delta.or(choice.message).unwrap_or_default();
+                let delta = choice.delta.or(choice.message.map(|whole| *whole)).unwrap_or_default();
                 let has_content = delta.has_content();
                 if has_content && reason.is_some() {
                     is_behind_reason = true;
@@ -181,7 +181,7 @@ fn read(mut frames: Frames) -> Reader {
                     yield Event::Citation { citation: raw(citation.get())? };
                 }
                 // The older name has one call, without a number.
-                let older = delta.function_call.map(ToolPiece::of);
+                let older = delta.function_call.map(|call| ToolPiece::of(*call));
                 for call in delta.tool_calls.into_iter().flatten().chain(older) {
                     for event in call.events(&mut tools)? {
                         yield event;
@@ -195,7 +195,7 @@ fn read(mut frames: Frames) -> Reader {
                 }
             }
             if let Some(usage) = chunk.usage {
-                yield Event::Usage(usage.into());
+                yield Event::Usage((*usage).into());
             }
             is_over = is_whole;
         }
@@ -240,16 +240,20 @@ fn stop(reason: Option<&str>) -> Stop {
     }
 }
 
+/// Nearly all are a piece of text: what those do not have is in boxes, so that little is moved
+/// for each.
 #[derive(Deserialize)]
 struct Chunk<'a> {
-    id: Option<String>,
-    model: Option<String>,
+    #[serde(borrow)]
+    id: Option<Word<'a>>,
+    #[serde(borrow)]
+    model: Option<Word<'a>>,
     #[serde(borrow)]
     object: Option<Word<'a>>,
     #[serde(borrow)]
     choices: Option<Vec<Choice<'a>>>,
-    usage: Option<Counts>,
-    error: Option<Value>,
+    usage: Option<Box<Counts>>,
+    error: Option<Box<Value>>,
 }
 
 #[derive(Deserialize)]
@@ -260,9 +264,9 @@ struct Choice<'a> {
     delta: Option<Delta<'a>>,
     /// In the place of the delta, where the server does not stream.
     #[serde(borrow)]
-    message: Option<Delta<'a>>,
+    message: Option<Box<Delta<'a>>>,
     finish_reason: Option<String>,
-    error: Option<Value>,
+    error: Option<Box<Value>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -272,7 +276,7 @@ struct Delta<'a> {
     reasoning_content: Option<Piece>,
     reasoning: Option<Piece>,
     tool_calls: Option<Vec<ToolPiece>>,
-    function_call: Option<Function>,
+    function_call: Option<Box<Function>>,
     #[serde(borrow)]
     annotations: Option<Vec<&'a RawValue>>,
 }
