@@ -177,18 +177,28 @@ impl Credentials {
 
     /// What no message may show, though a server may echo it.
     pub(super) fn secrets(&self) -> Secrets {
-        let values = (self.headers.iter())
-            .filter(|(name, value)| !HARMLESS.contains(name) && value.is_sensitive())
-            .filter_map(|(_, value)| value.to_str().ok());
         let mut secrets = self.cookies.values();
-        for value in values {
-            secrets.extend(value.split(' ').map(str::to_owned));
-            secrets.extend(password_of(value));
-        }
-        secrets.extend(self.query.iter().map(|(_, key)| key.clone()));
+        secrets.extend(self.given());
         secrets.extend(self.in_address.iter().cloned());
         secrets.extend(self.oauth.iter().flat_map(OAuth::secrets));
         Secrets(secrets)
+    }
+}
+
+impl Credentials {
+    /// The secrets that the caller gave for headers and the query, in an order that is the
+    /// same for whoever gives them again.
+    pub(super) fn given(&self) -> Vec<String> {
+        let values = (self.headers.iter())
+            .filter(|(name, value)| !HARMLESS.contains(name) && value.is_sensitive())
+            .filter_map(|(_, value)| value.to_str().ok());
+        let mut given = Vec::new();
+        for value in values {
+            given.extend(value.split(' ').map(str::to_owned));
+            given.extend(password_of(value));
+        }
+        given.extend(self.query.iter().map(|(_, key)| key.clone()));
+        given
     }
 }
 

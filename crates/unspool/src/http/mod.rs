@@ -238,6 +238,11 @@ impl Http {
         Ok(())
     }
 
+    /// The secrets that the caller gave, in an order that stays.
+    pub(crate) fn given_secrets(&self) -> Vec<String> {
+        self.credentials.given()
+    }
+
     /// What a text that the server wrote may repeat, and nobody may see.
     pub(crate) fn secrets(&self) -> Secrets {
         self.credentials.secrets()

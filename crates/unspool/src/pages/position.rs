@@ -14,6 +14,12 @@ const VERSION: u32 = 1;
 /// What stands in the place of a credential.
 const HIDDEN: &str = "…";
 
+/// The shortest secret that is known again in a link.
+const ECHO: usize = 8;
+
+/// The same as a part of a value: a shorter one may stand there by chance, as a date does.
+const ECHO_IN_PART: usize = 16;
+
 /// Where a walk stands after an item: plain data, without credentials.
 ///
 /// [`Pages::position`](super::Pages::position) gives it,
@@ -52,11 +58,28 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Position {
-    /// The call to go on with, with the credentials that the new request brings.
-    pub(super) fn call(&self, base: &Call) -> Option<Call> {
-        let mut call = self.call.clone()?;
+    /// The call to go on with, with the credentials that the new request brings: those in
+    /// its address, and those that it was given besides.
+    pub(super) fn call(&self, base: &Call, given: &[String]) -> Result<Option<Call>, Error> {
+        let Some(mut call) = self.call.clone() else {
+            return Ok(None);
+        };
         call.url = revealed(&call.url, &base.url);
-        Some(call)
+        let pairs: Vec<(String, String)> = call.url.query_pairs().into_owned().collect();
+        for (name, value) in pairs {
+            let Some(which) = value.strip_prefix(HIDDEN).filter(|which| !which.is_empty()) else {
+                continue;
+            };
+            let given = which.parse().ok().and_then(|which: usize| given.get(which));
+            let secret = given.ok_or_else(|| {
+                Error::request(format!(
+                    "the upstream put a credential into `{name}` of its links, which this request \
+                     does not have"
+                ))
+            })?;
+            call.url = super::place::with_parameter(&call.url, &name, secret);
+        }
+        Ok(Some(call))
     }
 
     /// Checks that this is a position of the walk that begins with `base`.
@@ -87,6 +110,8 @@ impl Position {
 pub(super) struct Course {
     /// The first request, once the walk has begun.
     pub(super) base: Option<Call>,
+    /// The secrets that the caller gave besides.
+    pub(super) given: Vec<String>,
     pub(super) paginate: String,
     pub(super) tried: Vec<Try>,
     pub(super) items_at: Option<Pointer>,
@@ -123,7 +148,7 @@ pub(super) fn position(course: &Mutex<Course>, taken: Option<Taken>) -> Option<P
         origin: without_credentials(base, base),
         paginate: course.paginate.clone(),
         items_at: course.items_at.as_ref().map(ToString::to_string),
-        call: call.map(|call| without_credentials(call, base)),
+        call: call.map(|call| without_echoes(without_credentials(call, base), &course.given)),
         index,
         mark,
         page: course.page.max(1),
@@ -143,6 +168,30 @@ fn without_credentials(call: &Call, base: &Call) -> Call {
         for pair in pairs.iter().filter(|pair| secrets.contains(pair)) {
             call.url = super::place::with_parameter(&call.url, &pair.0, HIDDEN);
         }
+    }
+    call
+}
+
+/// A call whose parameters do not hold what the caller gave as a header or a key: there are
+/// servers that put it into their links. In its place stands which one it was.
+fn without_echoes(mut call: Call, given: &[String]) -> Call {
+    let is_long = |secret: &&String| secret.len() >= ECHO_IN_PART;
+    let pairs: Vec<(String, String)> = call.url.query_pairs().into_owned().collect();
+    for (name, value) in pairs {
+        let which = given.iter().position(|secret| *secret == value);
+        let which = match which.filter(|_| value.len() >= ECHO) {
+            Some(which) => which.to_string(),
+            // A part of a value cannot be put back.
+            None if given
+                .iter()
+                .filter(is_long)
+                .any(|secret| value.contains(secret)) =>
+            {
+                "?".to_owned()
+            }
+            None => continue,
+        };
+        call.url = super::place::with_parameter(&call.url, &name, &format!("{HIDDEN}{which}"));
     }
     call
 }
@@ -192,9 +241,37 @@ mod tests {
         let new = call("http://api.test/v1?api_key=new&limit=2");
         position.check(&new).unwrap();
         assert_eq!(
-            position.call(&new).unwrap().url.as_str(),
+            position.call(&new, &[]).unwrap().unwrap().url.as_str(),
             "http://api.test/v1?api_key=new&page_token=abc"
         );
+    }
+
+    #[test]
+    fn a_credential_that_the_upstream_put_into_its_links_is_hidden_and_put_back() {
+        let base = call("http://api.test/v1");
+        let position = |link: &str| {
+            let course = Mutex::new(Course {
+                base: Some(base.clone()),
+                given: vec!["Bearer".to_owned(), "a-very-secret-token".to_owned()],
+                call: Some(call(link)),
+                page: 2,
+                ..Course::default()
+            });
+            let position = position(&course, None).unwrap();
+            let text = serde_json::to_string(&position).unwrap();
+            assert!(!text.contains("a-very-secret-token"), "{text}");
+            position
+        };
+        let echoed = position("http://api.test/v1?page=2&auth=a-very-secret-token");
+        let given = ["Bearer".to_owned(), "renewed-secret".to_owned()];
+        let call = echoed.call(&base, &given).unwrap().unwrap();
+        assert_eq!(
+            call.url.as_str(),
+            "http://api.test/v1?page=2&auth=renewed-secret"
+        );
+        assert!(echoed.call(&base, &[]).unwrap_err().is_request());
+        let part = position("http://api.test/v1?page=2&auth=Bearer+a-very-secret-token");
+        assert!(part.call(&base, &given).unwrap_err().is_request());
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn begin(plan: Plan, meter: Arc<Meter>, course: Arc<Mutex<Course>>) -> Result<Be
     let first = kind.begin(base.clone())?;
     if let Some(position) = from {
         trail.resume(&position);
-        if let Some(call) = position.call(&base) {
+        if let Some(call) = position.call(&base, &http.given_secrets())? {
             kind.resume(&call)?;
             next = Some(Next::Call(call));
         }
@@ -186,6 +186,7 @@ fn begin(plan: Plan, meter: Arc<Meter>, course: Arc<Mutex<Course>>) -> Result<Be
     }
     let mut course = course.lock().unwrap_or_else(PoisonError::into_inner);
     course.base = Some(base);
+    course.given = http.given_secrets();
     course.paginate = kind.describe();
     Ok(Begun {
         opener: Arc::new(Opener {

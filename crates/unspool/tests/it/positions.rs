@@ -111,6 +111,25 @@ async fn a_position_of_another_request_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
+async fn a_token_that_the_upstream_puts_into_its_links_is_in_no_position() {
+    const TOKEN: &str = "a-very-secret-token";
+    let server = Server::start(|request| match request.query("auth") {
+        None => Reply::json(format!(r#"{{"items": [1, 2], "next": "/?page=2&auth={TOKEN}"}}"#)),
+        Some(TOKEN) => Reply::json(r#"{"items": [3, 4], "next": null}"#),
+        Some(_) => Reply::status(403),
+    });
+    let request = || unspool::pages(server.url("/")).bearer_auth(TOKEN);
+    let mut pages = request().raw();
+    for _ in 0..3 {
+        pages.try_next().await.unwrap().unwrap();
+    }
+    let position = pages.position().unwrap();
+    assert!(!serde_json::to_string(&position).unwrap().contains(TOKEN));
+    let (rest, _) = complete(request().from(stored(&position)).raw()).await;
+    assert_eq!(rest, ["4"]);
+}
+
+#[tokio::test]
 async fn a_page_that_changed_since_is_a_doubt() {
     let server = Server::linked_pages(2, 3);
     let mut pages = unspool::pages(server.url("/")).raw();
