@@ -114,7 +114,9 @@ async fn a_position_of_another_request_is_refused_before_anything_is_sent() {
 async fn a_token_that_the_upstream_puts_into_its_links_is_in_no_position() {
     const TOKEN: &str = "a-very-secret-token";
     let server = Server::start(|request| match request.query("auth") {
-        None => Reply::json(format!(r#"{{"items": [1, 2], "next": "/?page=2&auth={TOKEN}"}}"#)),
+        None => Reply::json(format!(
+            r#"{{"items": [1, 2], "next": "/?page=2&auth={TOKEN}"}}"#
+        )),
         Some(TOKEN) => Reply::json(r#"{"items": [3, 4], "next": null}"#),
         Some(_) => Reply::status(403),
     });
