@@ -17,6 +17,7 @@ use crate::ask::outcome::{Stop, Usage};
 use crate::ask::prompt::{Prompt, Tool};
 use crate::ask::report::{reported, reported_in};
 use crate::ask::text::{Joined, Piece, Word};
+use crate::error::Error;
 
 /// The Messages API of Anthropic, and servers that are compatible with it.
 pub const ANTHROPIC: Provider = Provider(&Entry {
@@ -80,6 +81,7 @@ fn read(mut frames: Frames) -> Reader {
         let mut thinking = Joined::default();
         let mut tools = ToolCalls::default();
         let mut ended = Ended::default();
+        let mut is_begun = false;
         while let Some(frame) = frames.next().await? {
             // What proxies add that know another protocol proves nothing here.
             if frame.data.starts_with("[DONE]") {
@@ -136,6 +138,12 @@ fn read(mut frames: Frames) -> Reader {
                     }
                 }
                 "message_start" => {
+                    // A proxy that starts over behind the client's back would have its text
+                    // come twice.
+                    if is_begun {
+                        Err(Error::content("the answer begins a second time"))?;
+                    }
+                    is_begun = true;
                     let message = event.message.unwrap_or_default();
                     yield Event::Start { id: message.id, model: message.model };
                     if let Some(usage) = message.usage {
@@ -215,7 +223,7 @@ fn begin(
     tools: &mut ToolCalls,
     text: &mut Joined,
     thinking: &mut Joined,
-) -> Result<(Vec<Event>, bool), crate::Error> {
+) -> Result<(Vec<Event>, bool), Error> {
     let mut events = Vec::new();
     match block.kind.as_deref() {
         Some("text") => {
@@ -264,11 +272,7 @@ impl Ended {
     }
 
     /// The last events.
-    fn events(
-        &mut self,
-        tools: &mut ToolCalls,
-        text: &mut Joined,
-    ) -> Result<Vec<Event>, crate::Error> {
+    fn events(&mut self, tools: &mut ToolCalls, text: &mut Joined) -> Result<Vec<Event>, Error> {
         let stop = match self.reason.as_deref() {
             Some("end_turn") => Stop::End,
             Some("stop_sequence") => Stop::StopSequence,

@@ -1,4 +1,7 @@
 //! The protocols that models' servers speak, one file each, and the table of them.
+//!
+//! A `read` is one loop over all kinds of frames that its protocol has, and as long as those
+//! are many: a `yield` stands only in the body itself.
 
 mod anthropic;
 mod chat;
