@@ -9,6 +9,7 @@ mod http;
 #[cfg(any(test, feature = "internals"))]
 #[doc(hidden)]
 pub mod internals;
+mod item;
 mod json;
 mod lines;
 pub mod pages;
@@ -21,6 +22,7 @@ pub use ask::ask;
 pub use boxed::{BoxGenerator, Generators, Shutdown};
 pub use error::Error;
 pub use http::{ClientCredentials, Rate};
+pub use item::RawItem;
 pub use json::Pointer;
 #[doc(inline)]
 pub use pages::pages;

@@ -7,6 +7,9 @@ use memchr::memchr2;
 
 use crate::error::{Error, Kind};
 
+/// The byte order mark in UTF-8, which some writers put before a text.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
+
 /// How much is allocated at a time for lines that span chunks.
 const BLOCK: usize = 4 << 10;
 

@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::error::Error;
 use crate::json::{self, Check, End, Place, RECORD};
+use crate::lines::BYTE_ORDER_MARK;
 use crate::xml;
 
 /// Splits one body by what it is, not by what it is said to be: XML begins with
@@ -28,9 +29,6 @@ enum Form {
 /// What is in the content types of JSON on lines: `application/x-ndjson`,
 /// `application/jsonl`, `application/json-seq` and the like.
 const LINES: [&str; 5] = ["ndjson", "jsonl", "json-l", "json-seq", "stream+json"];
-
-/// The byte order mark in UTF-8.
-const MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 impl Splitter {
     pub(crate) fn new(place: Place, check: Check, max_bytes: usize) -> Self {
@@ -103,14 +101,14 @@ impl Splitter {
     }
 
     fn begin(&mut self, begun: Bytes) {
-        let mark = match begun.starts_with(MARK) {
-            true => MARK.len(),
+        let mark = match begun.starts_with(BYTE_ORDER_MARK) {
+            true => BYTE_ORDER_MARK.len(),
             false => 0,
         };
         self.form = match begun[mark..].trim_ascii_start().first() {
             // What is no space at all is refused when there is enough of it.
             None if begun.len() < self.max_bytes => Form::Unknown(BytesMut::from(begun)),
-            _ if MARK.starts_with(&begun) => Form::Unknown(BytesMut::from(begun)),
+            _ if BYTE_ORDER_MARK.starts_with(&begun) => Form::Unknown(BytesMut::from(begun)),
             // UTF-16 begins with one of the latter two.
             Some(b'<' | 0xFE | 0xFF) => {
                 let mut splitter = xml::Splitter::new(self.place.clone(), self.max_bytes);

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::text::Word;
 use crate::error::{Error, Kind};
 use crate::http::{Answer, Body, Secrets, shortened};
-use crate::lines::Lines;
+use crate::lines::{BYTE_ORDER_MARK, Lines};
 use crate::sse::Decoder;
 
 /// How long what may follow behind a proved end, such as the usage, is waited for.
@@ -22,9 +22,6 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// How much of a frame that cannot be read goes into the error.
 const EXCERPT: usize = 120;
-
-/// The byte order mark in UTF-8.
-const MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// One JSON text of an answer.
 #[derive(Debug)]
@@ -205,9 +202,11 @@ impl Frames {
 
     /// Sees what the body is.
     fn begin(&mut self, begun: Bytes) -> Result<(), Error> {
-        let text = begun.strip_prefix(MARK).unwrap_or(&begun);
+        let text = begun.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&begun);
         match text.trim_ascii_start().first() {
-            _ if MARK.starts_with(&begun) => self.form = Form::Unknown(BytesMut::from(begun)),
+            _ if BYTE_ORDER_MARK.starts_with(&begun) => {
+                self.form = Form::Unknown(BytesMut::from(begun))
+            }
             None => {
                 self.form = Form::Unknown(BytesMut::from(begun));
                 self.check_size()?;

@@ -61,7 +61,7 @@ pub(super) fn items<T: Send>(
 
 fn in_text(error: Error, watch: &Watch) -> Error {
     error
-        .map_words(|words| watch.shown(words))
+        .map_words(|words| watch.redacted(words))
         .without_source()
         .with_note("in the text of the answer")
         .with_partial_text(watch.partial_text())

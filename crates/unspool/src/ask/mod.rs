@@ -11,6 +11,7 @@
 //! asked.
 
 mod answer;
+mod endpoint;
 mod event;
 mod frames;
 mod items;
@@ -20,7 +21,6 @@ mod protocols;
 mod report;
 mod source;
 mod stop_at;
-mod target;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -46,12 +46,12 @@ pub use protocols::{ANTHROPIC, GEMINI, OLLAMA, OPENAI, Provider, RESPONSES};
 pub(crate) use frames::Frames;
 
 use crate::error::Error;
-use crate::http::Options;
+use crate::http::HttpOptions;
+use crate::item::RawItem;
 use crate::json::{Check, Pointer};
-use crate::pages::RawItem;
+use endpoint::Wanted;
 use prompt::Prompt;
 use source::Plan;
-use target::Wanted;
 use watch::Watch;
 
 /// The model that is asked if none is named.
@@ -117,10 +117,10 @@ pub fn ask(prompt: impl Into<String>) -> Request {
             messages,
             ..Prompt::default()
         },
-        http: Options {
+        http: HttpOptions {
             timeout: FIRST_BYTE,
             idle: IDLE,
-            ..Options::default()
+            ..HttpOptions::default()
         },
         stop_at: None,
         deadline: None,
@@ -146,7 +146,7 @@ pub struct Request {
     wrong: Option<&'static str>,
     wanted: Wanted,
     prompt: Prompt,
-    http: Options,
+    http: HttpOptions,
     stop_at: Option<String>,
     deadline: Option<Duration>,
     max_event: usize,

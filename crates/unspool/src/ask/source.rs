@@ -8,17 +8,17 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 use unspool_core::{AsyncGenerator, generator};
 
+use super::endpoint::Wanted;
 use super::event::Event;
 use super::frames::Frames;
 use super::outcome::Stop;
 use super::prompt::Prompt;
-use super::protocols::{Entry, Reader};
+use super::protocols::{ProviderEntry, Reader};
 use super::report::refused;
 use super::stop_at::StopAt;
-use super::target::Wanted;
 use super::watch::Watch;
 use crate::error::{Error, Kind};
-use crate::http::{Attempts, Call, Http, Options, Reply, after};
+use crate::http::{Attempts, Call, Http, HttpOptions, Reply, after};
 
 /// How many events that are not content may stand at the begin of an answer before it
 /// counts as begun.
@@ -30,7 +30,7 @@ pub(super) struct Plan {
     pub(super) wrong: Option<Error>,
     pub(super) wanted: Wanted,
     pub(super) prompt: Prompt,
-    pub(super) http: Options,
+    pub(super) http: HttpOptions,
     pub(super) stop_at: Option<String>,
     pub(super) deadline: Option<Duration>,
     pub(super) max_event: usize,
@@ -70,7 +70,7 @@ struct Asking {
     watch: Arc<Watch>,
     http: Http,
     call: Call,
-    entry: &'static Entry,
+    entry: &'static ProviderEntry,
     attempts: Attempts,
     deadline: Option<(Instant, Duration)>,
     first_byte: Duration,
@@ -108,13 +108,13 @@ impl Asking {
             return Err(Error::request("there is nothing to ask"));
         }
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let target = wanted.target(&http.headers, &variable)?;
-        let entry = target.entry;
-        let is_compatible = target.is_compatible();
-        prompt.model = target.model;
-        let asked = (entry.request)(&prompt, target.base);
+        let endpoint = wanted.endpoint(&http.headers, &variable)?;
+        let entry = endpoint.entry;
+        let is_compatible = endpoint.is_compatible();
+        prompt.model = endpoint.model;
+        let asked = (entry.request)(&prompt, endpoint.base);
         watch.asks(entry.name, &prompt.model);
-        add_headers(&mut http.headers, target.key, asked.headers)?;
+        add_headers(&mut http.headers, endpoint.key, asked.headers)?;
         let mut call = Call {
             body: Some(asked.body),
             ..Call::get(asked.url)
@@ -261,8 +261,8 @@ impl Asking {
 
     fn in_context(&self, error: Error) -> Error {
         error
-            .at_request(self.call.shown())
-            .map_words(|words| self.watch.shown(words))
+            .at_request(self.call.redacted())
+            .map_words(|words| self.watch.redacted(words))
     }
 }
 

@@ -46,7 +46,7 @@ impl Watch {
     }
 
     /// Words of the upstream as people may see them.
-    pub(super) fn shown(&self, words: &str) -> String {
+    pub(super) fn redacted(&self, words: &str) -> String {
         let secrets = self.secrets.get().cloned().unwrap_or_default();
         shortened(&secrets.taken_out_of(words), SHOWN)
     }
@@ -75,7 +75,7 @@ impl Watch {
         let names = ["request-id", "x-request-id", "apim-request-id"];
         let id = names.iter().find_map(|name| headers.get(*name));
         let id = id.and_then(|id| id.to_str().ok());
-        self.draft().outcome.request_id = id.map(|id| self.shown(id));
+        self.draft().outcome.request_id = id.map(|id| self.redacted(id));
     }
 
     pub(super) fn observe(&self, event: &Event) {
@@ -93,10 +93,10 @@ impl Watch {
             }
             Event::Start { id, model } => {
                 if id.is_some() {
-                    outcome.id = self.shown_if_any(id);
+                    outcome.id = self.redacted_if_any(id);
                 }
                 if model.is_some() {
-                    outcome.model = self.shown_if_any(model);
+                    outcome.model = self.redacted_if_any(model);
                 }
             }
             Event::Refusal { text } => {
@@ -112,8 +112,8 @@ impl Watch {
                 sequence,
             } => {
                 draft.proved = Some(*stop);
-                outcome.reason = self.shown_if_any(reason);
-                outcome.stop_sequence = self.shown_if_any(sequence);
+                outcome.reason = self.redacted_if_any(reason);
+                outcome.stop_sequence = self.redacted_if_any(sequence);
             }
             _ => {}
         }
@@ -122,8 +122,8 @@ impl Watch {
         }
     }
 
-    fn shown_if_any(&self, words: &Option<String>) -> Option<String> {
-        words.as_deref().map(|words| self.shown(words))
+    fn redacted_if_any(&self, words: &Option<String>) -> Option<String> {
+        words.as_deref().map(|words| self.redacted(words))
     }
 
     /// How many tokens the answer has, by the upstream's count.

@@ -21,7 +21,7 @@ use tokio_util::io::{StreamReader, poll_read_buf};
 
 use super::Meter;
 use super::failure::{corrupt, cut, silence};
-use super::patience::Patience;
+use super::idle::IdleTimer;
 use crate::error::Error;
 
 /// What a server may compress with.
@@ -36,7 +36,7 @@ const LEAST: usize = 4 << 10;
 /// A body that arrives in chunks, decompressed.
 pub(crate) struct Body {
     source: Source,
-    patience: Patience,
+    timer: IdleTimer,
     /// The longest silence between two parts.
     idle: Duration,
     is_begun: bool,
@@ -87,7 +87,7 @@ impl Body {
         };
         Ok(Body {
             source,
-            patience: Patience::new(idle),
+            timer: IdleTimer::new(idle),
             idle,
             is_begun: false,
             meter,
@@ -107,12 +107,12 @@ impl Body {
                 }),
             }
         };
-        let chunk = match self.patience.wait(next).await {
+        let chunk = match self.timer.wait(next).await {
             Some(chunk) => chunk?,
             None if self.is_begun => return Err(silence(self.idle, "nothing more of the body")),
-            None => return Err(silence(self.patience.limit(), "no byte of the body")),
+            None => return Err(silence(self.timer.limit(), "no byte of the body")),
         };
-        self.patience.set_limit(self.idle);
+        self.timer.set_limit(self.idle);
         self.is_begun = true;
         if let (Some(meter), Some(chunk)) = (&self.meter, &chunk) {
             meter.bytes(chunk.len());
@@ -126,7 +126,7 @@ impl Body {
         let idle = Duration::from_secs(1);
         Body {
             source: Source::Plain(response),
-            patience: Patience::new(idle),
+            timer: IdleTimer::new(idle),
             idle,
             is_begun: false,
             meter: None,
@@ -135,7 +135,7 @@ impl Body {
 
     /// How long the next chunk may take, if that is another time than for those behind it.
     pub(crate) fn wait_for_next(&mut self, limit: Duration) {
-        self.patience.set_limit(limit);
+        self.timer.set_limit(limit);
     }
 
     /// Reads a body that is known to be small.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::shown::shown;
+use super::secrets::redacted;
 
 /// What is asked for: all of a request but the credentials and what every request
 /// of a walk carries.
@@ -38,7 +38,7 @@ impl Call {
     }
 
     /// The request as messages name it.
-    pub(crate) fn shown(&self) -> String {
-        shown(&self.method(), &self.url)
+    pub(crate) fn redacted(&self) -> String {
+        redacted(&self.method(), &self.url)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use percent_encoding::{AsciiSet, utf8_percent_encode};
 use reqwest::header::{
     ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
     HeaderValue, USER_AGENT,
@@ -11,30 +10,13 @@ use url::{Origin, Url, form_urlencoded};
 
 use super::cookies::Jar;
 use super::oauth::{OAuth, Token};
-use super::shown::is_secret_name;
-use super::{Call, Options};
+use super::secrets::{Secrets, basic_auth, is_secret_name, password_of};
+use super::{Call, HttpOptions};
 use crate::error::Error;
-
-/// The shortest word that is taken out of excerpts because it may be a secret.
-const SECRET: usize = 4;
 
 /// JSON rather than a web page; but some servers know it only by a name of its own, as
 /// `application/vnd.api+json`, and others have XML.
 const ACCEPTED: &str = "application/json, */*;q=0.5";
-
-/// What is escaped in a segment of a path, as browsers do it.
-const PATH: &AsciiSet = &percent_encoding::CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'/')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'`')
-    .add(b'{')
-    .add(b'}');
 
 /// The user's headers that say nothing about who the user is, and may therefore
 /// go to any origin.
@@ -53,14 +35,10 @@ pub(super) struct Credentials {
     pub(super) cookies: Jar,
 }
 
-/// Words that are kept out of messages.
-#[derive(Clone, Default)]
-pub(crate) struct Secrets(Vec<String>);
-
 impl Credentials {
     /// The caller's, for the origin of `url`, from where user and password move
     /// into a header.
-    pub(super) fn new(url: &mut Url, options: &Options) -> Result<Self, Error> {
+    pub(super) fn new(url: &mut Url, options: &HttpOptions) -> Result<Self, Error> {
         let mut headers = options.headers.clone();
         if !url.username().is_empty() || url.password().is_some() {
             let credentials = basic_auth(
@@ -181,7 +159,7 @@ impl Credentials {
         secrets.extend(self.given());
         secrets.extend(self.in_address.iter().cloned());
         secrets.extend(self.oauth.iter().flat_map(OAuth::secrets));
-        Secrets(secrets)
+        Secrets::new(secrets)
     }
 }
 
@@ -200,56 +178,6 @@ impl Credentials {
         given.extend(self.query.iter().map(|(_, key)| key.clone()));
         given
     }
-}
-
-impl Secrets {
-    /// The text without them.
-    pub(crate) fn taken_out_of(&self, text: &str) -> String {
-        replace_all(text, &self.0)
-    }
-}
-
-/// The text without those words in it that are long enough to be secrets, as they
-/// are and as they stand in an address and in JSON.
-pub(super) fn replace_all(text: &str, secrets: &[String]) -> String {
-    let mut secrets: Vec<String> = (secrets.iter())
-        .filter(|secret| secret.len() >= SECRET)
-        .flat_map(|secret| {
-            let in_query = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-            let in_path = utf8_percent_encode(secret, PATH).to_string();
-            let in_json = secret.replace('/', "\\/");
-            [secret.clone(), in_query, in_path, in_json]
-        })
-        .collect();
-    // One may be a part of another.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    (secrets.iter()).fold(text.to_owned(), |text, secret| {
-        text.replace(secret.as_str(), "…")
-    })
-}
-
-/// The value of an `Authorization` header (RFC 7617).
-pub(crate) fn basic_auth(user: &str, password: &str) -> HeaderValue {
-    use base64::Engine as _;
-    let credentials =
-        base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-    // Base64 is made of visible ASCII, so that this is always a header value.
-    let mut value = HeaderValue::from_str(&format!("Basic {credentials}"))
-        .unwrap_or(HeaderValue::from_static(""));
-    value.set_sensitive(true);
-    value
-}
-
-/// The password in the value of a header that [`basic_auth`] made.
-fn password_of(value: &str) -> Option<String> {
-    use base64::Engine as _;
-    let encoded = value.strip_prefix("Basic ")?;
-    let decoded = base64::engine::general_purpose::STANDARD
-        .decode(encoded)
-        .ok()?;
-    let text = String::from_utf8(decoded).ok()?;
-    text.split_once(':')
-        .map(|(_, password)| password.to_owned())
 }
 
 /// Adds the cookies of the jar to those of a header that the caller wrote.

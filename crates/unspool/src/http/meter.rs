@@ -25,7 +25,7 @@ struct Waits {
 
 /// One reading of a [`Meter`].
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Reading {
+pub(crate) struct MeterReading {
     pub(crate) requests: u64,
     pub(crate) retries: u64,
     pub(crate) pages: u64,
@@ -83,8 +83,8 @@ impl Meter {
         }
     }
 
-    pub(crate) fn read(&self) -> Reading {
-        Reading {
+    pub(crate) fn read(&self) -> MeterReading {
+        MeterReading {
             requests: self.requests.load(Relaxed),
             retries: self.retries.load(Relaxed),
             pages: self.pages.load(Relaxed),

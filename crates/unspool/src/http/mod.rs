@@ -6,37 +6,37 @@ mod client;
 mod cookies;
 mod credentials;
 mod failure;
+mod idle;
 mod limits;
 mod link;
 mod meter;
 mod oauth;
 mod pace;
-mod patience;
 mod rate;
+mod redirect;
 mod refusal;
 mod retry;
-mod shown;
+mod secrets;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{ACCEPT_ENCODING, CONNECTION, HeaderMap, LOCATION, TRANSFER_ENCODING};
+use reqwest::header::{ACCEPT_ENCODING, CONNECTION, HeaderMap, TRANSFER_ENCODING};
 use reqwest::{Client, Request, Response, StatusCode, Version};
 use tokio::time::timeout;
 use url::Url;
 
 pub(crate) use body::Body;
 pub(crate) use call::Call;
-pub(crate) use credentials::{Secrets, basic_auth};
 pub(crate) use failure::{is_not_found, shortened};
+pub(crate) use idle::after;
 pub(crate) use link::{field_text, has_unreadable_link, link_parameter, link_target};
-pub(crate) use meter::{Meter, Reading};
+pub(crate) use meter::{Meter, MeterReading};
 pub use oauth::ClientCredentials;
-pub(crate) use patience::after;
 pub use rate::Rate;
 pub(crate) use refusal::Refusal;
 pub(crate) use retry::{Attempts, Retry};
-pub(crate) use shown::is_secret_name;
+pub(crate) use secrets::{Secrets, basic_auth, is_secret_name};
 
 use body::ENCODINGS;
 use client::Clients;
@@ -44,6 +44,7 @@ use credentials::Credentials;
 use failure::{no_answer, silence};
 use oauth::Token;
 use pace::Pace;
+use redirect::redirected;
 
 use crate::error::Error;
 
@@ -63,7 +64,7 @@ pub(crate) struct Http {
 
 /// What the caller wants of the client.
 #[derive(Clone)]
-pub(crate) struct Options {
+pub(crate) struct HttpOptions {
     pub(crate) headers: HeaderMap,
     /// Parameters of the query that are credentials.
     pub(crate) query: Vec<(String, String)>,
@@ -79,9 +80,9 @@ pub(crate) struct Options {
     pub(crate) retry: Retry,
 }
 
-impl Default for Options {
+impl Default for HttpOptions {
     fn default() -> Self {
-        Options {
+        HttpOptions {
             headers: HeaderMap::new(),
             query: Vec::new(),
             cookies: Vec::new(),
@@ -98,7 +99,11 @@ impl Default for Options {
 impl Http {
     /// A client that gives the caller's credentials to the origin of `url` only.
     /// They move out of the URL.
-    pub(crate) fn new(url: &mut Url, options: &Options, meter: Arc<Meter>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        url: &mut Url,
+        options: &HttpOptions,
+        meter: Arc<Meter>,
+    ) -> Result<Self, Error> {
         check_scheme(url)?;
         Ok(Http {
             clients: Clients::new(options.client.as_ref())?,
@@ -138,7 +143,7 @@ impl Http {
             let response = self
                 .exchange(&call)
                 .await
-                .map_err(|error| error.at_request(call.shown()))?;
+                .map_err(|error| error.at_request(call.redacted()))?;
             self.take_redirect_of_client(&mut call, &response)?;
             match redirected(&call, &response, |url| self.strip(url))? {
                 Some(target) => call = target,
@@ -148,7 +153,7 @@ impl Http {
                     let is_partial = response.status() == StatusCode::PARTIAL_CONTENT;
                     let ends_with_connection = self.ends_with_connection(&response);
                     let body = Body::new(response, self.idle, meter)
-                        .map_err(|error| error.at_request(call.shown()))?;
+                        .map_err(|error| error.at_request(call.redacted()))?;
                     return Ok(Reply::Success(Box::new(Answer {
                         call,
                         headers,
@@ -163,7 +168,10 @@ impl Http {
                 }
             }
         }
-        Err(Error::content(format!("more than {MAX_REDIRECTS} redirects")).at_request(call.shown()))
+        Err(
+            Error::content(format!("more than {MAX_REDIRECTS} redirects"))
+                .at_request(call.redacted()),
+        )
     }
 
     /// One request and the head of its answer. A token that is not taken is asked
@@ -232,7 +240,7 @@ impl Http {
                 "the client followed a redirect to another origin by itself, and took headers \
                  along that were not meant for it: build it with `redirect::Policy::none()`",
             )
-            .at_request(call.shown()));
+            .at_request(call.redacted()));
         }
         call.url = url;
         Ok(())
@@ -290,53 +298,6 @@ fn check_scheme(url: &Url) -> Result<(), Error> {
             "expected an `http:` or `https:` address, found the scheme `{scheme}:`"
         ))),
     }
-}
-
-/// What a redirect leads to (RFC 9110, section 15.4).
-fn redirected(
-    call: &Call,
-    response: &Response,
-    strip: impl Fn(&mut Url),
-) -> Result<Option<Call>, Error> {
-    let status = response.status().as_u16();
-    let is_redirect = matches!(status, 301 | 302 | 303 | 307 | 308);
-    let Some(location) = response.headers().get(LOCATION).filter(|_| is_redirect) else {
-        return Ok(None);
-    };
-    let wrong = |what: String| Error::content(what).at_request(call.shown());
-    let target = location.to_str().ok();
-    let mut target = target
-        .and_then(|location| call.url.join(location).ok())
-        .ok_or_else(|| wrong("redirects to something that is not an address".to_owned()))?;
-    strip(&mut target);
-    let mut target = Call {
-        url: target,
-        ..call.clone()
-    };
-    // Only 307 and 308 mean the same request elsewhere, and only 303 another one.
-    if target.body.is_some() && matches!(status, 301 | 302) {
-        return Err(wrong(format!(
-            "redirects with status {status}, behind which a body is not sent: the request is for {}, if that is to be trusted",
-            target.shown()
-        )));
-    }
-    if status == 303 {
-        target.body = None;
-    }
-    check_scheme(&target.url).map_err(|error| {
-        wrong(format!(
-            "redirects to {}: {}",
-            target.shown(),
-            error.message()
-        ))
-    })?;
-    if target.body.is_some() && target.url.origin() != call.url.origin() {
-        return Err(wrong(format!(
-            "redirects to another origin, which the body is not meant for: {}",
-            target.shown()
-        )));
-    }
-    Ok(Some(target))
 }
 
 #[cfg(test)]

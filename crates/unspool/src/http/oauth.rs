@@ -10,9 +10,9 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
 
-use super::credentials::{basic_auth, replace_all};
 use super::failure::excerpt;
-use super::shown::shown;
+use super::secrets::redacted;
+use super::secrets::{basic_auth, replace_all};
 use super::{Http, check_scheme, retry};
 use crate::error::{Error, Kind};
 
@@ -183,7 +183,7 @@ impl OAuth {
             return Ok(token);
         }
         let token = self.ask(http).await.map_err(|error| {
-            let request = shown(&Method::POST, &self.url);
+            let request = redacted(&Method::POST, &self.url);
             error.at_request(request)
         })?;
         *self.lock() = Some(token.clone());

@@ -35,11 +35,11 @@ pub(super) struct Pace {
     queue: tokio::sync::Mutex<()>,
     /// Told when a request is over, which may be a reason to wait no longer.
     news: Notify,
-    state: Mutex<State>,
+    state: Mutex<PaceState>,
 }
 
 #[derive(Default)]
-struct State {
+struct PaceState {
     /// When the caller's rate allows the next start.
     next: Option<Instant>,
     origins: HashMap<Origin, Budget>,
@@ -111,7 +111,7 @@ impl Pace {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PaceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -168,7 +168,7 @@ fn is_for_all(status: StatusCode) -> bool {
     matches!(status.as_u16(), 403 | 429 | 503)
 }
 
-impl State {
+impl PaceState {
     /// The number of the request that may start now, or why none may.
     fn claim(&mut self, origin: &Origin, rate: Option<Rate>, now: Instant) -> Result<u64, Wait> {
         if self.origins.len() > MAX_ORIGINS {

@@ -38,7 +38,7 @@ impl Refusal {
             status,
             headers,
             body: http.secrets().taken_out_of(&String::from_utf8_lossy(&text)),
-            request: call.shown(),
+            request: call.redacted(),
         }
     }
 

@@ -31,15 +31,15 @@ pub fn check_answer(data: &[u8]) {
         1 => Some("application/json"),
         _ => None,
     };
-    let whole = shown(read_answer(provider, content_type, &[body]));
+    let whole = described(read_answer(provider, content_type, &[body]));
     let mut random = Random::new(u64::from(*second) << 8 | u64::from(*third));
     let cut = cut(body, &mut random);
-    assert_eq!(shown(read_answer(provider, content_type, &cut)), whole);
+    assert_eq!(described(read_answer(provider, content_type, &cut)), whole);
 }
 
 /// What happened, with pieces that stand side by side joined, and how it ended. The words of
 /// an error may depend on the chunks.
-fn shown((events, end): (Vec<Event>, Result<(), Error>)) -> (Vec<String>, Result<(), bool>) {
+fn described((events, end): (Vec<Event>, Result<(), Error>)) -> (Vec<String>, Result<(), bool>) {
     let stops = events
         .iter()
         .filter(|event| matches!(event, Event::Stop { .. }));

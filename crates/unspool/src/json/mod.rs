@@ -1,9 +1,9 @@
 //! Items out of a body as its bytes arrive.
 
 mod checker;
-mod elements;
+mod envelope;
 mod guess;
-mod outline;
+mod items;
 pub(crate) mod partial;
 mod place;
 mod pointer;
@@ -15,6 +15,6 @@ mod window;
 
 pub use pointer::Pointer;
 
-pub(crate) use elements::{Check, RECORD};
+pub(crate) use items::{Check, RECORD};
 pub(crate) use place::Place;
 pub(crate) use splitter::{End, Envelope, Splitter};

@@ -5,8 +5,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Pointer;
-use super::elements::{Check, Elements, Found};
-use super::outline::{Outline, Stop};
+use super::envelope::{EnvelopeScanner, Stop};
+use super::items::{Check, Found, ItemScanner};
 use super::partial;
 use super::place::Place;
 use super::repeated::repeated_key;
@@ -20,8 +20,8 @@ use crate::error::{Error, Kind};
 pub(crate) struct Splitter {
     check: Check,
     max_bytes: usize,
-    outline: Outline,
-    elements: Elements,
+    envelope: EnvelopeScanner,
+    elements: ItemScanner,
     at_items: bool,
     /// Whether there is a value on each line, instead of one document.
     on_lines: bool,
@@ -60,8 +60,8 @@ impl Splitter {
         Splitter {
             check,
             max_bytes,
-            outline: Outline::new(place, max_bytes),
-            elements: Elements::new(check, max_bytes),
+            envelope: EnvelopeScanner::new(place, max_bytes),
+            elements: ItemScanner::new(check, max_bytes),
             at_items: false,
             on_lines: false,
             chunk: Bytes::new(),
@@ -73,7 +73,7 @@ impl Splitter {
     /// Splits values on lines of their own, or behind record separators (RFC 7464).
     pub(crate) fn on_lines(check: Check, max_bytes: usize) -> Self {
         Splitter {
-            elements: Elements::on_lines(check, max_bytes, 0),
+            elements: ItemScanner::on_lines(check, max_bytes, 0),
             at_items: true,
             on_lines: true,
             ..Splitter::new(Place::Auto, check, max_bytes)
@@ -98,11 +98,11 @@ impl Splitter {
                     Found::More => return Ok(None),
                     Found::Close => {
                         self.at_items = false;
-                        self.outline.close_items();
+                        self.envelope.close_items();
                     }
                 }
             }
-            match (self.outline).feed(&self.chunk, &mut self.at, self.offset)? {
+            match (self.envelope).feed(&self.chunk, &mut self.at, self.offset)? {
                 Stop::More => return Ok(None),
                 Stop::Items => self.at_items = true,
                 Stop::Line => return self.first_line().map(Some),
@@ -113,12 +113,12 @@ impl Splitter {
     /// What was read as a document is the first of many: from here on there are
     /// items only.
     fn first_line(&mut self) -> Result<Bytes, Error> {
-        let text = self.outline.text();
+        let text = self.envelope.text();
         if let Err(error) = serde_json::from_slice::<&RawValue>(text) {
             return Err(Error::content(format!("not JSON: {error}")).with_source(error));
         }
         let first = Bytes::copy_from_slice(text);
-        self.elements = Elements::on_lines(self.check, self.max_bytes, 1);
+        self.elements = ItemScanner::on_lines(self.check, self.max_bytes, 1);
         self.at_items = true;
         self.on_lines = true;
         Ok(first)
@@ -144,18 +144,18 @@ impl Splitter {
                 ..Envelope::default()
             }));
         }
-        if self.at_items || !self.outline.end(position)? {
+        if self.at_items || !self.envelope.end(position)? {
             return Err(self.truncated(position));
         }
-        let text = self.outline.text();
+        let text = self.envelope.text();
         let document: Value = serde_json::from_slice(text)
             .map_err(|error| Error::content(format!("not JSON: {error}")).with_source(error))?;
         let repeated_key = repeated_key(text).map(Pointer::from_steps);
-        let rival = self.outline.rival().cloned().filter(|rival| {
+        let rival = self.envelope.rival().cloned().filter(|rival| {
             let array = rival.find(&document).and_then(Value::as_array);
             array.is_some_and(|array| !array.is_empty())
         });
-        if let Some(items_at) = self.outline.found().cloned() {
+        if let Some(items_at) = self.envelope.found().cloned() {
             return Ok(End::Whole(Envelope {
                 document,
                 items_at,
@@ -165,7 +165,7 @@ impl Splitter {
             }));
         }
         // An error in the place of the items says more than that they are missing.
-        let (items_at, items) = (self.outline.only_array(&document)).map_err(|missing| {
+        let (items_at, items) = (self.envelope.only_array(&document)).map_err(|missing| {
             match partial::error(&document) {
                 Some(error) => missing.with_note(format!("the answer holds an error: {error}")),
                 None => missing,

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::position::Course;
-use crate::http::Reading;
+use crate::http::MeterReading;
 
 /// What a walk over an API did, and why it ended.
 ///
@@ -183,7 +183,7 @@ impl Doubt {
 
 impl Account {
     pub(super) fn new(
-        reading: &Reading,
+        reading: &MeterReading,
         course: &Course,
         ended: Ended,
         doubts: Vec<Doubt>,

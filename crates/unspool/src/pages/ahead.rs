@@ -11,9 +11,9 @@ use std::vec::IntoIter;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::fetch::PageFetcher;
 use super::kinds::Kind;
-use super::open::Opener;
-use super::page::{Item, Page, Read, Summary};
+use super::page::{Item, PageReader, Summary};
 use crate::error::Error;
 use crate::http::Call;
 
@@ -52,30 +52,63 @@ impl InFlight {
     }
 
     /// Sends what the kind knows to come, as far as the limit allows.
-    pub(super) fn fill(&mut self, opener: &Arc<Opener>, kind: &dyn Kind) {
+    pub(super) fn fill(&mut self, fetcher: &Arc<PageFetcher>, kind: &dyn Kind) {
         while self.queue.len() + 1 < self.limit {
             let Some(call) = kind.ahead(self.queue.len() as u64 + 1) else {
                 return;
             };
-            self.send(opener, call);
+            self.send(fetcher, call);
         }
     }
 
     /// Sends the one call that is known to be next.
-    pub(super) fn send(&mut self, opener: &Arc<Opener>, call: Call) {
-        let page = Ahead::new(Arc::clone(opener), call.clone(), BUDGET / self.limit);
+    pub(super) fn send(&mut self, fetcher: &Arc<PageFetcher>, call: Call) {
+        let page = Ahead::new(Arc::clone(fetcher), call.clone(), BUDGET / self.limit);
         self.queue.push_back((call, page));
     }
 
     /// The page of this call; where another one was thought to come, all those in
     /// flight are dropped.
-    pub(super) fn take(&mut self, opener: &Arc<Opener>, call: &Call) -> Ahead {
+    pub(super) fn take(&mut self, fetcher: &Arc<PageFetcher>, call: &Call) -> Ahead {
         match self.queue.pop_front() {
             Some((sent, page)) if sent == *call => page,
             _ => {
                 self.queue.clear();
-                Ahead::new(Arc::clone(opener), call.clone(), BUDGET / self.limit)
+                Ahead::new(Arc::clone(fetcher), call.clone(), BUDGET / self.limit)
             }
+        }
+    }
+}
+
+/// A page, read where its items are asked for, or ahead of that in a task.
+pub(super) enum Page {
+    Here(Box<PageReader>),
+    Ahead(Box<Ahead>),
+}
+
+impl Page {
+    /// The next item; none at the proven end.
+    pub(super) async fn next_item(&mut self) -> Result<Option<Item>, Error> {
+        match self {
+            Page::Here(read) => read.next_item().await,
+            Page::Ahead(ahead) => ahead.next_item().await,
+        }
+    }
+
+    /// What the page was, once all items have been taken, or before where that is
+    /// known.
+    pub(super) fn summary(&mut self) -> Option<Summary> {
+        match self {
+            Page::Here(read) => read.summary(),
+            Page::Ahead(ahead) => ahead.summary(),
+        }
+    }
+
+    /// The error for the item that came last: it does not parse as it should.
+    pub(super) fn unfit(&self, item: &Item, error: serde_json::Error) -> Error {
+        match self {
+            Page::Here(read) => read.reading.unfit(&item.text, error),
+            Page::Ahead(ahead) => ahead.unfit(error),
         }
     }
 }
@@ -102,11 +135,11 @@ impl Drop for Task {
 }
 
 impl Ahead {
-    fn new(opener: Arc<Opener>, call: Call, share: usize) -> Self {
+    fn new(fetcher: Arc<PageFetcher>, call: Call, share: usize) -> Self {
         let batch = share.max(LEAST) / (BATCHES + 2);
         let (sender, messages) = mpsc::channel(BATCHES);
         let (summary_sender, summary) = oneshot::channel();
-        let task = tokio::spawn(run(opener, call.clone(), batch, sender, summary_sender));
+        let task = tokio::spawn(run(fetcher, call.clone(), batch, sender, summary_sender));
         Ahead {
             call,
             messages,
@@ -151,7 +184,7 @@ impl Ahead {
         };
         Error::content(format!("item {} of the page {what}: {error}", self.taken))
             .with_source(error)
-            .at_request(self.call.shown())
+            .at_request(self.call.redacted())
     }
 
     async fn receive(&mut self) -> Result<(), Error> {
@@ -165,13 +198,13 @@ impl Ahead {
 
 /// Reads a page and sends its items in batches.
 async fn run(
-    opener: Arc<Opener>,
+    fetcher: Arc<PageFetcher>,
     call: Call,
     batch_bytes: usize,
     sender: mpsc::Sender<Result<Vec<Item>, Error>>,
     summary: oneshot::Sender<Box<Summary>>,
 ) {
-    let result = read(opener, call, batch_bytes, &sender, summary).await;
+    let result = read(fetcher, call, batch_bytes, &sender, summary).await;
     if let Err(error) = result {
         // Nobody listens any more where this fails.
         let _ = sender.send(Err(error)).await;
@@ -179,13 +212,13 @@ async fn run(
 }
 
 async fn read(
-    opener: Arc<Opener>,
+    fetcher: Arc<PageFetcher>,
     call: Call,
     batch_bytes: usize,
     sender: &mpsc::Sender<Result<Vec<Item>, Error>>,
     summary: oneshot::Sender<Box<Summary>>,
 ) -> Result<(), Error> {
-    let mut page = Page::Here(Box::new(Read::open(opener, call).await?));
+    let mut page = Page::Here(Box::new(PageReader::open(fetcher, call).await?));
     let mut batch = Vec::new();
     let mut bytes = 0;
     loop {

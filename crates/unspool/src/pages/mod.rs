@@ -11,9 +11,8 @@
 
 mod account;
 mod ahead;
-mod item;
+mod fetch;
 pub(crate) mod kinds;
-mod open;
 mod page;
 mod place;
 mod position;
@@ -38,8 +37,8 @@ use serde_json::Value;
 use unspool_core::{AsyncGenerator, Resume};
 use url::Url;
 
+pub use crate::item::RawItem;
 pub use account::{Account, Doubt, Ended, Try};
-pub use item::RawItem;
 pub use kinds::{
     Cursor, LastKey, LinkHeader, NextUrl, Offset, PageNumber, PageRequest, PageView, Paginate,
     Relay, Single,
@@ -48,7 +47,7 @@ pub use place::{At, To};
 pub use position::Position;
 
 use crate::error::Error;
-use crate::http::{Call, ClientCredentials, Meter, Options, Rate, basic_auth};
+use crate::http::{Call, ClientCredentials, HttpOptions, Meter, Rate, basic_auth};
 use crate::json::{Check, Place, Pointer};
 use kinds::Custom;
 use position::{Course, Taken};
@@ -84,7 +83,7 @@ pub fn pages(url: impl AsRef<str>) -> Request {
         call: Url::parse(text)
             .map(Call::get)
             .map_err(|error| Error::request(format!("expected a URL: {error}")).with_source(error)),
-        http: Options::default(),
+        http: HttpOptions::default(),
         paginate: Paginate::default(),
         place: Place::Auto,
         max_item: MAX_ITEM,
@@ -98,7 +97,7 @@ pub fn pages(url: impl AsRef<str>) -> Request {
 #[must_use = "a request does nothing until its items are asked for"]
 pub struct Request {
     call: Result<Call, Error>,
-    http: Options,
+    http: HttpOptions,
     paginate: Paginate,
     place: Place,
     max_item: usize,
@@ -388,7 +387,7 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
-            .field("call", &self.call.as_ref().map(Call::shown))
+            .field("call", &self.call.as_ref().map(Call::redacted))
             .field("paginate", &self.paginate)
             .finish_non_exhaustive()
     }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 
-use super::ahead::Ahead;
-use super::open::{Opener, Reading};
+use super::fetch::{PageBody, PageFetcher};
 use super::seen::{Fingerprint, mark_of};
 use crate::error::Error;
 use crate::http::{Attempts, Call};
@@ -34,45 +33,12 @@ pub(super) struct Summary {
     pub(super) mark: u64,
 }
 
-/// A page, read where its items are asked for, or ahead of that in a task.
-pub(super) enum Page {
-    Here(Box<Read>),
-    Ahead(Box<Ahead>),
-}
-
-impl Page {
-    /// The next item; none at the proven end.
-    pub(super) async fn next_item(&mut self) -> Result<Option<Item>, Error> {
-        match self {
-            Page::Here(read) => read.next_item().await,
-            Page::Ahead(ahead) => ahead.next_item().await,
-        }
-    }
-
-    /// What the page was, once all items have been taken, or before where that is
-    /// known.
-    pub(super) fn summary(&mut self) -> Option<Summary> {
-        match self {
-            Page::Here(read) => read.summary(),
-            Page::Ahead(ahead) => ahead.summary(),
-        }
-    }
-
-    /// The error for the item that came last: it does not parse as it should.
-    pub(super) fn unfit(&self, item: &Item, error: serde_json::Error) -> Error {
-        match self {
-            Page::Here(read) => read.reading.unfit(&item.text, error),
-            Page::Ahead(ahead) => ahead.unfit(error),
-        }
-    }
-}
-
 /// A page that is read here. Where its body is cut, it is asked for again, and read
 /// up to where it was cut; it goes on if that is the same as before.
-pub(super) struct Read {
-    opener: Arc<Opener>,
+pub(super) struct PageReader {
+    fetcher: Arc<PageFetcher>,
     call: Call,
-    reading: Reading,
+    pub(super) reading: PageBody,
     attempts: Option<Attempts>,
     /// The items that have been handed out.
     taken: u64,
@@ -81,18 +47,18 @@ pub(super) struct Read {
     is_whole: bool,
 }
 
-impl Read {
+impl PageReader {
     /// Asks for a page, and again where that may help, up to its first item.
-    pub(super) async fn open(opener: Arc<Opener>, call: Call) -> Result<Self, Error> {
-        let mut attempts = opener.http.attempts();
+    pub(super) async fn open(fetcher: Arc<PageFetcher>, call: Call) -> Result<Self, Error> {
+        let mut attempts = fetcher.http.attempts();
         let reading = loop {
-            match opener.open(&call).await {
+            match fetcher.open(&call).await {
                 Ok(reading) => break reading,
                 Err(error) => attempts.after(error).await?,
             }
         };
-        Ok(Read {
-            opener,
+        Ok(PageReader {
+            fetcher,
             call,
             reading,
             attempts: None,
@@ -134,7 +100,7 @@ impl Read {
         Ok(Some(item))
     }
 
-    fn summary(&mut self) -> Option<Summary> {
+    pub(super) fn summary(&mut self) -> Option<Summary> {
         self.is_whole.then(|| Summary {
             call: self.reading.call.clone(),
             headers: self.reading.headers.clone(),
@@ -152,7 +118,7 @@ impl Read {
         loop {
             let attempts = self
                 .attempts
-                .get_or_insert_with(|| self.opener.http.attempts());
+                .get_or_insert_with(|| self.fetcher.http.attempts());
             attempts.after(error).await?;
             match self.reopened().await {
                 Ok(Some(reading)) => {
@@ -165,7 +131,7 @@ impl Read {
                         self.taken
                     ))
                     .into_truncated()
-                    .at_request(self.call.shown()));
+                    .at_request(self.call.redacted()));
                 }
                 Err(next) => error = next,
             }
@@ -174,8 +140,8 @@ impl Read {
 
     /// The page once more, behind the items that were handed out; none if those are
     /// not the same.
-    async fn reopened(&self) -> Result<Option<Reading>, Error> {
-        let mut reading = self.opener.open(&self.call).await?;
+    async fn reopened(&self) -> Result<Option<PageBody>, Error> {
+        let mut reading = self.fetcher.open(&self.call).await?;
         let mut fingerprint = Fingerprint::default();
         for _ in 0..self.taken {
             match reading.next_item().await? {

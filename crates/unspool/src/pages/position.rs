@@ -94,8 +94,8 @@ impl Position {
         if own != self.origin {
             return Err(Error::request(format!(
                 "the position belongs to another request: {}, not {}",
-                self.origin.shown(),
-                own.shown()
+                self.origin.redacted(),
+                own.redacted()
             )));
         }
         if self.page == 0 {

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::account::{Doubt, Ended, Try};
+use super::fetch::PageFetcher;
 use super::kinds::{Candidate, Kind, Next, PageEnd, Trust, auto};
-use super::open::Opener;
-use super::page::Read;
+use super::page::PageReader;
 use super::trail::Trail;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::http::Call;
@@ -14,7 +14,7 @@ use crate::http::Call;
 /// What came of the candidates.
 pub(super) enum Proof {
     /// This kind leads on, to this page.
-    Kind(Box<dyn Kind>, Call, Box<Read>),
+    Kind(Box<dyn Kind>, Call, Box<PageReader>),
     /// This kind says that there is no further page.
     End(Box<dyn Kind>, Next),
     /// None leads on.
@@ -23,7 +23,7 @@ pub(super) enum Proof {
 
 /// What one candidate's next page shows.
 enum Verdict {
-    Proved(Call, Box<Read>),
+    Proved(Call, Box<PageReader>),
     End(Next),
     /// It leads back to the first page.
     Same,
@@ -34,7 +34,7 @@ enum Verdict {
 
 /// Tries one candidate after the other.
 pub(super) async fn prove(
-    opener: &Arc<Opener>,
+    fetcher: &Arc<PageFetcher>,
     page: &PageEnd,
     trail: &Trail,
     candidates: Vec<Candidate>,
@@ -45,7 +45,7 @@ pub(super) async fn prove(
     let mut is_ignored = false;
     let mut fallback = None;
     for mut candidate in candidates {
-        let verdict = attempt(opener, page, trail, &mut candidate).await?;
+        let verdict = attempt(fetcher, page, trail, &mut candidate).await?;
         let note = |verdict: &str| {
             trail.tried(Try {
                 paginate: candidate.kind.describe(),
@@ -95,7 +95,7 @@ pub(super) async fn prove(
             ErrorKind::Looped,
             format!("the next page by `{paginate}` is the same request as page 1: the upstream leads in a circle"),
         )
-        .at_request(page.call.shown()));
+        .at_request(page.call.redacted()));
     }
     let doubt = auto::doubt(page)
         .or_else(|| unclear.map(Doubt::more_pages))
@@ -111,7 +111,7 @@ pub(super) async fn prove(
 }
 
 async fn attempt(
-    opener: &Arc<Opener>,
+    fetcher: &Arc<PageFetcher>,
     page: &PageEnd,
     trail: &Trail,
     candidate: &mut Candidate,
@@ -130,7 +130,7 @@ async fn attempt(
     if trail.is_here(&call) {
         return Ok(Verdict::Same);
     }
-    let read = match open(opener, &call, candidate.trust).await? {
+    let read = match open(fetcher, &call, candidate.trust).await? {
         Ok(read) => read,
         Err(refused) => return Ok(Verdict::Refused(refused)),
     };
@@ -158,7 +158,7 @@ async fn attempt(
     let Some(control) = candidate.control.take() else {
         return Ok(Verdict::Proved(call, Box::new(read)));
     };
-    let first = open(opener, &control, candidate.trust).await?;
+    let first = open(fetcher, &control, candidate.trust).await?;
     match first.map(|first| first.first_mark()) {
         Ok(Some(mark)) if trail.is_first(mark) => Ok(Verdict::Proved(call, Box::new(read))),
         Ok(_) => Ok(Verdict::Unclear(
@@ -172,11 +172,11 @@ async fn attempt(
 
 /// Opens a page that may not exist; where it was only guessed, a refusal is an answer.
 async fn open(
-    opener: &Arc<Opener>,
+    fetcher: &Arc<PageFetcher>,
     call: &Call,
     trust: Trust,
-) -> Result<Result<Read, String>, Error> {
-    match Read::open(Arc::clone(opener), call.clone()).await {
+) -> Result<Result<PageReader, String>, Error> {
+    match PageReader::open(Arc::clone(fetcher), call.clone()).await {
         Ok(read) => Ok(Ok(read)),
         Err(error) if trust == Trust::Stated => Err(error),
         Err(error) => match error.status() {

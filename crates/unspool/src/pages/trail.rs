@@ -128,7 +128,7 @@ impl Trail {
                     self.page
                 ),
             )
-            .at_request(call.shown())),
+            .at_request(call.redacted())),
             _ => Ok(()),
         }
     }
@@ -180,10 +180,10 @@ impl Trail {
 
     /// Takes in a page that has been read to its end.
     pub(super) fn page(&mut self, page: Summary) -> Result<(PageEnd, Pointer), Error> {
-        let shown = page.call.shown();
+        let redacted = page.call.redacted();
         if page.items > 0
             && let Some((earlier, request)) =
-                (self.contents).note(page.mark, (self.page, shown.as_str().into()))
+                (self.contents).note(page.mark, (self.page, redacted.as_str().into()))
         {
             return Err(Error::new(
                 ErrorKind::Looped,
@@ -192,13 +192,13 @@ impl Trail {
                     self.page
                 ),
             )
-            .at_request(shown));
+            .at_request(redacted));
         }
         let envelope = page.envelope;
         if envelope.is_lines && page.ends_with_connection {
             self.doubts.push(Doubt::NoEndMark);
         }
-        self.check_errors(&envelope.document, page.items, &shown)?;
+        self.check_errors(&envelope.document, page.items, &redacted)?;
         self.check_ends(page.last.as_ref(), page.items);
         let mut stated = Stated::read(&page.headers, &envelope.document);
         let fell = self.total.note(&stated, page.items);
@@ -245,11 +245,11 @@ impl Trail {
     }
 
     /// An answer may hold an error in the place of its items, or beside a part of them.
-    fn check_errors(&mut self, document: &Value, items: u64, shown: &str) -> Result<(), Error> {
+    fn check_errors(&mut self, document: &Value, items: u64, redacted: &str) -> Result<(), Error> {
         let error = partial::error(document);
         if let (Some(error), 0) = (&error, items) {
             return Err(
-                Error::content(format!("answered with an error: {error}")).at_request(shown)
+                Error::content(format!("answered with an error: {error}")).at_request(redacted)
             );
         }
         let doubt = error.or_else(|| partial::part(document));

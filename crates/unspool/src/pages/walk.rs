@@ -6,21 +6,21 @@ use bytes::Bytes;
 use unspool_core::{AsyncGenerator, generator};
 
 use super::account::{Account, Ended};
-use super::ahead::InFlight;
+use super::ahead::{InFlight, Page};
+use super::fetch::PageFetcher;
 use super::kinds::{Kind, Next, PageEnd, Paginate};
-use super::open::Opener;
-use super::page::{Page, Read};
+use super::page::PageReader;
 use super::position::{Course, Position, Taken};
 use super::prove::{Proof, prove};
 use super::trail::Trail;
 use crate::error::Error;
-use crate::http::{Call, Http, Meter, Options};
+use crate::http::{Call, Http, HttpOptions, Meter};
 use crate::json::{Check, Place, Pointer};
 
 /// What to walk over, and how.
 pub(super) struct Plan {
     pub(super) call: Result<Call, Error>,
-    pub(super) http: Options,
+    pub(super) http: HttpOptions,
     pub(super) kind: Box<dyn Kind>,
     pub(super) place: Place,
     pub(super) check: Check,
@@ -48,13 +48,13 @@ where
     T: Send,
 {
     generator! {
-        let Begun { mut opener, mut kind, mut trail, mut next, mut skip, mut flight } =
+        let Begun { mut fetcher, mut kind, mut trail, mut next, mut skip, mut flight } =
             begin(plan, meter, course)?;
         let mut proved = None;
         let ended = loop {
             let call = match next {
                 Next::Call(mut call) => {
-                    opener.http.strip(&mut call.url);
+                    fetcher.http.strip(&mut call.url);
                     call
                 }
                 Next::Prove(_) => break (Ended::OnlyPage, None),
@@ -64,13 +64,13 @@ where
             trail.visit(&call, &*kind)?;
             // The page in hand makes room for one more in flight, which is sent before
             // this one is waited for.
-            let ahead = (flight.is_on() && proved.is_none()).then(|| flight.take(&opener, &call));
-            flight.fill(&opener, &*kind);
+            let ahead = (flight.is_on() && proved.is_none()).then(|| flight.take(&fetcher, &call));
+            flight.fill(&fetcher, &*kind);
             let opened = match (proved.take(), ahead) {
                 (Some(read), _) => Ok(Page::Here(read)),
                 (None, Some(ahead)) => ahead.opened().await
                     .map(|ahead| Page::Ahead(Box::new(ahead))),
-                (None, None) => Read::open(Arc::clone(&opener), call).await
+                (None, None) => PageReader::open(Arc::clone(&fetcher), call).await
                     .map(|read| Page::Here(Box::new(read))),
             };
             let mut page = match opened {
@@ -98,9 +98,9 @@ where
                 if flight.is_on() && flight.is_empty() && decided.is_none()
                     && let Some(summary) = page.summary()
                 {
-                    let step = step(&mut trail, &mut kind, &mut opener, summary);
+                    let step = step(&mut trail, &mut kind, &mut fetcher, summary);
                     if let Ok((Next::Call(call), _)) = &step {
-                        flight.send(&opener, call.clone());
+                        flight.send(&fetcher, call.clone());
                     }
                     decided = Some(step);
                 }
@@ -108,14 +108,14 @@ where
             skip.end(&mut trail);
             let (after, end) = match (decided, page.summary()) {
                 (Some(step), _) => step?,
-                (None, Some(summary)) => step(&mut trail, &mut kind, &mut opener, summary)?,
+                (None, Some(summary)) => step(&mut trail, &mut kind, &mut fetcher, summary)?,
                 (None, None) => Err(Error::content("the page was not read to its end"))?,
             };
             // Whoever has no more demand can drop the walk here, before it asks
             // for a page that nobody wants.
             tokio::task::yield_now().await;
             next = match after {
-                Next::Prove(candidates) => match prove(&opener, &end, &trail, candidates).await? {
+                Next::Prove(candidates) => match prove(&fetcher, &end, &trail, candidates).await? {
                     Proof::Kind(found, call, read) => {
                         kind = found;
                         proved = Some(read);
@@ -137,7 +137,7 @@ where
 
 /// A walk that has not sent anything.
 struct Begun {
-    opener: Arc<Opener>,
+    fetcher: Arc<PageFetcher>,
     kind: Box<dyn Kind>,
     trail: Trail,
     next: Next,
@@ -189,7 +189,7 @@ fn begin(plan: Plan, meter: Arc<Meter>, course: Arc<Mutex<Course>>) -> Result<Be
     course.given = http.given_secrets();
     course.paginate = kind.describe();
     Ok(Begun {
-        opener: Arc::new(Opener {
+        fetcher: Arc::new(PageFetcher {
             http: Arc::new(http),
             place,
             check,
@@ -207,19 +207,19 @@ fn begin(plan: Plan, meter: Arc<Meter>, course: Arc<Mutex<Course>>) -> Result<Be
 fn step(
     trail: &mut Trail,
     kind: &mut Box<dyn Kind>,
-    opener: &mut Arc<Opener>,
+    fetcher: &mut Arc<PageFetcher>,
     summary: super::page::Summary,
 ) -> Result<(Next, PageEnd), Error> {
     let (end, items_at) = trail.page(summary)?;
-    if !matches!(opener.place, Place::At(_)) {
-        *opener = Arc::new(Opener {
+    if !matches!(fetcher.place, Place::At(_)) {
+        *fetcher = Arc::new(PageFetcher {
             place: Place::At(items_at),
-            ..Opener::clone(opener)
+            ..PageFetcher::clone(fetcher)
         });
     }
     let mut next = kind.after(&end)?;
     if let Next::Call(call) = &mut next {
-        opener.http.strip(&mut call.url);
+        fetcher.http.strip(&mut call.url);
     }
     Ok((next, end))
 }

@@ -31,13 +31,10 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use crate::error::{Error, Kind};
-use crate::lines::Lines;
+use crate::lines::{BYTE_ORDER_MARK, Lines};
 
 /// The largest event where nobody says otherwise.
 const MAX_EVENT: usize = 16 << 20;
-
-/// The byte order mark in UTF-8.
-const MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// One event of a stream.
 ///
@@ -116,8 +113,10 @@ impl Decoder {
     /// If an event is above the limit ([`Error::is_too_large`]).
     pub fn next_event(&mut self) -> Result<Option<Event>, Error> {
         while let Some((whole, mut range)) = self.lines.next_line()? {
-            if !mem::replace(&mut self.is_begun, true) && whole[range.clone()].starts_with(MARK) {
-                range.start += MARK.len();
+            if !mem::replace(&mut self.is_begun, true)
+                && whole[range.clone()].starts_with(BYTE_ORDER_MARK)
+            {
+                range.start += BYTE_ORDER_MARK.len();
             }
             let line = &whole[range.clone()];
             if line.is_empty() {

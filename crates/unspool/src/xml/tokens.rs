@@ -6,6 +6,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use memchr::{memchr, memchr3, memmem};
 
 use crate::error::{Error, Kind};
+use crate::lines::BYTE_ORDER_MARK;
 
 /// Takes chunks and gives tokens; keeps the token that is not there as a whole.
 pub(super) struct Tokens {
@@ -52,9 +53,6 @@ const FORMS: [(&[u8], &[u8]); 4] = [
     (b"<!--", b"-->"),
     (b"<![CDATA[", b"]]>"),
 ];
-
-/// The byte order mark in UTF-8.
-const MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 impl Tokens {
     pub(super) fn new(max_bytes: usize) -> Self {
@@ -131,12 +129,12 @@ impl Tokens {
         if rest.starts_with(b"\xFE\xFF") || rest.starts_with(b"\xFF\xFE") {
             return Err(Error::content("expected text in UTF-8, found UTF-16"));
         }
-        if rest.starts_with(MARK) {
-            self.at = MARK.len();
+        if rest.starts_with(BYTE_ORDER_MARK) {
+            self.at = BYTE_ORDER_MARK.len();
             self.scanned = self.at;
             return Ok(true);
         }
-        Ok(!MARK.starts_with(rest))
+        Ok(!BYTE_ORDER_MARK.starts_with(rest))
     }
 
     /// What begins here, as soon as that is known.

@@ -10,7 +10,7 @@ use unspool_core::generator;
 use url::Url;
 
 use super::tools::ToolCalls;
-use super::{Asked, Entry, Key, Provider, Reader, below, other, raw};
+use super::{Asked, Key, Provider, ProviderEntry, Reader, below, other, raw};
 use crate::ask::event::Event;
 use crate::ask::frames::Frames;
 use crate::ask::outcome::{Stop, Usage};
@@ -20,7 +20,7 @@ use crate::ask::text::{Joined, Piece, Word};
 use crate::error::Error;
 
 /// The Messages API of Anthropic, and servers that are compatible with it.
-pub const ANTHROPIC: Provider = Provider(&Entry {
+pub const ANTHROPIC: Provider = Provider(&ProviderEntry {
     name: "anthropic",
     about: "Anthropic Messages",
     base: "https://api.anthropic.com",

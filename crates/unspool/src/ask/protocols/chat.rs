@@ -13,7 +13,7 @@ use unspool_core::generator;
 use url::Url;
 
 use super::tools::ToolCalls;
-use super::{Asked, Entry, Key, Provider, Reader, below, raw};
+use super::{Asked, Key, Provider, ProviderEntry, Reader, below, raw};
 use crate::ask::event::Event;
 use crate::ask::frames::Frames;
 use crate::ask::outcome::{Stop, Usage};
@@ -22,7 +22,7 @@ use crate::ask::report::{reported, reported_in};
 use crate::ask::text::{Joined, Piece, Word};
 
 /// The Chat Completions API of OpenAI, and servers that are compatible with it.
-pub const OPENAI: Provider = Provider(&Entry {
+pub const OPENAI: Provider = Provider(&ProviderEntry {
     name: "openai",
     about: "OpenAI Chat Completions, and what is compatible: vLLM, llama.cpp, Groq, OpenRouter, …",
     base: BASE,

@@ -14,7 +14,7 @@ use unspool_core::generator;
 use url::Url;
 
 use super::tools::ToolCalls;
-use super::{Asked, Entry, Key, Provider, Reader, below, other, raw};
+use super::{Asked, Key, Provider, ProviderEntry, Reader, below, other, raw};
 use crate::ask::event::Event;
 use crate::ask::frames::Frames;
 use crate::ask::outcome::{Stop, Usage};
@@ -23,7 +23,7 @@ use crate::ask::report::reported;
 use crate::ask::text::{Joined, Piece};
 
 /// The Gemini API of Google.
-pub const GEMINI: Provider = Provider(&Entry {
+pub const GEMINI: Provider = Provider(&ProviderEntry {
     name: "gemini",
     about: "Google Gemini",
     base: "https://generativelanguage.googleapis.com",

@@ -37,10 +37,10 @@ pub(super) const PROVIDERS: &[Provider] = &[ANTHROPIC, OPENAI, RESPONSES, OLLAMA
 ///
 /// Parses from its name, such as `anthropic`.
 #[derive(Clone, Copy)]
-pub struct Provider(&'static Entry);
+pub struct Provider(&'static ProviderEntry);
 
 /// A protocol.
-pub(super) struct Entry {
+pub(super) struct ProviderEntry {
     pub(super) name: &'static str,
     /// A line for the help.
     pub(super) about: &'static str,
@@ -112,7 +112,7 @@ impl Provider {
         self.0.keys.iter().map(|(name, _)| *name)
     }
 
-    pub(super) fn entry(self) -> &'static Entry {
+    pub(super) fn entry(self) -> &'static ProviderEntry {
         self.0
     }
 

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::chat::tool;
 use super::tools::ToolCalls;
-use super::{Asked, Entry, Key, Provider, Reader, below};
+use super::{Asked, Key, Provider, ProviderEntry, Reader, below};
 use crate::ask::event::Event;
 use crate::ask::frames::Frames;
 use crate::ask::outcome::{Stop, Usage};
@@ -20,7 +20,7 @@ use crate::ask::report::reported;
 use crate::ask::text::{Joined, Piece};
 
 /// The API of Ollama.
-pub const OLLAMA: Provider = Provider(&Entry {
+pub const OLLAMA: Provider = Provider(&ProviderEntry {
     name: "ollama",
     about: "Ollama",
     base: "http://127.0.0.1:11434",

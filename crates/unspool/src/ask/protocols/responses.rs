@@ -12,7 +12,7 @@ use url::Url;
 
 use super::chat::{BASE, InputDetails, OutputDetails, address, headers, is_own};
 use super::tools::ToolCalls;
-use super::{Asked, Entry, Key, Provider, Reader, other, raw};
+use super::{Asked, Key, Provider, ProviderEntry, Reader, other, raw};
 use crate::ask::event::Event;
 use crate::ask::frames::{Frame, Frames};
 use crate::ask::outcome::{Stop, Usage};
@@ -22,7 +22,7 @@ use crate::ask::text::{Joined, Piece, Word};
 use crate::error::Kind;
 
 /// The Responses API of OpenAI, and servers that are compatible with it.
-pub const RESPONSES: Provider = Provider(&Entry {
+pub const RESPONSES: Provider = Provider(&ProviderEntry {
     name: "responses",
     about: "OpenAI Responses",
     base: BASE,

@@ -1,12 +1,12 @@
 use reqwest::header::CONTENT_RANGE;
 use serde_json::Value;
 
-use super::{Candidate, Entry, First, KINDS, Kind, Next, PageEnd, Trust, link_header, signs};
+use super::{Candidate, First, KINDS, Kind, KindEntry, Next, PageEnd, Trust, link_header, signs};
 use crate::error::Error;
 use crate::http::{Call, has_unreadable_link};
 use crate::pages::account::Doubt;
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: KindEntry = KindEntry {
     name: "auto",
     syntax: "",
     about: "what the first page shows, proved by the second: its items must be others than those of \

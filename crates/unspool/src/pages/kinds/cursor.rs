@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::signs::{self, Member};
 use super::{
-    Candidate, Description, Entry, First, Kind, More, Next, PageEnd, Paginate, Trust, auto,
+    Candidate, Description, First, Kind, KindEntry, More, Next, PageEnd, Paginate, Trust, auto,
     next_url,
 };
 use crate::error::Error;
@@ -10,7 +10,7 @@ use crate::http::Call;
 use crate::pages::account::{Doubt, Ended};
 use crate::pages::place::{At, To};
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: KindEntry = KindEntry {
     name: "cursor",
     syntax: ":AT,to=TO[,more=AT]",
     about: "a token (a string, a number or an object) at AT in each page, sent for the next one in \

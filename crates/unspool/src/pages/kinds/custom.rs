@@ -8,8 +8,8 @@ use url::Url;
 use super::{Kind, Next, PageEnd};
 use crate::error::Error;
 use crate::http::Call;
+use crate::item::RawItem;
 use crate::pages::account::Ended;
-use crate::pages::item::RawItem;
 use crate::pages::place::To;
 
 /// What a closure decides that a page is followed by.
@@ -52,7 +52,7 @@ impl Kind for Custom {
             Ok(None) => Ok(Next::End(Ended::NoNext)),
             Err(error) => Err(Error::content(format!("no way to the next page: {error}"))
                 .with_source(error)
-                .at_request(page.call.shown())),
+                .at_request(page.call.redacted())),
         }
     }
 

@@ -3,7 +3,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
 use super::{
-    Candidate, Description, Entry, First, Kind, More, Next, PageEnd, Paginate, Trust, signs,
+    Candidate, Description, First, Kind, KindEntry, More, Next, PageEnd, Paginate, Trust, signs,
 };
 use crate::error::Error;
 use crate::http::Call;
@@ -11,7 +11,7 @@ use crate::json::Pointer;
 use crate::pages::account::Ended;
 use crate::pages::place::{At, To};
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: KindEntry = KindEntry {
     name: "last",
     syntax: "[:POINTER],to=TO[,more=AT][,next=json|base64]",
     about: "the last item's key (keyset): the value at POINTER in it, `/id` by default, sent in TO, \
@@ -158,7 +158,7 @@ impl Kind for LastKey {
         let key = self.key.find(&item).filter(|key| !key.is_null());
         let key = key.ok_or_else(|| {
             Error::content(format!("the last item has no `{}` to go on from", self.key))
-                .at_request(page.call.shown())
+                .at_request(page.call.redacted())
         })?;
         let base = self.base.as_ref().unwrap_or(&page.call);
         Ok(Next::Call(self.to.set(base, &self.formed(key)?)?))

@@ -1,9 +1,9 @@
-use super::{Description, Entry, Kind, Next, PageEnd, Paginate, Trust, next_url};
+use super::{Description, Kind, KindEntry, Next, PageEnd, Paginate, Trust, next_url};
 use crate::error::Error;
 use crate::http::{has_unreadable_link, link_parameter, link_target};
 use crate::pages::account::{Doubt, Ended};
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: KindEntry = KindEntry {
     name: "link",
     syntax: "[:REL]",
     about: "the `Link` header with the relation REL, `next` by default (RFC 8288)",

@@ -38,7 +38,7 @@ use crate::error::Error;
 use crate::http::Call;
 
 /// All kinds, in the order in which they are looked for on a first page.
-static KINDS: &[Entry] = &[
+static KINDS: &[KindEntry] = &[
     auto::ENTRY,
     link_header::ENTRY,
     next_url::ENTRY,
@@ -51,13 +51,13 @@ static KINDS: &[Entry] = &[
 ];
 
 /// One kind of pagination: what it is called, and how it comes to be.
-pub(crate) struct Entry {
+pub(crate) struct KindEntry {
     name: &'static str,
     /// What may follow the name, for the help text.
     syntax: &'static str,
     about: &'static str,
     /// Reads what follows the name.
-    parse: fn(&mut Options<'_>) -> Result<Box<dyn Kind>, Error>,
+    parse: fn(&mut OptionList<'_>) -> Result<Box<dyn Kind>, Error>,
     /// How a walk might go on from a first page, the likeliest first.
     detect: fn(&First<'_>) -> Vec<Candidate>,
 }
@@ -200,7 +200,7 @@ impl PageEnd {
             Error::content(format!(
                 "{what} as the address of the next page: `{target}`"
             ))
-            .at_request(self.call.shown())
+            .at_request(self.call.redacted())
         };
         let url = (self.call.url.join(target)).map_err(|_| wrong("found no URL"))?;
         match url.scheme() {
@@ -325,7 +325,7 @@ impl FromStr for Paginate {
                 names.join(", ")
             )));
         };
-        let mut options = Options::new(options);
+        let mut options = OptionList::new(options);
         let kind = (entry.parse)(&mut options)?;
         options.end(entry)?;
         Ok(Paginate { kind })
@@ -333,13 +333,13 @@ impl FromStr for Paginate {
 }
 
 /// What follows the name of a kind: `VALUE,name=value,…`, the first without a name.
-pub(crate) struct Options<'t> {
+pub(crate) struct OptionList<'t> {
     rest: Vec<&'t str>,
 }
 
-impl<'t> Options<'t> {
+impl<'t> OptionList<'t> {
     fn new(text: Option<&'t str>) -> Self {
-        Options {
+        OptionList {
             rest: text.map_or_else(Vec::new, |text| text.split(',').collect()),
         }
     }
@@ -385,7 +385,7 @@ impl<'t> Options<'t> {
         }
     }
 
-    fn end(self, entry: &Entry) -> Result<(), Error> {
+    fn end(self, entry: &KindEntry) -> Result<(), Error> {
         match self.rest.first() {
             None => Ok(()),
             Some(option) => Err(Error::request(format!(
@@ -396,7 +396,7 @@ impl<'t> Options<'t> {
     }
 }
 
-/// Writes what [`Options`] reads.
+/// Writes what [`OptionList`] reads.
 struct Description {
     text: String,
     separator: char,
@@ -461,7 +461,7 @@ pub(crate) mod tests {
     }
 
     /// What a kind makes of a first page.
-    pub(crate) fn detected(entry: &Entry, page: &PageEnd) -> Vec<Candidate> {
+    pub(crate) fn detected(entry: &KindEntry, page: &PageEnd) -> Vec<Candidate> {
         (entry.detect)(&First {
             base: &page.call,
             page,

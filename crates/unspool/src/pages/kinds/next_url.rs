@@ -1,14 +1,14 @@
 use serde_json::Value;
 
 use super::signs::{self, is_url};
-use super::{Candidate, Description, Entry, First, Kind, More, Next, PageEnd, Paginate, Trust};
+use super::{Candidate, Description, First, Kind, KindEntry, More, Next, PageEnd, Paginate, Trust};
 use crate::error::Error;
 use crate::http::link_target;
 use crate::json::Pointer;
 use crate::pages::account::{Doubt, Ended};
 use crate::pages::place::At;
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: KindEntry = KindEntry {
     name: "next",
     syntax: "[:AT][,more=AT]",
     about: "the URL of the next page in the body: at AT, a JSON pointer or a JSONPath, or under a \
@@ -109,7 +109,7 @@ impl Kind for NextUrl {
             other => Err(Error::content(format!(
                 "expected the URL of the next page at `{at}`, found `{other}`"
             ))
-            .at_request(page.call.shown())),
+            .at_request(page.call.redacted())),
         }
     }
 }

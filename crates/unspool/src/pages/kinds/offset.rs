@@ -1,14 +1,14 @@
 use serde_json::json;
 
 use super::{
-    Candidate, Description, Entry, First, Kind, Next, PageEnd, Paginate, Trust, auto, signs,
+    Candidate, Description, First, Kind, KindEntry, Next, PageEnd, Paginate, Trust, auto, signs,
 };
 use crate::error::Error;
 use crate::http::{Call, is_not_found};
 use crate::pages::account::{Doubt, Ended};
 use crate::pages::place::{To, number_of};
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: KindEntry = KindEntry {
     name: "offset",
     syntax: "[:TO][,first=N][,step=N]",
     about: "the number of items before the page in TO (`offset`), grown by the items that came, or by \

@@ -1,14 +1,14 @@
 use serde_json::{Value, json};
 
 use super::{
-    Candidate, Description, Entry, First, Kind, Next, PageEnd, Paginate, Trust, auto, signs,
+    Candidate, Description, First, Kind, KindEntry, Next, PageEnd, Paginate, Trust, auto, signs,
 };
 use crate::error::Error;
 use crate::http::{Call, is_not_found};
 use crate::pages::account::{Doubt, Ended};
 use crate::pages::place::{To, number_of};
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: KindEntry = KindEntry {
     name: "page",
     syntax: "[:TO][,first=N][,last=N]",
     about: "a page number in TO, a query parameter (`page`) or `body:POINTER`, up to the last page \

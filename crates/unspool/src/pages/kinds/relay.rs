@@ -1,13 +1,13 @@
 use serde_json::Value;
 
-use super::{Cursor, Description, Entry, Kind, Next, PageEnd, Paginate, Trust, signs};
+use super::{Cursor, Description, Kind, KindEntry, Next, PageEnd, Paginate, Trust, signs};
 use crate::error::Error;
 use crate::http::Call;
 use crate::json::Pointer;
 use crate::pages::account::Ended;
 use crate::pages::place::To;
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: KindEntry = KindEntry {
     name: "relay",
     syntax: "[:POINTER][,to=TO]",
     about: "a GraphQL connection: `endCursor` and `hasNextPage` of the `pageInfo` at POINTER, or of \
@@ -127,7 +127,7 @@ fn only(mut found: Vec<Pointer>, page: &PageEnd) -> Result<Pointer, Error> {
             format!("found several: `{one}` and `{other}`; say which with `relay:POINTER`")
         }
     };
-    Err(Error::content(message).at_request(page.call.shown()))
+    Err(Error::content(message).at_request(page.call.redacted()))
 }
 
 /// Where the answer has `pageInfo` objects.

@@ -1,8 +1,8 @@
-use super::{Entry, Kind, Next, PageEnd, Paginate};
+use super::{Kind, KindEntry, Next, PageEnd, Paginate};
 use crate::error::Error;
 use crate::pages::account::Ended;
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: KindEntry = KindEntry {
     name: "single",
     syntax: "",
     about: "one page, whatever it says of others",

@@ -12,7 +12,7 @@ use crate::split::Splitter;
 
 /// What all requests of a walk have in common.
 #[derive(Clone)]
-pub(super) struct Opener {
+pub(super) struct PageFetcher {
     pub(super) http: Arc<Http>,
     pub(super) place: Place,
     pub(super) check: Check,
@@ -20,7 +20,7 @@ pub(super) struct Opener {
 }
 
 /// An answer that is being read.
-pub(super) struct Reading {
+pub(super) struct PageBody {
     pub(super) call: Call,
     pub(super) headers: HeaderMap,
     pub(super) is_partial: bool,
@@ -34,13 +34,13 @@ pub(super) struct Reading {
     first: Option<Bytes>,
 }
 
-impl Opener {
+impl PageFetcher {
     /// Asks for a page and reads up to its first item, or to its end if it has
     /// none: until then nothing has been handed out, and all can be tried again.
-    pub(super) async fn open(&self, call: &Call) -> Result<Reading, Error> {
+    pub(super) async fn open(&self, call: &Call) -> Result<PageBody, Error> {
         let answer = self.http.send(call).await?;
         let splitter = Splitter::new(self.place.clone(), self.check, self.max_item);
-        let mut reading = Reading {
+        let mut reading = PageBody {
             call: answer.call,
             splitter: splitter.said_to_be(content_type(&answer.headers)),
             headers: answer.headers,
@@ -57,7 +57,7 @@ impl Opener {
     }
 }
 
-impl Reading {
+impl PageBody {
     /// The next item, as soon as its last byte has come; none at the proven end.
     pub(super) async fn next_item(&mut self) -> Result<Option<Bytes>, Error> {
         if let Some(first) = self.first.take() {
@@ -121,7 +121,7 @@ impl Reading {
             }
             _ => error,
         };
-        error.at_request(self.call.shown())
+        error.at_request(self.call.redacted())
     }
 }
 

@@ -10,14 +10,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// A timer for each of them would cost as much as to receive a small chunk. Here there is
 /// one for all: when it is up, it is set again to where the limit of the present one
 /// is, if that is later.
-pub(super) struct Patience {
+pub(super) struct IdleTimer {
     limit: Duration,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patience {
+impl IdleTimer {
     pub(super) fn new(limit: Duration) -> Self {
-        Patience { limit, sleep: None }
+        IdleTimer { limit, sleep: None }
     }
 
     pub(super) fn limit(&self) -> Duration {
@@ -72,29 +72,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_wait_has_the_whole_limit() {
-        let mut patience = Patience::new(LIMIT);
+        let mut timer = IdleTimer::new(LIMIT);
         for _ in 0..5 {
             let wait = sleep(Duration::from_secs(9));
-            assert_eq!(patience.wait(wait).await, Some(()));
+            assert_eq!(timer.wait(wait).await, Some(()));
         }
         let begin = Instant::now();
-        assert_eq!(patience.wait(std::future::pending::<()>()).await, None);
+        assert_eq!(timer.wait(std::future::pending::<()>()).await, None);
         let waited = begin.elapsed();
         assert!(
             waited >= LIMIT && waited < LIMIT + Duration::from_millis(5),
             "{waited:?}"
         );
         // It can be used again.
-        assert_eq!(patience.wait(sleep(Duration::from_secs(9))).await, Some(()));
+        assert_eq!(timer.wait(sleep(Duration::from_secs(9))).await, Some(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_shorter_limit_holds_at_once() {
-        let mut patience = Patience::new(LIMIT);
-        assert_eq!(patience.wait(sleep(Duration::from_secs(1))).await, Some(()));
-        patience.set_limit(Duration::from_secs(2));
+        let mut timer = IdleTimer::new(LIMIT);
+        assert_eq!(timer.wait(sleep(Duration::from_secs(1))).await, Some(()));
+        timer.set_limit(Duration::from_secs(2));
         let begin = Instant::now();
-        assert_eq!(patience.wait(std::future::pending::<()>()).await, None);
+        assert_eq!(timer.wait(std::future::pending::<()>()).await, None);
         let waited = begin.elapsed().as_secs_f64();
         assert!((2.0..2.01).contains(&waited), "{waited}");
     }

@@ -13,12 +13,13 @@ use super::checker::{MAX_DEPTH, is_space};
 use super::place::{Place, is_usual};
 use super::{Pointer, guess};
 use crate::error::{Error, Kind};
+use crate::lines::BYTE_ORDER_MARK;
 
 /// The part of a document that has come so far, without the items.
-pub(crate) struct Outline {
+pub(crate) struct EnvelopeScanner {
     place: Place,
     max_bytes: usize,
-    state: State,
+    state: EnvelopeState,
     /// How many bytes of a byte order mark have come.
     marks: usize,
     open: Vec<Frame>,
@@ -32,13 +33,10 @@ pub(crate) struct Outline {
     is_next_line: bool,
 }
 
-/// The byte order mark in UTF-8.
-const MARK: &[u8] = "\u{FEFF}".as_bytes();
-
 /// From this many bytes on an array does not stay in the envelope.
 const LARGE: usize = 64 << 10;
 
-/// Where [`Outline::feed`] stopped.
+/// Where [`EnvelopeScanner::feed`] stopped.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Stop {
     /// At the end of the bytes.
@@ -50,7 +48,7 @@ pub(crate) enum Stop {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
+enum EnvelopeState {
     Value,
     ValueOrClose,
     Key,
@@ -78,12 +76,12 @@ enum Frame {
     Array { begin: usize, index: usize },
 }
 
-impl Outline {
+impl EnvelopeScanner {
     pub(crate) fn new(place: Place, max_bytes: usize) -> Self {
-        Outline {
+        EnvelopeScanner {
             place,
             max_bytes,
-            state: State::Value,
+            state: EnvelopeState::Value,
             marks: 0,
             open: Vec::new(),
             text: Vec::new(),
@@ -108,15 +106,15 @@ impl Outline {
                 return Err(self.too_large());
             }
             let position = offset + *at as u64;
-            if position < MARK.len() as u64 && self.is_mark(byte, position)? {
+            if position < BYTE_ORDER_MARK.len() as u64 && self.is_mark(byte, position)? {
                 *at += 1;
                 continue;
             }
             match self.state {
-                State::Text { is_key, escaped } => {
+                EnvelopeState::Text { is_key, escaped } => {
                     *at += self.text_from(&bytes[*at..], is_key, escaped);
                 }
-                State::Scalar { begin } => {
+                EnvelopeState::Scalar { begin } => {
                     if is_scalar(byte) {
                         self.text.push(byte);
                         *at += 1;
@@ -128,11 +126,15 @@ impl Outline {
                     if self.may_hold_items() {
                         self.text.push(byte);
                     }
-                    self.is_next_line |= self.state == State::Ended && byte == b'\n';
+                    self.is_next_line |= self.state == EnvelopeState::Ended && byte == b'\n';
                     *at += 1;
                 }
-                State::Ended if byte == b'{' && self.is_one_of_many() => return Ok(Stop::Line),
-                State::Value | State::ValueOrClose if byte == b'[' && self.is_at_place() => {
+                EnvelopeState::Ended if byte == b'{' && self.is_one_of_many() => {
+                    return Ok(Stop::Line);
+                }
+                EnvelopeState::Value | EnvelopeState::ValueOrClose
+                    if byte == b'[' && self.is_at_place() =>
+                {
                     if self.found.is_none() {
                         self.found = Some(self.pointer());
                         *at += 1;
@@ -165,10 +167,10 @@ impl Outline {
 
     /// No more bytes come. Whether the document is whole.
     pub(crate) fn end(&mut self, position: u64) -> Result<bool, Error> {
-        if let (State::Scalar { begin }, true) = (self.state, self.open.is_empty()) {
+        if let (EnvelopeState::Scalar { begin }, true) = (self.state, self.open.is_empty()) {
             self.end_scalar(begin, position)?;
         }
-        Ok(self.state == State::Ended)
+        Ok(self.state == EnvelopeState::Ended)
     }
 
     /// Whether this is an object, as it came, and the first value of several.
@@ -180,7 +182,7 @@ impl Outline {
             && self.text.starts_with(b"{")
     }
 
-    /// The envelope as JSON text; whole once [`end`](Outline::end) says so.
+    /// The envelope as JSON text; whole once [`end`](EnvelopeScanner::end) says so.
     pub(crate) fn text(&self) -> &[u8] {
         &self.text
     }
@@ -212,7 +214,7 @@ impl Outline {
 
     /// Reads one byte of structure, or the first byte of a string or a scalar.
     fn token(&mut self, byte: u8, position: u64) -> Result<(), Error> {
-        use State::{Colon, CommaOrClose, Ended, Key, KeyOrClose, Value, ValueOrClose};
+        use EnvelopeState::{Colon, CommaOrClose, Ended, Key, KeyOrClose, Value, ValueOrClose};
         match (self.state, byte) {
             (
                 Value | ValueOrClose,
@@ -226,7 +228,7 @@ impl Outline {
                     *key = (begin, begin);
                 }
                 self.text.push(byte);
-                self.state = State::Text {
+                self.state = EnvelopeState::Text {
                     is_key: true,
                     escaped: false,
                 };
@@ -263,7 +265,9 @@ impl Outline {
                     KeyOrClose => "a key in quotes or `}`",
                     Colon => "`:`",
                     CommaOrClose => "`,` or the end of the object or array",
-                    Ended | State::Text { .. } | State::Scalar { .. } => "nothing more",
+                    Ended | EnvelopeState::Text { .. } | EnvelopeState::Scalar { .. } => {
+                        "nothing more"
+                    }
                 };
                 return Err(Error::content(format!(
                     "not JSON: expected {expected} at byte {position}, found {}",
@@ -287,17 +291,17 @@ impl Outline {
         self.state = match byte {
             b'{' => {
                 self.open.push(Frame::Object { key: (0, 0) });
-                State::KeyOrClose
+                EnvelopeState::KeyOrClose
             }
             b'[' => {
                 self.open.push(Frame::Array { begin, index: 0 });
-                State::ValueOrClose
+                EnvelopeState::ValueOrClose
             }
-            b'"' => State::Text {
+            b'"' => EnvelopeState::Text {
                 is_key: false,
                 escaped: false,
             },
-            _ => State::Scalar { begin },
+            _ => EnvelopeState::Scalar { begin },
         };
         if self.open.len() > MAX_DEPTH as usize {
             return Err(Error::content(format!(
@@ -312,7 +316,7 @@ impl Outline {
         let (taken, next) = if escaped {
             (
                 1,
-                Some(State::Text {
+                Some(EnvelopeState::Text {
                     is_key,
                     escaped: false,
                 }),
@@ -322,7 +326,7 @@ impl Outline {
                 None => (bytes.len(), None),
                 Some(end) if bytes[end] == b'\\' => (
                     end + 1,
-                    Some(State::Text {
+                    Some(EnvelopeState::Text {
                         is_key,
                         escaped: true,
                     }),
@@ -346,7 +350,7 @@ impl Outline {
         match self.open.last_mut() {
             Some(Frame::Object { key }) if is_key => {
                 key.1 = end;
-                self.state = State::Colon;
+                self.state = EnvelopeState::Colon;
             }
             _ => self.end_value(),
         }
@@ -403,9 +407,9 @@ impl Outline {
 
     fn end_value(&mut self) {
         self.state = if self.open.is_empty() {
-            State::Ended
+            EnvelopeState::Ended
         } else {
-            State::CommaOrClose
+            EnvelopeState::CommaOrClose
         };
     }
 
@@ -462,7 +466,7 @@ impl Outline {
     /// Whether this is part of a byte order mark, which a reader may pass over
     /// (RFC 8259, section 8.1).
     fn is_mark(&mut self, byte: u8, position: u64) -> Result<bool, Error> {
-        if position == self.marks as u64 && MARK.get(self.marks) == Some(&byte) {
+        if position == self.marks as u64 && BYTE_ORDER_MARK.get(self.marks) == Some(&byte) {
             self.marks += 1;
             return Ok(true);
         }

@@ -5,7 +5,7 @@ use std::str::Utf8Error;
 use bytes::{Bytes, BytesMut};
 
 use super::checker::{Checker, Fault, MAX_DEPTH, Reason, is_space};
-use super::outline::display_byte;
+use super::envelope::display_byte;
 use crate::error::{Error, Kind};
 
 /// What is done with an element before it is handed out.
@@ -21,12 +21,12 @@ pub(crate) enum Check {
 /// Cuts elements out of chunks; keeps the part of one that spans several.
 ///
 /// They are those of an array, or values on lines of their own.
-pub(crate) struct Elements {
+pub(crate) struct ItemScanner {
     check: Check,
     max_bytes: usize,
-    state: State,
+    state: ItemState,
     /// The state behind an element.
-    behind: State,
+    behind: ItemState,
     checker: Checker,
     part: BytesMut,
     /// Where the element in hand begins in the document.
@@ -35,7 +35,7 @@ pub(crate) struct Elements {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum State {
+enum ItemState {
     ValueOrClose,
     Value,
     CommaOrClose,
@@ -49,7 +49,7 @@ enum State {
 /// Begins each value of a text sequence (RFC 7464).
 pub(crate) const RECORD: u8 = 0x1E;
 
-/// What [`Elements::next`] came to.
+/// What [`ItemScanner::next`] came to.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Found {
     /// The text of the next element.
@@ -60,13 +60,13 @@ pub(crate) enum Found {
     Close,
 }
 
-impl Elements {
+impl ItemScanner {
     pub(crate) fn new(check: Check, max_bytes: usize) -> Self {
-        Elements {
+        ItemScanner {
             check,
             max_bytes,
-            state: State::ValueOrClose,
-            behind: State::CommaOrClose,
+            state: ItemState::ValueOrClose,
+            behind: ItemState::CommaOrClose,
             checker: Checker::new(),
             part: BytesMut::new(),
             begins_at: 0,
@@ -76,11 +76,11 @@ impl Elements {
 
     /// Values on lines of their own, behind as many as have been read elsewhere.
     pub(super) fn on_lines(check: Check, max_bytes: usize, count: u64) -> Self {
-        Elements {
-            state: State::Line,
-            behind: State::EndOfLine,
+        ItemScanner {
+            state: ItemState::Line,
+            behind: ItemState::EndOfLine,
             count,
-            ..Elements::new(check, max_bytes)
+            ..ItemScanner::new(check, max_bytes)
         }
     }
 
@@ -96,7 +96,7 @@ impl Elements {
 
     /// Whether an element has come in part.
     pub(crate) fn is_inside(&self) -> bool {
-        self.state == State::Inside
+        self.state == ItemState::Inside
     }
 
     /// Reads `chunk` from `at`, which stands at `offset` in the document.
@@ -107,30 +107,32 @@ impl Elements {
         offset: u64,
     ) -> Result<Found, Error> {
         loop {
-            if self.state == State::Inside {
+            if self.state == ItemState::Inside {
                 return self.inside(chunk, at, offset);
             }
             let Some(&byte) = chunk.get(*at) else {
                 return Ok(Found::More);
             };
             match (self.state, byte) {
-                (State::EndOfLine, b'\n' | RECORD) | (State::Line, RECORD) => {
+                (ItemState::EndOfLine, b'\n' | RECORD) | (ItemState::Line, RECORD) => {
                     *at += 1;
-                    self.state = State::Line;
+                    self.state = ItemState::Line;
                 }
                 _ if is_space(byte) => *at += 1,
-                (State::ValueOrClose | State::CommaOrClose, b']') => {
+                (ItemState::ValueOrClose | ItemState::CommaOrClose, b']') => {
                     *at += 1;
                     return Ok(Found::Close);
                 }
-                (State::CommaOrClose, b',') => {
+                (ItemState::CommaOrClose, b',') => {
                     *at += 1;
-                    self.state = State::Value;
+                    self.state = ItemState::Value;
                 }
-                (State::ValueOrClose | State::Value | State::Line, _) if begins_value(byte) => {
+                (ItemState::ValueOrClose | ItemState::Value | ItemState::Line, _)
+                    if begins_value(byte) =>
+                {
                     self.begins_at = offset + *at as u64;
                     self.checker.begin();
-                    self.state = State::Inside;
+                    self.state = ItemState::Inside;
                 }
                 (state, _) => return Err(self.unexpected(state, byte, offset + *at as u64)),
             }
@@ -213,10 +215,10 @@ impl Elements {
         .with_source(error)
     }
 
-    fn unexpected(&self, state: State, byte: u8, position: u64) -> Error {
+    fn unexpected(&self, state: ItemState, byte: u8, position: u64) -> Error {
         let expected = match state {
-            State::CommaOrClose => "`,` or `]`",
-            State::EndOfLine => "the end of the line",
+            ItemState::CommaOrClose => "`,` or `]`",
+            ItemState::EndOfLine => "the end of the line",
             _ => "a value",
         };
         Error::content(format!(

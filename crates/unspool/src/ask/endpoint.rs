@@ -4,7 +4,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::DEFAULT_MODEL;
-use super::protocols::{ANTHROPIC, Entry, Key, OLLAMA, OPENAI, Provider};
+use super::protocols::{ANTHROPIC, Key, OLLAMA, OPENAI, Provider, ProviderEntry};
 use crate::error::Error;
 
 /// What the caller says of it.
@@ -17,8 +17,8 @@ pub(super) struct Wanted {
 }
 
 /// Whom to ask.
-pub(super) struct Target {
-    pub(super) entry: &'static Entry,
+pub(super) struct Endpoint {
+    pub(super) entry: &'static ProviderEntry,
     pub(super) model: String,
     pub(super) base: Url,
     /// The header that holds the key.
@@ -28,7 +28,7 @@ pub(super) struct Target {
 /// A variable of the environment, if it is set and not empty.
 pub(super) type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
-impl Target {
+impl Endpoint {
     /// Whether it is not asked where the provider itself is.
     pub(super) fn is_compatible(&self) -> bool {
         let own = Url::parse(self.entry.base).map(|own| own.origin());
@@ -38,11 +38,11 @@ impl Target {
 
 impl Wanted {
     /// Decides. The headers are the caller's, who may have put a key there.
-    pub(super) fn target(
+    pub(super) fn endpoint(
         &self,
         headers: &HeaderMap,
         environment: Environment<'_>,
-    ) -> Result<Target, Error> {
+    ) -> Result<Endpoint, Error> {
         let provider = self.provider(environment)?;
         let entry = provider.entry();
         let model = match &self.model {
@@ -68,7 +68,7 @@ impl Wanted {
                 names.join("`, `")
             )));
         }
-        Ok(Target {
+        Ok(Endpoint {
             entry,
             model,
             base,
@@ -115,7 +115,7 @@ impl Wanted {
 
     fn key(
         &self,
-        entry: &Entry,
+        entry: &ProviderEntry,
         headers: &HeaderMap,
         environment: Environment<'_>,
     ) -> Result<Option<(HeaderName, HeaderValue)>, Error> {
@@ -197,8 +197,8 @@ mod tests {
     use super::*;
     use crate::ask::protocols::GEMINI;
 
-    fn target(wanted: &Wanted, variables: &[(&str, &str)]) -> Result<Target, Error> {
-        wanted.target(&HeaderMap::new(), &|name| {
+    fn endpoint(wanted: &Wanted, variables: &[(&str, &str)]) -> Result<Endpoint, Error> {
+        wanted.endpoint(&HeaderMap::new(), &|name| {
             let found = variables.iter().find(|(found, _)| *found == name);
             found.map(|(_, value)| (*value).to_owned())
         })
@@ -211,14 +211,14 @@ mod tests {
             model: model.map(str::to_owned),
             ..Wanted::default()
         };
-        let found = match target(&wanted, variables) {
-            Ok(target) => {
-                let key = target.key.map(|(name, value)| {
+        let found = match endpoint(&wanted, variables) {
+            Ok(endpoint) => {
+                let key = endpoint.key.map(|(name, value)| {
                     assert!(value.is_sensitive());
                     format!("{name}={}", value.to_str().unwrap())
                 });
                 let key = key.unwrap_or("no key".to_owned());
-                format!("{} {} {key}", target.entry.name, target.base)
+                format!("{} {} {key}", endpoint.entry.name, endpoint.base)
             }
             Err(error) => {
                 assert!(error.is_request());
@@ -304,7 +304,7 @@ mod tests {
         );
         let mut headers = HeaderMap::new();
         headers.insert("x-api-key", "mine".parse().unwrap());
-        let found = Wanted::default().target(&headers, &|name| {
+        let found = Wanted::default().endpoint(&headers, &|name| {
             (name == ANTHROPIC_KEY.0).then(|| "k1".to_owned())
         });
         assert!(found.unwrap().key.is_none());
@@ -347,7 +347,7 @@ mod tests {
             ("GEMINI_API_KEY", "theirs"),
             ("GEMINI_BASE_URL", "http://h"),
         ];
-        let found = target(&wanted, &variables).unwrap();
+        let found = endpoint(&wanted, &variables).unwrap();
         assert_eq!(found.entry.name, "gemini");
         assert_eq!(found.base.as_str(), "http://other/");
         assert_eq!(found.key.unwrap().1, "mine");
@@ -355,7 +355,7 @@ mod tests {
             provider: Some(GEMINI),
             ..Wanted::default()
         };
-        let error = target(&nameless, &variables).err().unwrap();
+        let error = endpoint(&nameless, &variables).err().unwrap();
         assert!(error.to_string().contains("no model"), "{error}");
     }
 }
