@@ -1,6 +1,6 @@
-use std::fs::File;
-use std::io::Write;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -8,40 +8,91 @@ use crate::exit::Exit;
 use crate::{report, secrets};
 
 /// Where `--account` writes, if anywhere.
-pub(crate) struct AccountFile(Option<Box<dyn Write>>);
+pub(crate) enum AccountFile {
+    None,
+    StandardError,
+    /// What is no file, such as a pipe.
+    Open(File),
+    /// A file, which is written beside its place and renamed: until then that keeps what
+    /// it holds.
+    Beside(Beside),
+}
+
+/// A new file beside the one that it is to replace; it goes away if it does not.
+pub(crate) struct Beside {
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+}
 
 impl AccountFile {
     /// Opens the file, before anything is sent; `-` is standard error.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, String> {
         let Some(path) = path else {
-            return Ok(AccountFile(None));
+            return Ok(AccountFile::None);
         };
         if path.as_os_str() == "-" {
-            return Ok(AccountFile(Some(Box::new(std::io::stderr()))));
+            return Ok(AccountFile::StandardError);
         }
-        match File::create(path) {
-            Ok(file) => Ok(AccountFile(Some(Box::new(file)))),
-            Err(error) => Err(format!(
-                "cannot write the account to `{}`: {error}",
-                path.display()
-            )),
-        }
+        let is_other = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+        let opened = if is_other {
+            File::options()
+                .write(true)
+                .open(path)
+                .map(AccountFile::Open)
+        } else {
+            Beside::create(path).map(AccountFile::Beside)
+        };
+        opened.map_err(|error| format!("cannot write the account to `{}`: {error}", path.display()))
     }
 
     /// Writes the account, with the error, and gives the exit code: that of the run, unless
     /// the account cannot be written.
     pub(crate) fn write(self, mut account: Value, error: Option<&str>, exit: Exit) -> Exit {
-        let Some(mut file) = self.0 else {
-            return exit;
-        };
         account["error"] = serde_json::json!(error);
         secrets::without_in(&mut account);
-        match writeln!(file, "{account}").and_then(|()| file.flush()) {
+        let written = match self {
+            AccountFile::None => Ok(()),
+            // Nobody sees it where standard error is closed: that is no failure.
+            AccountFile::StandardError => {
+                report::say(&account.to_string());
+                Ok(())
+            }
+            AccountFile::Open(mut file) => writeln!(file, "{account}"),
+            AccountFile::Beside(beside) => beside.replace(&account),
+        };
+        match written {
             Ok(()) => exit,
             Err(error) => {
                 report::problem(&format!("error: cannot write the account: {error}"));
                 Exit::Failed
             }
         }
+    }
+}
+
+impl Beside {
+    fn create(target: &Path) -> io::Result<Self> {
+        let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut own = name.to_owned();
+        own.push(format!(".{}.new", std::process::id()));
+        let path = target.with_file_name(own);
+        Ok(Beside {
+            file: File::create(&path)?,
+            path,
+            target: target.to_owned(),
+        })
+    }
+
+    fn replace(mut self, account: &Value) -> io::Result<()> {
+        writeln!(self.file, "{account}")?;
+        fs::rename(&self.path, &self.target)
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // It is gone already where it took its place.
+        let _ = fs::remove_file(&self.path);
     }
 }

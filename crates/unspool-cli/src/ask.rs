@@ -1,33 +1,23 @@
 //! `unspool ask`.
 
-use std::io::{IsTerminal, Read};
-use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use clap::Parser;
-use futures_util::{FutureExt, StreamExt};
 use serde_json::Value;
-use tokio::time::MissedTickBehavior;
-use unspool::ask::{Answer, DEFAULT_MODEL, Message, Outcome, Provider, Request, Stop, Tool};
-use unspool::{Error, Pointer};
+use unspool::ask::{DEFAULT_MODEL, Event, Message, Provider, Request, Tool};
+use unspool::{Pointer, RawItem};
 
-use crate::account::AccountFile;
+use crate::args::{Common, HttpArgs};
 use crate::credentials;
 use crate::exit::Exit;
 use crate::expand;
 use crate::flags;
-use crate::output::{self, LAST_FLUSH, Output};
-use crate::report::{self, Progress};
+use crate::output::Output;
+use crate::pull::pull;
+use crate::report::{self, ask::AskReport};
 use crate::secrets;
-
-/// How long standard input may take before it is said that it is waited for.
-const PATIENCE: Duration = Duration::from_secs(3);
-
-/// The longest text that is taken from standard input.
-const MAX_INPUT: u64 = 16 << 20;
+use crate::stdin;
 
 #[derive(Parser)]
 #[command(after_long_help = after_long_help())]
@@ -54,10 +44,6 @@ pub(crate) struct Args {
     /// the environment, `@FILE` by what stands in a file.
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
-
-    /// A header to send; may be given several times. Its values are as those of `--api-key`.
-    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
-    headers: Vec<String>,
 
     /// What the model is told before everything else; `@FILE` reads it from a file.
     #[arg(short, long, value_name = "TEXT", value_parser = flags::text)]
@@ -105,36 +91,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "REGEX")]
     stop_at: Option<String>,
 
-    /// Stop after N pieces of text, events or items.
-    #[arg(long, value_name = "N")]
-    take: Option<u64>,
-
-    /// How often to ask again after a failure that may pass, as long as nothing of the
-    /// answer has come.
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    retries: usize,
-
     /// How long the first byte of the answer may take.
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = flags::duration)]
     first_byte: Duration,
 
-    /// The longest silence from there on, in seconds, or with a unit: `500ms`, `2m`. Pings
-    /// of the upstream are no silence.
-    #[arg(long, value_name = "TIME", default_value = "60", value_parser = flags::duration)]
-    timeout: Duration,
+    #[command(flatten)]
+    common: Common,
 
-    /// How long all of it may take, retries included; no limit by default.
-    #[arg(long, value_name = "TIME", value_parser = flags::duration)]
-    deadline: Option<Duration>,
-
-    /// Show no progress and no closing sentence, only errors.
-    #[arg(short, long)]
-    quiet: bool,
-
-    /// Write the outcome as JSON to FILE at the end; `-` is standard error, as standard
-    /// output holds the answer only.
-    #[arg(long, value_name = "FILE")]
-    account: Option<PathBuf>,
+    #[command(flatten)]
+    http: HttpArgs,
 
     /// Whether standard input is somebody else's.
     #[arg(skip)]
@@ -142,247 +107,43 @@ pub(crate) struct Args {
 }
 
 /// Writes an answer to `output` as it arrives.
-pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
-    let opened = AccountFile::open(args.account.as_deref());
-    let (account_file, request) = match opened.and_then(|file| Ok((file, request(&args)?))) {
-        Ok(opened) => opened,
+pub(crate) async fn run(args: Args, output: Output) -> Exit {
+    let request = match request(&args) {
+        Ok(request) => request,
         Err(message) => {
             report::problem(&message);
             return Exit::WrongRequest;
         }
     };
-    let written = match (&args.items, args.events) {
+    let (common, mut output) = (&args.common, output.for_text());
+    match (args.items, args.events) {
         (Some(pointer), _) => {
-            let items = request.raw_items(pointer.clone());
-            write(items, &args, output, |item| line(item.as_bytes().to_vec())).await
+            let line = |item: &RawItem, buffer: &mut Vec<u8>| {
+                buffer.extend_from_slice(item.as_bytes());
+                buffer.push(b'\n');
+            };
+            pull(
+                request.raw_items(pointer),
+                common,
+                &mut output,
+                &AskReport,
+                line,
+            )
+            .await
         }
         (None, true) => {
-            let json = |event| line(serde_json::to_vec(&event).unwrap_or_default());
-            write(request.events(), &args, output, json).await
+            let json = |event: &Event, buffer: &mut Vec<u8>| {
+                // An event is made of texts and numbers, and a buffer takes all.
+                let _ = serde_json::to_writer(&mut *buffer, event);
+                buffer.push(b'\n');
+            };
+            pull(request.events(), common, &mut output, &AskReport, json).await
         }
-        (None, false) => write(request.text(), &args, output, String::into_bytes).await,
-    };
-    conclude(written, &args, account_file)
-}
-
-fn line(mut text: Vec<u8>) -> Vec<u8> {
-    text.push(b'\n');
-    text
-}
-
-/// How writing ended, and the answer.
-struct Written {
-    end: End,
-    outcome: Outcome,
-}
-
-enum End {
-    /// The answer came to its end.
-    Answer,
-    /// All that was asked for is there.
-    Taken,
-    /// Nobody reads any more.
-    Closed,
-    Interrupted,
-    Upstream(Error),
-    Output(std::io::Error),
-}
-
-impl From<output::Stop> for End {
-    fn from(stop: output::Stop) -> Self {
-        match stop {
-            output::Stop::Closed => End::Closed,
-            output::Stop::Failed(error) => End::Output(error),
+        (None, false) => {
+            let text =
+                |piece: &String, buffer: &mut Vec<u8>| buffer.extend_from_slice(piece.as_bytes());
+            pull(request.text(), common, &mut output, &AskReport, text).await
         }
-    }
-}
-
-async fn write<T>(
-    mut answer: Answer<T>,
-    args: &Args,
-    output: &mut Output,
-    bytes: impl Fn(T) -> Vec<u8>,
-) -> Written {
-    let progress = Progress::new(!args.quiet);
-    let end = tokio::select! {
-        biased;
-        _ = tokio::signal::ctrl_c() => End::Interrupted,
-        end = pull(&mut answer, args.take, output, &progress, bytes) => end,
-    };
-    // Whoever closes the connection first saves the upstream work.
-    answer.close();
-    let is_shown = output.is_terminal() && !matches!(end, End::Closed | End::Output(_));
-    let last_line = async {
-        if is_shown && !output.ends_with_line() {
-            output.text(b"\n").await?;
-        }
-        output.flush().await
-    };
-    // Ctrl-C must not hang on a reader that has stopped reading.
-    let end = match tokio::time::timeout(LAST_FLUSH, last_line).await {
-        Ok(Err(output::Stop::Failed(error))) => End::Output(error),
-        _ => end,
-    };
-    progress.end();
-    Written {
-        end,
-        outcome: answer.outcome(),
-    }
-}
-
-/// Takes pieces and writes them, and says why it stopped.
-async fn pull<T>(
-    answer: &mut Answer<T>,
-    take: Option<u64>,
-    output: &mut Output,
-    progress: &Progress,
-    bytes: impl Fn(T) -> Vec<u8>,
-) -> End {
-    let mut taken = 0;
-    while take.is_none_or(|take| taken < take) {
-        let piece = match answer.next().now_or_never() {
-            Some(piece) => piece,
-            None => match wait(answer, output, progress).await {
-                Ok(piece) => piece,
-                Err(stop) => return stop.into(),
-            },
-        };
-        let piece = match piece {
-            Some(Ok(piece)) => piece,
-            Some(Err(error)) => return End::Upstream(error),
-            None => return End::Answer,
-        };
-        // On a terminal the answer itself is the progress.
-        if taken == 0 && output.is_terminal() {
-            progress.end();
-        }
-        if let Err(stop) = output.text(&bytes(piece)).await {
-            return stop.into();
-        }
-        taken += 1;
-    }
-    End::Taken
-}
-
-/// Waits for the next piece, or until nobody reads any more. What there is goes out
-/// meanwhile.
-async fn wait<T>(
-    answer: &mut Answer<T>,
-    output: &mut Output,
-    progress: &Progress,
-) -> Result<Option<Result<T, Error>>, output::Stop> {
-    let mut tick = tokio::time::interval(Duration::from_millis(100));
-    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
-        let flush_at = output.flush_at();
-        let due = tokio::time::sleep_until(flush_at.unwrap_or_else(tokio::time::Instant::now));
-        tokio::select! {
-            biased;
-            piece = answer.next() => return Ok(piece),
-            () = output.closed() => return Err(output::Stop::Closed),
-            () = due, if flush_at.is_some() => output.flush().await?,
-            _ = tick.tick(), if progress.is_shown() => {
-                let outcome = answer.outcome();
-                progress.say(report::answer_so_far(&outcome), answer.waiting());
-            }
-        }
-    }
-}
-
-/// Says how it ended, in words, in the account and as an exit code.
-fn conclude(written: Written, args: &Args, account_file: AccountFile) -> Exit {
-    let Written { end, outcome } = written;
-    let (exit, error) = match &end {
-        End::Answer => (Exit::of_stop(outcome.stop), None),
-        End::Taken | End::Closed => (Exit::Complete, None),
-        End::Interrupted => (Exit::Interrupted, None),
-        End::Upstream(error) => (Exit::of_error(error), Some(error.to_string())),
-        End::Output(error) => (
-            Exit::Failed,
-            Some(format!("cannot write the answer: {error}")),
-        ),
-    };
-    let (verdict, why) = match &end {
-        End::Interrupted => ("interrupted", None),
-        End::Upstream(_) | End::Output(_) => ("failed", None),
-        End::Taken => ("stopped as asked", Some("no more was asked for".to_owned())),
-        End::Closed => ("stopped as asked", Some("nobody reads any more".to_owned())),
-        End::Answer => (
-            match exit {
-                Exit::Complete if outcome.stop == Stop::Asked => "stopped as asked",
-                Exit::Complete => "complete",
-                Exit::NotProved => "not proved complete",
-                _ => "not complete",
-            },
-            Some(reason(&outcome)),
-        ),
-    };
-    if let Some(message) = &error {
-        report::problem(&format!("error: {message}"));
-        if outcome.deltas > 0 && matches!(end, End::Upstream(_)) {
-            report::problem("what came before is a part of the answer; it was not asked for again");
-        }
-    }
-    if let Some(refusal) = &outcome.refusal {
-        report::problem(&format!("the model says: {refusal}"));
-    }
-    let hint = hint(&end, &outcome);
-    if let (Some(hint), Some(_)) = (&hint, &error) {
-        report::hint(hint);
-    }
-    // Of a request that was wrong there is nothing more to say.
-    let is_sent = outcome.requests > 0;
-    if !args.quiet && is_sent {
-        report::problem(&report::closing_of_answer(
-            &outcome,
-            verdict,
-            why.as_deref(),
-        ));
-    } else if args.quiet && error.is_none() && [Exit::Incomplete, Exit::NotProved].contains(&exit) {
-        report::problem(&format!("{verdict}: {}", reason(&outcome)));
-    }
-    if let (Some(hint), None) = (&hint, &error) {
-        report::hint(hint);
-    }
-    account_file.write(serde_json::json!(outcome), error.as_deref(), exit)
-}
-
-/// Why the answer ended, with the upstream's own word where it says more.
-fn reason(outcome: &Outcome) -> String {
-    match (&outcome.reason, outcome.stop) {
-        (Some(reason), Stop::Other | Stop::ContentFilter) => {
-            format!("{} (`{reason}`)", outcome.stop)
-        }
-        _ => outcome.stop.to_string(),
-    }
-}
-
-/// The next step, where it is known.
-fn hint(end: &End, outcome: &Outcome) -> Option<String> {
-    let provider: Option<Provider> = outcome.provider.as_ref().and_then(|name| name.parse().ok());
-    match end {
-        End::Upstream(error) if error.is_request() && error.to_string().contains("no key") => {
-            Some("set the variable, or give `--api-key '${NAME}'`; `--model` and `--provider` choose another".to_owned())
-        }
-        End::Upstream(error) if error.is_request() && error.to_string().contains("model") => Some(
-            "`--model NAME` names one, `--provider NAME` says whose it is; `unspool ask --help` has them".to_owned(),
-        ),
-        End::Upstream(error) if error.is_unauthorized() => {
-            let names: Vec<_> = provider.into_iter().flat_map(Provider::key_variables).collect();
-            Some(format!("the key comes from `--api-key` or from `{}`", names.join("`, `")))
-        }
-        End::Upstream(error) if error.status() == Some(404) => Some(
-            "`--base-url` is where the protocol is spoken, which for many servers ends in `/v1`; \
-             `--provider` says which protocol that is"
-                .to_owned(),
-        ),
-        End::Upstream(error) if error.is_timeout() => Some(
-            "`--first-byte TIME` and `--timeout TIME` say how long the upstream may be silent".to_owned(),
-        ),
-        End::Answer if outcome.stop == Stop::MaxTokens => {
-            Some("`--max-tokens N` raises the limit".to_owned())
-        }
-        _ => None,
     }
 }
 
@@ -398,13 +159,18 @@ fn request(args: &Args) -> Result<Request, String> {
     };
     let prompt = match args.is_without_input {
         true => args.prompt.clone(),
-        false => prompt(args.prompt.as_deref(), messages.is_empty())?,
+        false => stdin::prompt(args.prompt.as_deref(), messages.is_empty())?,
     };
     let mut request = unspool::ask::conversation(messages)
         .max_tokens(args.max_tokens)
-        .retries(args.retries)
-        .first_byte(args.first_byte)
-        .idle(args.timeout);
+        .retries(args.http.retries)
+        .first_byte(args.first_byte);
+    if let Some(limit) = args.http.timeout {
+        request = request.idle(limit);
+    }
+    if let Some(rate) = args.http.rate {
+        request = request.rate(rate);
+    }
     if let Some(prompt) = prompt {
         request = request.message(Message::user(prompt));
     }
@@ -420,7 +186,7 @@ fn request(args: &Args) -> Result<Request, String> {
     if let Some(key) = &args.api_key {
         request = request.api_key(credentials::secret("--api-key", key)?);
     }
-    for (name, value) in credentials::headers(&args.headers)? {
+    for (name, value) in credentials::headers(&args.http.headers)? {
         request = request.header(name, value);
     }
     if let Some(system) = &args.system {
@@ -445,7 +211,7 @@ fn request(args: &Args) -> Result<Request, String> {
     if let Some(pattern) = &args.stop_at {
         request = request.stop_at(pattern);
     }
-    if let Some(limit) = args.deadline {
+    if let Some(limit) = args.common.deadline {
         request = request.deadline(limit);
     }
     Ok(request)
@@ -463,64 +229,6 @@ fn messages(path: &std::path::Path) -> Result<Vec<Message>, String> {
     match messages.is_empty() {
         true => Err(format!("--messages: there is none in `{shown}`")),
         false => Ok(messages),
-    }
-}
-
-/// What to ask, of the argument and of standard input; none is enough if there are
-/// messages.
-fn prompt(argument: Option<&str>, is_needed: bool) -> Result<Option<String>, String> {
-    let argument = argument.filter(|text| *text != "-");
-    let is_waited_for = argument.is_none() && is_needed;
-    let input = match is_piped() || is_waited_for && !std::io::stdin().is_terminal() {
-        true => read_input()?,
-        false => String::new(),
-    };
-    let input = input.trim_end_matches(['\r', '\n']);
-    match (input, argument) {
-        ("", None) if is_needed => {
-            Err("there is nothing to ask: give PROMPT, or pipe it in".to_owned())
-        }
-        ("", None) => Ok(None),
-        ("", Some(argument)) => Ok(Some(argument.to_owned())),
-        (input, None) => Ok(Some(input.to_owned())),
-        (input, Some(argument)) => Ok(Some(format!("{input}\n\n{argument}"))),
-    }
-}
-
-/// Whether standard input is a pipe, a file or a socket, and not a terminal or
-/// `/dev/null`.
-fn is_piped() -> bool {
-    let stdin = std::io::stdin();
-    let file = stdin.as_fd().try_clone_to_owned().map(std::fs::File::from);
-    let kind = file.and_then(|file| Ok(file.metadata()?.file_type()));
-    kind.is_ok_and(|kind| kind.is_fifo() || kind.is_file() || kind.is_socket())
-}
-
-/// All of standard input. Somebody may have left a pipe open: what is waited for is said.
-fn read_input() -> Result<String, String> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut text = String::new();
-        let read = std::io::stdin()
-            .take(MAX_INPUT + 1)
-            .read_to_string(&mut text);
-        // Nobody may wait for it any more.
-        let _ = sender.send(read.map(|_| text));
-    });
-    let read = match receiver.recv_timeout(PATIENCE) {
-        Ok(read) => read,
-        Err(_) => {
-            report::problem("waiting for standard input to end; `< /dev/null` leaves it out");
-            let ended = || std::io::Error::other("the reader is gone");
-            receiver.recv().unwrap_or_else(|_| Err(ended()))
-        }
-    };
-    let text = read.map_err(|error| format!("cannot read standard input: {error}"))?;
-    match text.len() as u64 > MAX_INPUT {
-        true => Err(format!(
-            "standard input has over {MAX_INPUT} bytes, more than any model reads"
-        )),
-        false => Ok(text),
     }
 }
 

@@ -18,11 +18,6 @@ by what stands in a file: so a secret is in no list of processes.";
 #[derive(clap::Args)]
 #[command(next_help_heading = "Credentials")]
 pub(crate) struct Credentials {
-    /// A header to send, to the origin of URL only; may be given several times.
-    /// `@FILE` has one a line.
-    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
-    headers: Vec<String>,
-
     /// User and password.
     #[arg(short, long, value_name = "USER:PASSWORD", conflicts_with_all = ["bearer", "netrc", "netrc_file", "oauth2_token_url"])]
     user: Option<String>,
@@ -82,9 +77,6 @@ pub(crate) struct Credentials {
 impl Credentials {
     /// The request with them; `url` is where it goes.
     pub(crate) fn apply(&self, mut request: Request, url: &str) -> Result<Request, String> {
-        for (name, value) in headers(&self.headers)? {
-            request = request.header(name, value);
-        }
         if let Some((user, password)) = self.user_and_password(url)? {
             secrets::keep(&password);
             request = request.basic_auth(&user, &password);

@@ -1,5 +1,7 @@
 use std::process::ExitCode;
 
+use unspool::Verdict;
+
 /// How a run ended, as scripts see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -19,29 +21,26 @@ Exit codes:
   2    the request was wrong
   3    not proved complete: cut short, led in a circle, or counts differ
   4    a model stopped before its natural end: token limit, refusal, filter
-  130  interrupted with Ctrl-C";
+  130  interrupted with Ctrl-C or SIGTERM";
 
 impl Exit {
+    /// For a source that came to its end, or to where it was to stop.
+    pub(crate) fn of_verdict(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Complete | Verdict::Asked | Verdict::Stopped => Exit::Complete,
+            Verdict::NotProved => Exit::NotProved,
+            Verdict::Incomplete => Exit::Incomplete,
+            _ => Exit::Failed,
+        }
+    }
+
     pub(crate) fn of_error(error: &unspool::Error) -> Self {
         if error.is_request() {
             Exit::WrongRequest
-        } else if error.is_truncated() || error.is_looped() {
+        } else if error.is_truncated() || error.is_looped() || error.is_incomplete() {
             Exit::NotProved
         } else {
             Exit::Failed
-        }
-    }
-}
-
-impl Exit {
-    /// For an answer that came to its end mark.
-    pub(crate) fn of_stop(stop: unspool::ask::Stop) -> Self {
-        use unspool::ask::Stop;
-        match stop {
-            stop if stop.is_natural() => Exit::Complete,
-            Stop::Asked => Exit::Complete,
-            Stop::Unstated => Exit::NotProved,
-            _ => Exit::Incomplete,
         }
     }
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod args;
 mod ask;
 mod credentials;
 mod demo;
@@ -11,8 +12,12 @@ mod flags;
 mod netrc;
 mod output;
 mod pages;
+mod pull;
 mod report;
 mod secrets;
+mod signals;
+mod stdin;
+mod system;
 
 use std::process::ExitCode;
 
@@ -46,7 +51,8 @@ fn main() -> ExitCode {
         Command::Pages(args) => args.in_flight(),
         Command::Ask(_) | Command::Demo => 1,
     };
-    let runtime = match runtime(in_flight) {
+    let started = signals::listen().and_then(|()| runtime(in_flight));
+    let runtime = match started {
         Ok(runtime) => runtime,
         Err(error) => {
             report::problem(&format!("cannot start: {error}"));
@@ -56,7 +62,7 @@ fn main() -> ExitCode {
     let exit = runtime.block_on(async {
         match cli.command {
             Command::Pages(args) => pages::run(*args, &mut Output::stdout()).await,
-            Command::Ask(args) => ask::run(*args, &mut Output::stdout()).await,
+            Command::Ask(args) => ask::run(*args, Output::stdout()).await,
             Command::Demo => demo::run().await,
         }
     });

@@ -3,14 +3,13 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
 use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+
+use crate::pull::End;
+use crate::system::{self, Pipe};
 
 /// How much is collected before it is handed to the writer; there are two of them.
 const BUFFER: usize = 256 << 10;
@@ -50,36 +49,46 @@ pub(crate) struct Output {
     is_watched: bool,
     is_terminal: bool,
     /// The pipe, to see when its reader goes away.
-    pipe: Option<pipe::Sender>,
+    pipe: Option<Pipe>,
     graces: u32,
+    flow: Flow,
+}
+
+/// In what portions bytes come, which decides when they go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    /// Whole lines, many at a time.
+    Lines,
+    /// Pieces of a text, one at a time.
+    Text,
 }
 
 impl Output {
-    /// Lines to standard output.
+    /// To standard output.
     pub(crate) fn stdout() -> Self {
-        let stdout = io::stdout();
-        match stdout.as_fd().try_clone_to_owned() {
-            Ok(file) => Output::to_file(File::from(file)),
+        match system::stdout() {
+            Ok(file) => Output::to_file(file),
             Err(error) => Output::to_broken(error),
         }
     }
 
-    /// Lines to an open file, pipe or terminal.
+    /// To an open file, pipe or terminal.
     pub(crate) fn to_file(file: File) -> Self {
         let is_terminal = file.is_terminal();
-        let kind = file.metadata().map(|metadata| metadata.file_type());
-        let is_pipe = kind.is_ok_and(|kind| kind.is_fifo());
-        // Only watched, never written to: the pipe stays blocking for whoever
-        // else has it open, and for the writer.
-        let pipe = (file.try_clone().ok().filter(|_| is_pipe))
-            .and_then(|file| pipe::Sender::from_file_unchecked(file).ok());
+        let pipe = Pipe::watch(&file);
         Output {
-            is_watched: is_terminal || is_pipe,
+            is_watched: is_terminal || pipe.is_some(),
             is_terminal,
             graces: if pipe.is_some() { GRACES } else { 0 },
             pipe,
             ..Output::to_writer(move |bytes| (&file).write_all(bytes))
         }
+    }
+
+    /// The same for text that comes in small pieces, which are collected for a moment.
+    pub(crate) fn for_text(mut self) -> Self {
+        self.flow = Flow::Text;
+        self
     }
 
     fn to_broken(error: io::Error) -> Self {
@@ -110,6 +119,7 @@ impl Output {
             is_terminal: false,
             pipe: None,
             graces: 0,
+            flow: Flow::Lines,
         }
     }
 
@@ -117,32 +127,31 @@ impl Output {
         self.is_terminal
     }
 
-    /// Adds a line.
-    pub(crate) async fn line(&mut self, text: &[u8]) -> Result<(), Stop> {
-        self.buffer.extend_from_slice(text);
-        self.buffer.push(b'\n');
-        if self.buffer.len() >= BUFFER {
-            self.hand_over().await?;
-        }
-        Ok(())
-    }
-
-    /// Adds text, or whole lines.
-    pub(crate) async fn text(&mut self, text: &[u8]) -> Result<(), Stop> {
-        if self.buffer.is_empty() {
+    /// Adds what `write` appends: an item, and the end of its line if it has one.
+    pub(crate) async fn put(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Stop> {
+        if self.buffer.is_empty() && self.flow == Flow::Text {
             self.since = Some(Instant::now());
         }
-        self.last = text.last().copied().or(self.last);
-        self.buffer.extend_from_slice(text);
+        write(&mut self.buffer);
         if self.buffer.len() >= BUFFER {
             self.hand_over().await?;
         }
         Ok(())
     }
 
-    /// Whether what was written as text ends with a line, or is nothing.
-    pub(crate) fn ends_with_line(&self) -> bool {
-        self.last.is_none_or(|last| last == b'\n')
+    /// Writes what is left, and on a terminal the end of a line that has none.
+    pub(crate) async fn end(&mut self, end: &End) -> Result<(), Stop> {
+        let is_shown = self.is_terminal && !matches!(end, End::Closed | End::Output(_));
+        if is_shown && !self.ends_with_line() {
+            self.buffer.push(b'\n');
+        }
+        self.flush().await
+    }
+
+    /// Whether what was written ends with a line, or is nothing.
+    fn ends_with_line(&self) -> bool {
+        let last = self.buffer.last().copied().or(self.last);
+        last.is_none_or(|last| last == b'\n')
     }
 
     /// When text that was added is to go out, if the source still waits then: at once on a
@@ -158,7 +167,7 @@ impl Output {
     /// The source has to wait: whoever watches gets what there is, and a reader
     /// that has enough may say so before more is asked for.
     pub(crate) async fn pause(&mut self) -> Result<(), Stop> {
-        if !self.is_watched || self.buffer.is_empty() {
+        if !self.is_watched || self.buffer.is_empty() || self.flow == Flow::Text {
             return Ok(());
         }
         self.flush().await?;
@@ -187,10 +196,7 @@ impl Output {
     /// Waits until the reader closes the pipe; for ever where there is none.
     pub(crate) async fn closed(&self) {
         match &self.pipe {
-            Some(pipe) => {
-                // An error of the wait itself is none of the pipe.
-                let _ = pipe.ready(Interest::ERROR).await;
-            }
+            Some(pipe) => pipe.closed().await,
             None => std::future::pending().await,
         }
     }
@@ -205,6 +211,7 @@ impl Output {
             Some(spare) => spare,
             None => self.take_back().await?,
         };
+        self.last = self.buffer.last().copied().or(self.last);
         let full = std::mem::replace(&mut self.buffer, spare);
         self.to_writer.send(full).await.map_err(|_| Stop::Closed)
     }

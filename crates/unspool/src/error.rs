@@ -2,6 +2,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use crate::account::Account;
+
 /// What a source ends with when it cannot go on.
 ///
 /// The message says what was expected and what came, for which request and, in a
@@ -18,14 +20,50 @@ struct Inner {
     /// Whether to try again, where the upstream has said more than its status does.
     is_retryable: Option<bool>,
     code: Option<String>,
-    partial_text: Option<String>,
+    account: Option<Account>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What kind of failure an error is, for whoever decides by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request was wrong before anything was sent.
+    Request,
+    /// A model's server needs a key, and none is known.
+    MissingKey,
+    /// A model has to be named, and none is.
+    MissingModel,
+    /// No connection, or one that broke before an answer came.
+    Connection,
+    /// The upstream was silent for longer than it may be.
+    Timeout,
+    /// An answer with a status that is not success.
+    Status,
+    /// An error in an answer whose status was success.
+    Reported,
+    /// A token endpoint gave no token.
+    NoToken,
+    /// A body is not what was asked for.
+    Content,
+    /// A body in which no array of items was found.
+    NoItems,
+    /// A body stopped before its end.
+    Truncated,
+    /// The upstream led back to where the source had been.
+    Looped,
+    /// The source came to an end that is not proved.
+    Incomplete,
+    /// An item, or what surrounds the items, is above the limit.
+    TooLarge,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The caller asked for something that cannot be.
     Request,
+    MissingKey,
+    MissingModel,
     /// No connection, or one that broke before an answer came.
     Connection,
     /// The upstream was silent for longer than it may be.
@@ -38,10 +76,14 @@ pub(crate) enum Kind {
     NoToken,
     /// A body that is not what was asked for.
     Content,
+    /// A body in which no array of items was found.
+    NoItems,
     /// A body that stopped before its end.
     Truncated,
     /// The walk came back to where it had been.
     Looped,
+    /// The source came to an end that is not proved.
+    Incomplete,
     /// An item, or what surrounds the items, above the limit.
     TooLarge,
 }
@@ -56,7 +98,7 @@ impl Error {
                 retry_after: None,
                 is_retryable: None,
                 code: None,
-                partial_text: None,
+                account: None,
                 source: None,
             }),
         }
@@ -68,6 +110,10 @@ impl Error {
 
     pub(crate) fn content(message: impl Into<String>) -> Self {
         Error::new(Kind::Content, message)
+    }
+
+    pub(crate) fn no_items(message: impl Into<String>) -> Self {
+        Error::new(Kind::NoItems, message)
     }
 
     pub(crate) fn with_source(
@@ -128,9 +174,16 @@ impl Error {
         self
     }
 
-    /// The text that came before.
-    pub(crate) fn with_partial_text(mut self, text: Option<String>) -> Self {
-        self.inner.partial_text = text;
+    /// The source is at its end, and its account has doubts.
+    pub(crate) fn incomplete(account: Account) -> Self {
+        let doubts: Vec<String> = account.doubts.iter().map(ToString::to_string).collect();
+        let message = format!("not proved complete: {}", doubts.join("; "));
+        Error::new(Kind::Incomplete, message).with_account(account)
+    }
+
+    /// What the source had done when it failed.
+    pub(crate) fn with_account(mut self, account: Account) -> Self {
+        self.inner.account = Some(account);
         self
     }
 
@@ -143,10 +196,34 @@ impl Error {
         &self.inner.message
     }
 
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self.inner.kind {
+            Kind::Request => ErrorKind::Request,
+            Kind::MissingKey => ErrorKind::MissingKey,
+            Kind::MissingModel => ErrorKind::MissingModel,
+            Kind::Connection => ErrorKind::Connection,
+            Kind::Timeout => ErrorKind::Timeout,
+            Kind::Status(_) => ErrorKind::Status,
+            Kind::Reported => ErrorKind::Reported,
+            Kind::NoToken => ErrorKind::NoToken,
+            Kind::Content => ErrorKind::Content,
+            Kind::NoItems => ErrorKind::NoItems,
+            Kind::Truncated => ErrorKind::Truncated,
+            Kind::Looped => ErrorKind::Looped,
+            Kind::Incomplete => ErrorKind::Incomplete,
+            Kind::TooLarge => ErrorKind::TooLarge,
+        }
+    }
+
     /// Whether the request was wrong before anything was sent.
     #[must_use]
     pub fn is_request(&self) -> bool {
-        self.inner.kind == Kind::Request
+        matches!(
+            self.inner.kind,
+            Kind::Request | Kind::MissingKey | Kind::MissingModel
+        )
     }
 
     /// Whether a body stopped before its end.
@@ -159,6 +236,13 @@ impl Error {
     #[must_use]
     pub fn is_looped(&self) -> bool {
         self.inner.kind == Kind::Looped
+    }
+
+    /// Whether the source came to its end, but something speaks against it being complete:
+    /// the [account](Error::account) says what. All its items were handed out before.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.inner.kind == Kind::Incomplete
     }
 
     /// Whether the upstream was silent for too long.
@@ -189,7 +273,7 @@ impl Error {
             // GitHub says 403 to those who are too fast.
             Kind::Status(403) => self.inner.retry_after.is_some(),
             Kind::Status(status) => status == 408 || status == 429 || status >= 500,
-            Kind::NoToken | Kind::Request | Kind::Content | Kind::Looped | Kind::TooLarge => false,
+            _ => false,
         }
     }
 
@@ -209,11 +293,18 @@ impl Error {
         self.inner.code.as_deref()
     }
 
+    /// What the source had done when it failed, where the error is the last thing that a
+    /// source gave.
+    #[must_use]
+    pub fn account(&self) -> Option<&Account> {
+        self.inner.account.as_ref()
+    }
+
     /// The text of an answer that came before the failure: all of it, as it was handed
     /// out. None for other sources, and where a stream handed out more than 1 MiB.
     #[must_use]
     pub fn partial_text(&self) -> Option<&str> {
-        self.inner.partial_text.as_deref()
+        self.account()?.details.get("partial_text")?.as_str()
     }
 
     /// The status of the answer, where that was the failure.

@@ -2,6 +2,7 @@
 //! never silently short.
 #![forbid(unsafe_code)]
 
+mod account;
 pub mod ask;
 mod boxed;
 mod error;
@@ -13,21 +14,26 @@ mod item;
 mod json;
 mod lines;
 pub mod pages;
+mod position;
+mod source;
 mod split;
 pub mod sse;
 mod xml;
 
+pub use account::{Account, Details, Stated, Verdict};
 #[doc(inline)]
 pub use ask::ask;
 pub use boxed::{BoxGenerator, Generators, Shutdown};
-pub use error::Error;
+pub use error::{Error, ErrorKind};
 pub use http::{ClientCredentials, Rate};
 pub use item::RawItem;
 pub use json::Pointer;
 #[doc(inline)]
 pub use pages::pages;
+pub use position::Position;
 /// The version of the HTTP client that [`Request::client`](pages::Request::client) takes.
 pub use reqwest;
+pub use source::{Source, SourceExt, SourceKind, SourceStream};
 pub use unspool_core::{
     AnextExt, AsyncGenerator, AsyncIterator, TryAsyncIterator, aiter, from_stream, generator,
     stream, stream_fn, try_aiter, try_stream, try_stream_fn,

@@ -120,7 +120,7 @@ async fn question(args: &[&str], url: &str) -> Exit {
     match ask::Args::try_parse_from([&["ask"], args, &base].concat()) {
         Ok(mut args) => {
             args.is_without_input = true;
-            ask::run(args, &mut Output::stdout()).await
+            ask::run(args, Output::stdout()).await
         }
         Err(error) => {
             report::problem(&error.to_string());
@@ -157,5 +157,5 @@ fn expect(exit: &Exit, expected: Exit) -> io::Result<()> {
 
 /// Words are for people: they go where the items do not.
 fn say(text: &str) {
-    eprintln!("{text}");
+    report::say(text);
 }

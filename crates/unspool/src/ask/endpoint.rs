@@ -5,7 +5,7 @@ use url::Url;
 
 use super::DEFAULT_MODEL;
 use super::protocols::{ANTHROPIC, Key, OLLAMA, OPENAI, Provider, ProviderEntry};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 
 /// What the caller says of it.
 #[derive(Clone, Debug, Default)]
@@ -49,9 +49,10 @@ impl Wanted {
             Some(model) => model.clone(),
             None if provider == ANTHROPIC => DEFAULT_MODEL.to_owned(),
             None => {
-                return Err(Error::request(format!(
-                    "no model is named, and `{provider}` has many"
-                )));
+                return Err(Error::new(
+                    Kind::MissingModel,
+                    format!("no model is named, and `{provider}` has many"),
+                ));
             }
         };
         let variable = |names: &[&str]| names.iter().find_map(|name| environment(name));
@@ -63,10 +64,13 @@ impl Wanted {
         let is_known = key.is_some() || entry.keys.iter().any(|(_, key)| is_named(key));
         if !is_known && is_usual && !entry.is_open {
             let names: Vec<_> = entry.keys.iter().map(|(name, _)| *name).collect();
-            return Err(Error::request(format!(
-                "no key for `{provider}`: neither given, nor in `{}`",
-                names.join("`, `")
-            )));
+            return Err(Error::new(
+                Kind::MissingKey,
+                format!(
+                    "no key for `{provider}`: neither given, nor in `{}`",
+                    names.join("`, `")
+                ),
+            ));
         }
         Ok(Endpoint {
             entry,
@@ -107,9 +111,12 @@ impl Wanted {
             {
                 Ok(*provider)
             }
-            _ => Err(Error::request(format!(
-                "whose model is `{model}`? neither its name nor the environment tells the provider"
-            ))),
+            _ => Err(Error::new(
+                Kind::MissingModel,
+                format!(
+                    "whose model is `{model}`? neither its name nor the environment tells the provider"
+                ),
+            )),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Elements of a JSON array in the text of an answer, each as soon as it is whole.
 
+use std::iter::{Once, once};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,14 +23,15 @@ pub(super) fn items<T: Send>(
     pointer: Pointer,
     check: Check,
     decode: fn(&Bytes) -> serde_json::Result<T>,
-) -> impl AsyncGenerator<Yield = T, Return = Result<(), Error>> + Send {
+) -> impl AsyncGenerator<Yield = Once<(T, ())>, Return = Result<(), Error>> + Send {
     generator! {
         let max_bytes = plan.max_event;
         let mut stop = Stop::Unstated;
         let mut extent = Extent::Before { is_line_begin: true };
         let mut splitter = Splitter::new(Place::At(pointer), check, max_bytes);
         let mut events = Box::pin(answer(plan, Arc::clone(&watch), Some));
-        while let Some(event) = events.anext().await {
+        while let Some(mut event) = events.anext().await {
+            let Some((event, ())) = event.next() else { continue };
             let text = match event {
                 Event::Text { text } => text,
                 Event::Stop { stop: stated, .. } => {
@@ -44,7 +46,8 @@ pub(super) fn items<T: Send>(
             }
             splitter.push(document);
             while let Some(element) = splitter.next().map_err(|error| in_text(error, &watch))? {
-                yield decode(&element).map_err(|error| in_text(splitter.unfit(&element, error), &watch))?;
+                let item = decode(&element).map_err(|error| in_text(splitter.unfit(&element, error), &watch))?;
+                yield once((item, ()));
             }
         }
         // What ended the answer says more than what that did to the document.
@@ -53,8 +56,8 @@ pub(super) fn items<T: Send>(
             Extent::Behind => splitter.end().map(drop).map_err(|error| in_text(error, &watch)),
             // A document that a limit cut is told by the outcome.
             _ if !stop.is_natural() => Ok(()),
-            Extent::Before { .. } => Err(Error::content("the answer holds no JSON document").with_partial_text(watch.partial_text())),
-            Extent::Inside { .. } => Err(Error::content("the answer is whole, but its JSON document is not").with_partial_text(watch.partial_text())),
+            Extent::Before { .. } => Err(Error::content("the answer holds no JSON document")),
+            Extent::Inside { .. } => Err(Error::content("the answer is whole, but its JSON document is not")),
         }
     }
 }
@@ -64,7 +67,6 @@ fn in_text(error: Error, watch: &Watch) -> Error {
         .map_words(|words| watch.redacted(words))
         .without_source()
         .with_note("in the text of the answer")
-        .with_partial_text(watch.partial_text())
 }
 
 /// Where the document is in the text.

@@ -38,21 +38,22 @@ use serde_json::{Map, Value};
 
 pub use answer::{Answer, Whole};
 pub use event::Event;
-pub use outcome::{Outcome, Stop, Usage};
+pub use outcome::{Answered, Doubt, Outcome, Stop, Usage};
 pub use prompt::{Message, Tool};
 pub use protocols::{ANTHROPIC, GEMINI, OLLAMA, OPENAI, Provider, RESPONSES};
+
+pub use watch::Watch;
 
 #[cfg(any(test, feature = "internals"))]
 pub(crate) use frames::Frames;
 
 use crate::error::Error;
-use crate::http::HttpOptions;
+use crate::http::{HttpOptions, Rate};
 use crate::item::RawItem;
 use crate::json::{Check, Pointer};
 use endpoint::Wanted;
 use prompt::Prompt;
 use source::Plan;
-use watch::Watch;
 
 /// The model that is asked if none is named.
 pub const DEFAULT_MODEL: &str = "claude-sonnet-4-6";
@@ -260,6 +261,13 @@ impl Request {
     /// [`pages`](crate::pages::Request::client) holds here, too.
     pub fn client(mut self, client: reqwest::Client) -> Self {
         self.http.client = Some(client);
+        self
+    }
+
+    /// How fast requests may follow each other, from start to start, retries included; by
+    /// default as fast as the upstream allows.
+    pub fn rate(mut self, rate: Rate) -> Self {
+        self.http.rate = Some(rate);
         self
     }
 

@@ -2,16 +2,14 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
-/// How an answer ended, and what it took: the account of this source.
-///
-/// Serialises to the JSON object that `unspool ask --account` writes; times are in
-/// seconds.
+use crate::account::{Details, Verdict, seconds};
+
+/// How an answer ended, and what it took: the part of its account that only answers have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Outcome {
-    /// Whether the model came to its natural end, and the upstream proved it.
-    pub complete: bool,
+pub struct Answered {
     /// Why the answer ended.
     pub stop: Stop,
     /// The upstream's own word for that.
@@ -38,16 +36,27 @@ pub struct Outcome {
     pub id: Option<String>,
     /// The upstream's name for the request, to be given to its support.
     pub request_id: Option<String>,
-    /// Requests that were sent, retries and redirects included.
-    pub requests: u64,
-    /// Requests that were repeated after a failure.
-    pub retries: u64,
     /// Pieces of text that came.
     pub deltas: u64,
     /// Bytes of text that came, in UTF-8.
     pub text_bytes: u64,
-    /// Bytes of the bodies, after decompression.
-    pub bytes: u64,
+    /// The text that came, where the answer failed and it was not more than 1 MiB. It has
+    /// been handed out, and is not serialised.
+    #[serde(skip)]
+    pub partial_text: Option<String>,
+}
+
+/// What an answer did, and how it ended. Serialises to the JSON object that `unspool ask
+/// --account` writes; times are in seconds.
+pub type Outcome = crate::Account<Answered>;
+
+/// Something that speaks against an answer being complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "doubt")]
+#[non_exhaustive]
+pub enum Doubt {
+    /// The upstream proved the end, but gave no reason.
+    NoReason,
 }
 
 /// Why an answer ended.
@@ -128,13 +137,54 @@ impl Usage {
     }
 }
 
-impl Outcome {
+impl Answered {
     /// Output tokens a second, from the first piece to the end, where both are known.
     #[must_use]
     pub fn tokens_per_second(&self) -> Option<f64> {
         let seconds = (self.took.checked_sub(self.first_token?)?).as_secs_f64();
         let tokens = self.usage.output_tokens?;
         (seconds > 0.0).then(|| tokens as f64 / seconds)
+    }
+}
+
+impl Details for Answered {
+    type Ended = Stop;
+    type Doubt = Doubt;
+
+    fn stopped() -> Stop {
+        Stop::Stopped
+    }
+
+    fn failed() -> Stop {
+        Stop::Failed
+    }
+
+    fn verdict(stop: &Stop) -> Verdict {
+        match stop {
+            Stop::Asked => Verdict::Asked,
+            Stop::Stopped => Verdict::Stopped,
+            Stop::Failed => Verdict::Failed,
+            // The doubt says the rest.
+            Stop::Unstated => Verdict::Complete,
+            stop if stop.is_natural() => Verdict::Complete,
+            _ => Verdict::Incomplete,
+        }
+    }
+
+    fn erased(&self) -> Value {
+        let mut details = serde_json::to_value(self).unwrap_or_default();
+        if let Some(text) = &self.partial_text {
+            details["partial_text"] = text.as_str().into();
+        }
+        details
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Doubt::NoReason => f.write_str("the upstream did not say why the model stopped"),
+        }
     }
 }
 
@@ -156,10 +206,6 @@ impl fmt::Display for Stop {
             Stop::Failed => "failed",
         })
     }
-}
-
-fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((time.as_secs_f64() * 1e6).round() / 1e6)
 }
 
 fn seconds_or_none<S: Serializer>(

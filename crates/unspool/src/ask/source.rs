@@ -1,6 +1,7 @@
 //! The source: one answer, from the request to the end mark.
 
 use std::future::Future;
+use std::iter::{Once, once};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ pub(super) fn answer<T: Send>(
     plan: Plan,
     watch: Arc<Watch>,
     take: fn(Event) -> Option<T>,
-) -> impl AsyncGenerator<Yield = T, Return = Result<(), Error>> + Send {
+) -> impl AsyncGenerator<Yield = Once<(T, ())>, Return = Result<(), Error>> + Send {
     generator! {
         let mut asking = Asking::new(plan, watch)?;
         let begin = loop {
@@ -54,11 +55,11 @@ pub(super) fn answer<T: Send>(
             }
         };
         for item in begin {
-            yield item;
+            yield once((item, ()));
         }
         while let Some(event) = asking.next().await.map_err(|error| asking.broken_off(error))? {
             if let Some(item) = take(event) {
-                yield item;
+                yield once((item, ()));
             }
         }
         Ok(())
@@ -256,7 +257,6 @@ impl Asking {
     /// The error of an answer of which something has been handed out.
     fn broken_off(&self, error: Error) -> Error {
         self.in_context(error)
-            .with_partial_text(self.watch.partial_text())
     }
 
     fn in_context(&self, error: Error) -> Error {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::report::refused;
-use super::{ANTHROPIC, Event, GEMINI, OLLAMA, OPENAI, Outcome, Provider, RESPONSES, Usage};
+use super::{ANTHROPIC, Event, GEMINI, OLLAMA, OPENAI, Provider, RESPONSES, Usage};
 use crate::Error;
 use crate::http::Refusal;
 use crate::internals::read_answer;
@@ -300,7 +300,7 @@ fn an_answer_that_is_cut_is_an_error_until_its_end_mark_has_come() {
 
 #[test]
 fn the_outcome_of_an_answer_can_be_written() {
-    let outcome = json!(Outcome::default());
+    let outcome = json!(crate::ask("hello").text().outcome());
     assert_eq!(outcome["complete"], false);
     assert_eq!(outcome["stop"], "stopped");
     assert_eq!(outcome["took"], 0.0);

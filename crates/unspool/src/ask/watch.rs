@@ -1,11 +1,15 @@
+use std::iter::Once;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
 use super::event::Event;
-use super::outcome::{Outcome, Stop};
+use super::outcome::{Answered, Doubt, Stop};
+use crate::account::{Conclusion, Counts};
 use crate::http::{Meter, Secrets, shortened};
+use crate::position::Position;
+use crate::source::SourceKind;
 
 /// How much of the text is kept for an error. What is longer has been handed out all the
 /// same.
@@ -19,7 +23,7 @@ const SHOWN: usize = 1000;
 
 /// What is known of an answer so far, for whoever watches it from outside.
 #[derive(Default)]
-pub(super) struct Watch {
+pub struct Watch {
     meter: Arc<Meter>,
     secrets: OnceLock<Secrets>,
     draft: Mutex<Draft>,
@@ -27,7 +31,7 @@ pub(super) struct Watch {
 
 #[derive(Default)]
 struct Draft {
-    outcome: Outcome,
+    outcome: Answered,
     begin: Option<Instant>,
     end: Option<Instant>,
     /// The text; none when there is too much of it.
@@ -61,11 +65,11 @@ impl Watch {
     /// What came of an earlier try does not count.
     pub(super) fn start_over(&self) {
         let mut draft = self.draft();
-        draft.outcome = Outcome {
+        draft.outcome = Answered {
             provider: draft.outcome.provider.take(),
             model: draft.outcome.model.take(),
             request_id: draft.outcome.request_id.take(),
-            ..Outcome::default()
+            ..Answered::default()
         };
         draft.text = Some(String::new());
     }
@@ -131,43 +135,58 @@ impl Watch {
         self.draft().outcome.usage.output_tokens
     }
 
-    /// The stream is over, by an error or by its end.
-    pub(super) fn end(&self) {
-        self.draft().end.get_or_insert_with(Instant::now);
-    }
-
-    /// The text so far, if it is not too long to be kept.
-    pub(super) fn partial_text(&self) -> Option<String> {
-        self.draft().text.clone()
-    }
-
-    /// What is known so far; `ended` if nothing more will come: well, or by an error.
-    pub(super) fn outcome(&self, ended: Option<Result<(), ()>>) -> Outcome {
-        let reading = self.meter.read();
+    /// What is known so far of an answer that ended so.
+    fn answered_so_far(&self, stop: Stop) -> Answered {
         let draft = self.draft();
-        let stop = match (ended, draft.proved) {
-            (Some(Err(())), _) => Stop::Failed,
-            (_, Some(stop)) => stop,
-            (..) => Stop::Stopped,
-        };
         let end = draft.end.unwrap_or_else(Instant::now);
-        Outcome {
-            complete: stop.is_natural() || stop == Stop::Asked,
+        Answered {
             stop,
             took: draft.begin.map(|begin| end - begin).unwrap_or_default(),
-            requests: reading.requests,
-            retries: reading.retries,
-            bytes: reading.bytes,
+            partial_text: (draft.text.clone())
+                .filter(|text| stop == Stop::Failed && !text.is_empty()),
             ..draft.outcome.clone()
         }
     }
 
-    /// What is waited for, if it is something to be told.
-    pub(super) fn waiting(&self) -> Option<String> {
-        self.meter.read().waiting
-    }
-
     fn draft(&self) -> MutexGuard<'_, Draft> {
         self.draft.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SourceKind for Watch {
+    const NAME: &'static str = "ask";
+
+    type Details = Answered;
+    type Batch<T: Send> = Once<(T, ())>;
+    type Place = ();
+    type Return = ();
+
+    fn position(&self, _: Option<()>) -> Option<Position> {
+        None
+    }
+
+    fn counts(&self) -> Counts {
+        self.meter.counts()
+    }
+
+    fn waiting(&self) -> Option<String> {
+        self.meter.waiting_for()
+    }
+
+    fn details(&self, stop: &Stop) -> Answered {
+        self.answered_so_far(*stop)
+    }
+
+    fn conclude(&self, (): ()) -> Conclusion<Answered> {
+        let stop = self.draft().proved.unwrap_or_default();
+        let doubts = (stop == Stop::Unstated).then_some(Doubt::NoReason);
+        Conclusion {
+            ended: stop,
+            doubts: doubts.into_iter().collect(),
+        }
+    }
+
+    fn over(&self) {
+        self.draft().end.get_or_insert_with(Instant::now);
     }
 }

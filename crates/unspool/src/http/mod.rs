@@ -31,7 +31,7 @@ pub(crate) use call::Call;
 pub(crate) use failure::{is_not_found, shortened};
 pub(crate) use idle::after;
 pub(crate) use link::{field_text, has_unreadable_link, link_parameter, link_target};
-pub(crate) use meter::{Meter, MeterReading};
+pub(crate) use meter::Meter;
 pub use oauth::ClientCredentials;
 pub use rate::Rate;
 pub(crate) use refusal::Refusal;

@@ -528,7 +528,7 @@ mod tests {
     async fn waits_are_shown() {
         let (pace, meter) = (Pace::new(Some("0.5/s".parse().unwrap())), Meter::default());
         let turn = pace.turn(origin(), &meter).await;
-        assert_eq!(meter.read().waiting, None);
+        assert_eq!(meter.waiting_for(), None);
         let fields = [
             ("x-ratelimit-remaining", "0"),
             ("x-ratelimit-reset-after", "12.0"),
@@ -540,7 +540,7 @@ mod tests {
                 .await
                 .is_err()
         );
-        assert_eq!(meter.read().waiting, None, "nobody waits any more");
+        assert_eq!(meter.waiting_for(), None, "nobody waits any more");
         for (after, expected) in [
             (
                 1,
@@ -553,7 +553,7 @@ mod tests {
         ] {
             let mut next = Box::pin(pace.turn(origin(), &meter));
             let _ = futures_util::FutureExt::now_or_never(&mut next);
-            assert_eq!(meter.read().waiting.as_deref(), Some(expected));
+            assert_eq!(meter.waiting_for().as_deref(), Some(expected));
             if after == 1 {
                 drop(next.await);
             }

@@ -213,7 +213,7 @@ mod tests {
             .after(Error::new(Kind::Connection, "no"))
             .await
             .unwrap_err();
-        assert_eq!(meter.read().retries, 3);
+        assert_eq!(meter.counts().retries, 3);
     }
 
     #[tokio::test]
@@ -230,6 +230,6 @@ mod tests {
                 .await
                 .unwrap_err();
         }
-        assert_eq!(meter.read().retries, 0);
+        assert_eq!(meter.counts().retries, 0);
     }
 }

@@ -280,7 +280,7 @@ impl EnvelopeScanner {
 
     fn begin_value(&mut self, byte: u8, position: u64) -> Result<(), Error> {
         if byte != b'n' && self.found.is_none() && self.is_at_pointer() {
-            return Err(Error::content(format!(
+            return Err(Error::no_items(format!(
                 "expected an array at {}, found {} at byte {position}",
                 self.pointer().described(),
                 kind_of(byte)

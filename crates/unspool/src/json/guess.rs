@@ -13,7 +13,7 @@ use crate::error::Error;
 /// The only array one level down, or else two.
 pub(super) fn only_array(document: &Value) -> Result<Pointer, Error> {
     let Value::Object(fields) = document else {
-        return Err(Error::content(format!(
+        return Err(Error::no_items(format!(
             "expected an array of items, found {}",
             kind_of_value(document)
         )));
@@ -27,11 +27,11 @@ pub(super) fn only_array(document: &Value) -> Result<Pointer, Error> {
     let likely = likely(direct, below, document);
     match likely.as_slice() {
         [array] => Ok(array.clone()),
-        [] => Err(Error::content(format!(
+        [] => Err(Error::no_items(format!(
             "expected an array of items, found an object without an array{}",
             keys_of(fields)
         ))),
-        [first, second, ..] => Err(Error::content(format!(
+        [first, second, ..] => Err(Error::no_items(format!(
             "found {} arrays that could hold the items, such as `{first}` and `{second}`: say which with a JSON pointer",
             likely.len()
         ))),
@@ -108,7 +108,7 @@ pub(super) fn missing(pointer: &Pointer, document: &Value) -> Error {
         Value::Object(fields) => format!("an object without it{}", keys_of(fields)),
         other => kind_of_value(other).to_owned(),
     };
-    Error::content(format!(
+    Error::no_items(format!(
         "expected an array at {}, found {found}",
         pointer.described()
     ))
@@ -143,7 +143,7 @@ pub(super) fn text_at(document: &[u8], pointer: &Pointer) -> Result<Bytes, Error
     let mut text = document;
     for step in pointer.steps() {
         let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(text)
-            .map_err(|error| Error::content(format!("not JSON: {error}")).with_source(error))?;
+            .map_err(|error| Error::no_items(format!("not JSON: {error}")).with_source(error))?;
         text = fields
             .get(step.as_str())
             .map_or("", |field| field.get())

@@ -2,32 +2,23 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::position::Course;
-use crate::http::MeterReading;
+use crate::account::{Details, Verdict};
 
 /// What a walk over an API did, and why it ended.
 ///
 /// Serialises to the JSON object that `unspool pages --account` writes.
-#[derive(Clone, Debug, Serialize)]
+pub type Account = crate::Account<Walked>;
+
+/// The part of the account of a walk that only walks have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Account {
-    /// Whether the walk is proved complete, or stopped where the caller said.
-    pub complete: bool,
-    /// Requests that were sent, retries and redirects included.
-    pub requests: u64,
-    /// Requests that were repeated after a failure.
-    pub retries: u64,
+pub struct Walked {
     /// Pages whose body was read to its end.
     pub pages: u64,
-    /// Items that came, those left out included.
-    pub items: u64,
-    /// Items among them that an earlier page had held already, as far as the last
-    /// 32,768 items tell.
+    /// Items that an earlier page had held already, as far as the last 32,768 items tell.
     pub repeated: u64,
     /// Items that were left out because of their key.
     pub left_out: u64,
-    /// Bytes of the bodies, after decompression.
-    pub bytes: u64,
     /// How many items there are, by the upstream's own word.
     pub stated_total: Option<u64>,
     /// How the walk got from page to page, as the text that makes it do so again;
@@ -37,10 +28,6 @@ pub struct Account {
     pub items_at: Option<String>,
     /// What was tried to find that out, in this order.
     pub tried: Vec<Try>,
-    /// Why the walk ended.
-    pub ended: Ended,
-    /// What speaks against the walk being complete.
-    pub doubts: Vec<Doubt>,
 }
 
 /// Why a walk ended.
@@ -181,28 +168,24 @@ impl Doubt {
     }
 }
 
-impl Account {
-    pub(super) fn new(
-        reading: &MeterReading,
-        course: &Course,
-        ended: Ended,
-        doubts: Vec<Doubt>,
-    ) -> Self {
-        Account {
-            complete: doubts.is_empty() && ended != Ended::Failed,
-            requests: reading.requests,
-            retries: reading.retries,
-            pages: reading.pages,
-            items: reading.items,
-            repeated: reading.repeated,
-            left_out: reading.left_out,
-            bytes: reading.bytes,
-            stated_total: reading.stated_total,
-            paginate: course.paginate.clone(),
-            items_at: course.items_at.as_ref().map(ToString::to_string),
-            tried: course.tried.clone(),
-            ended,
-            doubts,
+impl Details for Walked {
+    type Ended = Ended;
+    type Doubt = Doubt;
+
+    fn stopped() -> Ended {
+        Ended::Stopped
+    }
+
+    fn failed() -> Ended {
+        Ended::Failed
+    }
+
+    fn verdict(ended: &Ended) -> Verdict {
+        match ended {
+            Ended::Failed => Verdict::Failed,
+            Ended::Asked => Verdict::Asked,
+            Ended::Stopped => Verdict::Stopped,
+            _ => Verdict::Complete,
         }
     }
 }

@@ -95,6 +95,14 @@ impl Page {
         }
     }
 
+    /// The next item, if it has arrived already.
+    pub(super) fn arrived(&mut self) -> Option<Item> {
+        match self {
+            Page::Here(read) => read.arrived(),
+            Page::Ahead(ahead) => ahead.arrived(),
+        }
+    }
+
     /// What the page was, once all items have been taken, or before where that is
     /// known.
     pub(super) fn summary(&mut self) -> Option<Summary> {
@@ -157,10 +165,15 @@ impl Ahead {
         Ok(self)
     }
 
+    pub(super) fn arrived(&mut self) -> Option<Item> {
+        let item = self.items.next()?;
+        self.taken += 1;
+        Some(item)
+    }
+
     pub(super) async fn next_item(&mut self) -> Result<Option<Item>, Error> {
         loop {
-            if let Some(item) = self.items.next() {
-                self.taken += 1;
+            if let Some(item) = self.arrived() {
                 return Ok(Some(item));
             }
             if self.is_over {

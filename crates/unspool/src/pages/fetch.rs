@@ -69,6 +69,14 @@ impl PageBody {
         }
     }
 
+    /// The next item, if it has arrived already.
+    pub(super) fn arrived(&mut self) -> Result<Option<Bytes>, Error> {
+        if self.first.is_some() {
+            return Ok(self.first.take());
+        }
+        self.splitter.next().map_err(|error| self.in_context(error))
+    }
+
     /// The error for the item that came last: it does not parse as it should.
     pub(super) fn unfit(&self, item: &[u8], error: serde_json::Error) -> Error {
         self.in_context(self.splitter.unfit(item, error))

@@ -44,6 +44,8 @@ pub(super) struct PageReader {
     taken: u64,
     fingerprint: Fingerprint,
     last: Option<Item>,
+    /// What is wrong with what follows the last item.
+    fault: Option<Error>,
     is_whole: bool,
 }
 
@@ -65,6 +67,7 @@ impl PageReader {
             taken: 0,
             fingerprint: Fingerprint::default(),
             last: None,
+            fault: None,
             is_whole: false,
         })
     }
@@ -81,23 +84,40 @@ impl PageReader {
 
     pub(super) async fn next_item(&mut self) -> Result<Option<Item>, Error> {
         let text = loop {
-            match self.reading.next_item().await {
+            let next = match self.fault.take() {
+                Some(fault) => Err(fault),
+                None => self.reading.next_item().await,
+            };
+            match next {
                 Ok(text) => break text,
                 Err(error) if error.is_retryable() => self.again(error).await?,
                 Err(error) => return Err(error),
             }
         };
-        let Some(text) = text else {
-            self.is_whole = true;
-            return Ok(None);
-        };
+        self.is_whole = text.is_none();
+        Ok(text.map(|text| self.take(text)))
+    }
+
+    /// The next item, if it has arrived already. What is wrong with it is said by
+    /// [`next_item`](PageReader::next_item).
+    pub(super) fn arrived(&mut self) -> Option<Item> {
+        match self.reading.arrived() {
+            Ok(text) => text.map(|text| self.take(text)),
+            Err(error) => {
+                self.fault = Some(error);
+                None
+            }
+        }
+    }
+
+    fn take(&mut self, text: Bytes) -> Item {
         let mark = mark_of(&text);
         let item = Item { text, mark };
         self.attempts = None;
         self.taken += 1;
         self.fingerprint.add(mark);
         self.last = Some(item.clone());
-        Ok(Some(item))
+        item
     }
 
     pub(super) fn summary(&mut self) -> Option<Summary> {

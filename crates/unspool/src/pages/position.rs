@@ -1,15 +1,19 @@
-use std::sync::{Mutex, PoisonError};
-
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::account::Try;
+use super::trail::Trail;
 use crate::error::Error;
 use crate::http::{Call, is_secret_name};
-use crate::json::Pointer;
+use crate::position::Position;
+
+/// The name of the source.
+pub(super) const SOURCE: &str = "pages";
 
 /// The form of the data; another one is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// The name of the hash of an item, with which a mark begins.
+const HASH: &str = "xxh3-64:";
 
 /// What stands in the place of a credential.
 const HIDDEN: &str = "…";
@@ -20,13 +24,9 @@ const ECHO: usize = 8;
 /// The same as a part of a value: a shorter one may stand there by chance, as a date does.
 const ECHO_IN_PART: usize = 16;
 
-/// Where a walk stands after an item: plain data, without credentials.
-///
-/// [`Pages::position`](super::Pages::position) gives it,
-/// [`Request::from`](super::Request::from) goes on from it, in another process, too.
+/// Where a walk stands after an item: what its position holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Position {
-    version: u32,
+pub(super) struct Stand {
     /// The request that the walk began with.
     pub(super) origin: Call,
     /// How it gets from page to page, as far as that is settled.
@@ -39,9 +39,9 @@ pub struct Position {
     pub(super) call: Option<Call>,
     /// How many items of that page have been taken.
     pub(super) index: u64,
-    /// The mark of the last of them.
+    /// The hash of the last of them, with its name: the mark of its text on one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) mark: Option<u64>,
+    pub(super) last: Option<String>,
     /// The number of the page in the walk, from 1.
     pub(super) page: u64,
     /// How many items there were on the pages before.
@@ -57,7 +57,48 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-impl Position {
+/// The item that was taken last.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    pub(super) page: u64,
+    /// How many items of the page there are with it.
+    pub(super) index: u64,
+    pub(super) mark: u64,
+}
+
+impl Stand {
+    /// Reads a position of the walk that begins with `base`.
+    ///
+    /// # Errors
+    ///
+    /// It is one of another source, form or request, or it is damaged.
+    pub(super) fn read(position: &Position, base: &Call) -> Result<Self, Error> {
+        let stand: Stand = position.read(SOURCE, VERSION)?;
+        let own = without_credentials(base, base);
+        if own != stand.origin {
+            return Err(Error::request(format!(
+                "the position belongs to another request: {}, not {}",
+                stand.origin.redacted(),
+                own.redacted()
+            )));
+        }
+        if stand.page == 0 {
+            return Err(Error::request("the position has no page"));
+        }
+        if stand.last.is_some() && stand.mark().is_none() {
+            return Err(Error::request(format!(
+                "expected the last item of the position as `{HASH}` and 16 digits"
+            )));
+        }
+        Ok(stand)
+    }
+
+    /// The mark of the last item that was taken.
+    pub(super) fn mark(&self) -> Option<u64> {
+        let digits = self.last.as_deref()?.strip_prefix(HASH)?;
+        u64::from_str_radix(digits, 16).ok()
+    }
+
     /// The call to go on with, with the credentials that the new request brings: those in
     /// its address, and those that it was given besides.
     pub(super) fn call(&self, base: &Call, given: &[String]) -> Result<Option<Call>, Error> {
@@ -81,81 +122,29 @@ impl Position {
         }
         Ok(Some(call))
     }
-
-    /// Checks that this is a position of the walk that begins with `base`.
-    pub(super) fn check(&self, base: &Call) -> Result<(), Error> {
-        if self.version != VERSION {
-            return Err(Error::request(format!(
-                "expected a position of version {VERSION}, found version {}",
-                self.version
-            )));
-        }
-        let own = without_credentials(base, base);
-        if own != self.origin {
-            return Err(Error::request(format!(
-                "the position belongs to another request: {}, not {}",
-                self.origin.redacted(),
-                own.redacted()
-            )));
-        }
-        if self.page == 0 {
-            return Err(Error::request("the position has no page"));
-        }
-        Ok(())
-    }
 }
 
-/// How far a walk has come, for whoever asks from outside.
-#[derive(Debug, Default)]
-pub(super) struct Course {
-    /// The first request, once the walk has begun.
-    pub(super) base: Option<Call>,
-    /// The secrets that the caller gave besides.
-    pub(super) given: Vec<String>,
-    pub(super) paginate: String,
-    pub(super) tried: Vec<Try>,
-    pub(super) items_at: Option<Pointer>,
-    pub(super) call: Option<Call>,
-    pub(super) page: u64,
-    /// How many items of the page were taken before the walk was taken up, and the
-    /// mark of the last of them.
-    pub(super) skipped: (u64, Option<u64>),
-    pub(super) received: u64,
-    pub(super) repeated: u64,
-    pub(super) is_over: bool,
-}
-
-/// The item that was taken last.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Taken {
-    pub(super) page: u64,
-    /// How many items of the page there are with it.
-    pub(super) index: u64,
-    pub(super) mark: u64,
-}
-
-/// The position behind an item.
-pub(super) fn position(course: &Mutex<Course>, taken: Option<Taken>) -> Option<Position> {
-    let course = course.lock().unwrap_or_else(PoisonError::into_inner);
-    let (index, mark) = match taken.filter(|taken| taken.page == course.page) {
+/// The position after an item.
+pub(super) fn position(trail: &Trail, taken: Option<Taken>) -> Option<Position> {
+    let (index, mark) = match taken.filter(|taken| taken.page == trail.page) {
         Some(taken) => (taken.index, Some(taken.mark)),
-        None => course.skipped,
+        None => trail.skipped,
     };
-    let base = course.base.as_ref()?;
-    let call = course.call.as_ref();
-    Some(Position {
-        version: VERSION,
+    let base = trail.base.as_ref()?;
+    let call = trail.call.as_ref();
+    let stand = Stand {
         origin: without_credentials(base, base),
-        paginate: course.paginate.clone(),
-        items_at: course.items_at.as_ref().map(ToString::to_string),
-        call: call.map(|call| without_echoes(without_credentials(call, base), &course.given)),
+        paginate: trail.paginate.clone(),
+        items_at: trail.items_at.as_ref().map(ToString::to_string),
+        call: call.map(|call| without_echoes(without_credentials(call, base), &trail.given)),
         index,
-        mark,
-        page: course.page.max(1),
-        received: course.received,
-        repeated: course.repeated,
-        is_over: course.is_over,
-    })
+        last: mark.map(|mark| format!("{HASH}{mark:016x}")),
+        page: trail.page.max(1),
+        received: trail.before.received,
+        repeated: trail.before.repeated,
+        is_over: trail.is_over,
+    };
+    Position::new(SOURCE, VERSION, &stand)
 }
 
 /// A call whose parameters do not hold what the caller's request holds under names
@@ -219,6 +208,7 @@ fn secrets(url: &Url) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trail::Before;
     use super::*;
 
     fn call(url: &str) -> Call {
@@ -228,20 +218,20 @@ mod tests {
     #[test]
     fn a_position_holds_no_credentials_and_gets_those_of_the_new_request() {
         let base = call("http://api.test/v1?api_key=hush&limit=2");
-        let course = Mutex::new(Course {
+        let trail = Trail {
             base: Some(base.clone()),
             call: Some(call("http://api.test/v1?api_key=hush&page_token=abc")),
             page: 2,
-            ..Course::default()
-        });
-        let position = position(&course, None).unwrap();
+            ..Trail::default()
+        };
+        let position = position(&trail, None).unwrap();
         let text = serde_json::to_string(&position).unwrap();
         assert!(!text.contains("hush"), "{text}");
         assert!(text.contains("page_token=abc"), "{text}");
         let new = call("http://api.test/v1?api_key=new&limit=2");
-        position.check(&new).unwrap();
+        let stand = Stand::read(&position, &new).unwrap();
         assert_eq!(
-            position.call(&new, &[]).unwrap().unwrap().url.as_str(),
+            stand.call(&new, &[]).unwrap().unwrap().url.as_str(),
             "http://api.test/v1?api_key=new&page_token=abc"
         );
     }
@@ -250,17 +240,17 @@ mod tests {
     fn a_credential_that_the_upstream_put_into_its_links_is_hidden_and_put_back() {
         let base = call("http://api.test/v1");
         let position = |link: &str| {
-            let course = Mutex::new(Course {
+            let trail = Trail {
                 base: Some(base.clone()),
                 given: vec!["Bearer".to_owned(), "a-very-secret-token".to_owned()],
                 call: Some(call(link)),
                 page: 2,
-                ..Course::default()
-            });
-            let position = position(&course, None).unwrap();
+                ..Trail::default()
+            };
+            let position = position(&trail, None).unwrap();
             let text = serde_json::to_string(&position).unwrap();
             assert!(!text.contains("a-very-secret-token"), "{text}");
-            position
+            Stand::read(&position, &base).unwrap()
         };
         let echoed = position("http://api.test/v1?page=2&auth=a-very-secret-token");
         let given = ["Bearer".to_owned(), "renewed-secret".to_owned()];
@@ -276,15 +266,44 @@ mod tests {
 
     #[test]
     fn a_position_of_another_request_is_refused() {
-        let course = Mutex::new(Course {
+        let trail = Trail {
             base: Some(call("http://api.test/v1")),
-            ..Course::default()
-        });
-        let position = position(&course, None).unwrap();
-        let error = position.check(&call("http://api.test/v2")).unwrap_err();
+            ..Trail::default()
+        };
+        let position = position(&trail, None).unwrap();
+        let error = Stand::read(&position, &call("http://api.test/v2")).unwrap_err();
         assert!(
             error.is_request() && error.to_string().contains("/v1"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_position_has_the_same_bytes_on_every_machine() {
+        let trail = Trail {
+            base: Some(call("http://api.test/v1?limit=2")),
+            paginate: "link".to_owned(),
+            items_at: Some("/data".parse().unwrap()),
+            call: Some(call("http://api.test/v1?limit=2&page=2")),
+            page: 2,
+            before: Before {
+                received: 2,
+                repeated: 0,
+            },
+            ..Trail::default()
+        };
+        let taken = Taken {
+            page: 2,
+            index: 1,
+            mark: super::super::seen::mark_of(b"{\"id\":7}"),
+        };
+        let text = serde_json::to_string(&position(&trail, Some(taken))).unwrap();
+        let golden = concat!(
+            r#"{"call":{"url":"http://api.test/v1?limit=2&page=2"},"index":1,"is_over":false,"#,
+            r#""items_at":"/data","last":"xxh3-64:36b0ffd15110a7e1","origin":{"url":"#,
+            r#""http://api.test/v1?limit=2"},"page":2,"paginate":"link","received":2,"#,
+            r#""source":"pages","version":2}"#,
+        );
+        assert_eq!(text, golden);
     }
 }

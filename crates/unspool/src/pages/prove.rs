@@ -7,7 +7,7 @@ use super::account::{Doubt, Ended, Try};
 use super::fetch::PageFetcher;
 use super::kinds::{Candidate, Kind, Next, PageEnd, Trust, auto};
 use super::page::PageReader;
-use super::trail::Trail;
+use super::progress::Walk;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::http::Call;
 
@@ -36,7 +36,7 @@ enum Verdict {
 pub(super) async fn prove(
     fetcher: &Arc<PageFetcher>,
     page: &PageEnd,
-    trail: &Trail,
+    walk: &Walk,
     candidates: Vec<Candidate>,
 ) -> Result<Proof, Error> {
     let mut looped = None;
@@ -45,9 +45,9 @@ pub(super) async fn prove(
     let mut is_ignored = false;
     let mut fallback = None;
     for mut candidate in candidates {
-        let verdict = attempt(fetcher, page, trail, &mut candidate).await?;
+        let verdict = attempt(fetcher, page, walk, &mut candidate).await?;
         let note = |verdict: &str| {
-            trail.tried(Try {
+            walk.trail().tried(Try {
                 paginate: candidate.kind.describe(),
                 evidence: candidate.evidence.clone(),
                 verdict: verdict.to_owned(),
@@ -113,7 +113,7 @@ pub(super) async fn prove(
 async fn attempt(
     fetcher: &Arc<PageFetcher>,
     page: &PageEnd,
-    trail: &Trail,
+    walk: &Walk,
     candidate: &mut Candidate,
 ) -> Result<Verdict, Error> {
     // Whether what it states is the total is what the next page is to show.
@@ -127,7 +127,7 @@ async fn attempt(
         Err(error) if candidate.trust == Trust::Stated => return Err(error),
         Err(error) => return Ok(Verdict::Refused(error.message().to_owned())),
     };
-    if trail.is_here(&call) {
+    if walk.trail().is_here(&call) {
         return Ok(Verdict::Same);
     }
     let read = match open(fetcher, &call, candidate.trust).await? {
@@ -138,15 +138,17 @@ async fn attempt(
         // Where the upstream itself names the page, all its items are compared later;
         // some repeat what is pinned on top of each.
         _ if candidate.trust == Trust::Stated => {}
-        Some(mark) if trail.is_first(mark) => return Ok(Verdict::Same),
+        Some(mark) if walk.trail().is_first(mark) => return Ok(Verdict::Same),
         Some(_)
             if read
                 .first()
-                .is_some_and(|item| trail.is_first_by_identity(item)) =>
+                .is_some_and(|item| walk.trail().is_first_by_identity(item)) =>
         {
             return Ok(Verdict::Same);
         }
-        Some(mark) if trail.knows(mark) && !candidate.is_named && !candidate.kind.overlaps() => {
+        Some(mark)
+            if walk.trail().knows(mark) && !candidate.is_named && !candidate.kind.overlaps() =>
+        {
             let what = "its next page begins with an item of the first";
             return Ok(Verdict::Unclear(what.to_owned()));
         }
@@ -160,7 +162,7 @@ async fn attempt(
     };
     let first = open(fetcher, &control, candidate.trust).await?;
     match first.map(|first| first.first_mark()) {
-        Ok(Some(mark)) if trail.is_first(mark) => Ok(Verdict::Proved(call, Box::new(read))),
+        Ok(Some(mark)) if walk.trail().is_first(mark) => Ok(Verdict::Proved(call, Box::new(read))),
         Ok(_) => Ok(Verdict::Unclear(
             "the page that ought to be the first is another one".to_owned(),
         )),

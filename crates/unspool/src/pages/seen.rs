@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::hash::Hasher;
 
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+use twox_hash::XxHash3_64;
 
 /// How many marks are remembered exactly.
 const REMEMBERED: usize = 1 << 12;
@@ -18,8 +19,8 @@ pub(crate) struct Seen<T> {
     count: u64,
 }
 
-impl<T: Clone> Seen<T> {
-    pub(crate) fn new() -> Self {
+impl<T> Default for Seen<T> {
+    fn default() -> Self {
         Seen {
             pages: FxHashMap::default(),
             order: VecDeque::new(),
@@ -27,7 +28,9 @@ impl<T: Clone> Seen<T> {
             count: 0,
         }
     }
+}
 
+impl<T: Clone> Seen<T> {
     /// Notes a mark; what was noted with it before, if it was.
     pub(crate) fn note(&mut self, mark: u64, page: T) -> Option<T> {
         if let Some((milestone, earlier)) = &self.milestone
@@ -57,15 +60,12 @@ const SLOTS: usize = 1 << 15;
 
 /// Notices items that an earlier page has held, in constant memory: each item takes
 /// the slot that its mark leads to, from whichever was there.
+#[derive(Default)]
 pub(crate) struct Repeats {
     slots: Vec<(u32, u32)>,
 }
 
 impl Repeats {
-    pub(crate) fn new() -> Self {
-        Repeats { slots: Vec::new() }
-    }
-
     /// Notes an item of a page, which count from 1; whether an earlier page held it.
     pub(crate) fn note(&mut self, mark: u64, page: u64) -> bool {
         if self.slots.is_empty() {
@@ -115,12 +115,12 @@ impl Keys {
     }
 }
 
-/// The mark of a text: a request, an item, a key.
+/// The mark of a text: a request, an item, a key. It is in positions, so that it has to be
+/// the same on every machine and after every update: XXH3, 64 bits, seed 0, whose
+/// [specification](https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md) has been
+/// stable since xxHash 0.8.0.
 pub(crate) fn mark_of(text: &[u8]) -> u64 {
-    let mut hasher = FxHasher::default();
-    hasher.write(text);
-    hasher.write_usize(text.len());
-    hasher.finish()
+    XxHash3_64::oneshot(text)
 }
 
 /// The mark of a page: a hash over those of its items.
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_mark_that_comes_again_names_the_page_that_had_it() {
-        let mut seen = Seen::new();
+        let mut seen = Seen::default();
         assert_eq!(seen.note(10, 1), None);
         assert_eq!(seen.note(20, 2), None);
         assert_eq!(seen.note(10, 3), Some(1));
@@ -151,13 +151,19 @@ mod tests {
 
     #[test]
     fn a_cycle_longer_than_the_memory_is_found() {
-        let mut seen = Seen::new();
+        let mut seen = Seen::default();
         let length = REMEMBERED as u64 + 1000;
         let page = (1..)
             .find(|page| seen.note(page % length, *page).is_some())
             .unwrap();
         assert!(page <= 4 * length, "{page}");
         assert!(seen.pages.len() <= REMEMBERED + 1);
+    }
+
+    #[test]
+    fn the_mark_of_a_text_is_the_one_of_the_specification() {
+        assert_eq!(mark_of(b""), 0x2d06_8005_38d3_94c2);
+        assert_eq!(mark_of(b"{\"id\":7}"), 0x36b0_ffd1_5110_a7e1);
     }
 
     #[test]
@@ -176,7 +182,7 @@ mod tests {
 
     #[test]
     fn an_item_is_repeated_only_if_an_earlier_page_held_it() {
-        let mut repeats = Repeats::new();
+        let mut repeats = Repeats::default();
         let item = mark_of(b"{\"id\":7}");
         assert!(!repeats.knows(item));
         assert!(!repeats.note(item, 1));

@@ -1,122 +1,128 @@
 //! Where a walk has been, what it has seen there, and what speaks against it.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use serde_json::{Map, Value};
 
-use super::account::{Account, Doubt, Ended, Try};
+use super::account::{Doubt, Ended, Try, Walked};
 use super::kinds::{Kind, PageEnd, auto};
 use super::page::{Item, Summary};
-use super::position::{Course, Position};
+use super::position::Stand;
 use super::seen::{Keys, Repeats, Seen, mark_of};
 use super::stated::{Stated, Total};
+use crate::account::Conclusion;
 use crate::error::{Error, Kind as ErrorKind};
-use crate::http::{Call, Meter};
+use crate::http::Call;
 use crate::json::{Pointer, partial};
 
 /// Keys whose values tell items apart.
 const IDENTITIES: &[&str] = &["id", "_id", "uuid", "guid", "key"];
 
-/// What a walk keeps in mind.
+/// All that a walk keeps in mind, and all that is seen of it from outside.
+#[derive(Default)]
 pub(super) struct Trail {
-    meter: Arc<Meter>,
-    course: Arc<Mutex<Course>>,
-    page: u64,
-    calls: Seen<u64>,
-    last_call: u64,
-    contents: Seen<(u64, Box<str>)>,
-    repeats: Repeats,
-    unique: Option<Unique>,
+    /// The first request, once the walk has begun.
+    pub(super) base: Option<Call>,
+    /// The secrets that the caller gave apart from the address.
+    pub(super) given: Vec<String>,
+    /// How the walk gets from page to page, as far as that is settled.
+    pub(super) paginate: String,
+    pub(super) items_at: Option<Pointer>,
+    /// The request for the page that the walk is on.
+    pub(super) call: Option<Call>,
+    /// The number of that page, from 1.
+    pub(super) page: u64,
+    /// How many items of the page were taken before the walk was resumed, and the mark of
+    /// the last of them.
+    pub(super) skipped: (u64, Option<u64>),
+    /// What the walk had counted when it came to the page.
+    pub(super) before: Before,
+    pub(super) is_over: bool,
+    /// Whether the page that the walk comes to next is the one that it was resumed on.
+    pub(super) is_resumed: bool,
+    /// Items on the pages that were read to their end.
+    pub(super) received: u64,
+    /// Items that an earlier page had held, which have something to identify them.
+    pub(super) repeated: u64,
+    pub(super) tried: Vec<Try>,
+    pub(super) pages_read: u64,
+    /// Items that an earlier page had held.
+    pub(super) seen_before: u64,
+    pub(super) left_out: u64,
+    pub(super) calls: Seen<u64>,
+    pub(super) last_call: u64,
+    pub(super) contents: Seen<(u64, Box<str>)>,
+    pub(super) repeats: Repeats,
+    pub(super) unique: Option<Unique>,
     /// The first item of the first page, and what identifies it.
-    first: Option<u64>,
-    first_identity: Option<u64>,
+    pub(super) first: Option<u64>,
+    pub(super) first_identity: Option<u64>,
     /// What identifies the first item of this page, and what did the first and the
     /// last of the page before, with the number of its items.
-    begin: Option<u64>,
-    ends: Option<(u64, u64, u64)>,
+    pub(super) begin: Option<u64>,
+    pub(super) ends: Option<(u64, u64, u64)>,
     /// The last item of the page before.
-    previous: Option<u64>,
+    pub(super) previous: Option<u64>,
     /// Items on this page so far, and whether its first was the last of the one
     /// before.
-    items: u64,
-    overlap: u64,
-    /// Items on the pages before.
-    received: u64,
-    /// Items that an earlier page had held, which have something to identify them.
-    repeated: u64,
-    left_out: u64,
-    total: Total,
+    pub(super) items: u64,
+    pub(super) overlap: u64,
+    pub(super) total: Total,
     /// What the last page says of further ones.
-    says_more: Option<Doubt>,
-    doubts: Vec<Doubt>,
+    pub(super) says_more: Option<Doubt>,
+    pub(super) doubts: Vec<Doubt>,
 }
 
-struct Unique {
+/// What a walk had counted when it came to a page.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Before {
+    /// Items.
+    pub(super) received: u64,
+    /// How many of those a page before theirs had held.
+    pub(super) repeated: u64,
+}
+
+pub(super) struct Unique {
     key: Pointer,
     keys: Keys,
 }
 
 impl Trail {
-    pub(super) fn new(
-        meter: Arc<Meter>,
-        course: Arc<Mutex<Course>>,
-        unique: Option<Pointer>,
-    ) -> Self {
+    pub(super) fn new(unique: Option<Pointer>) -> Self {
         Trail {
-            meter,
-            course,
-            page: 0,
-            calls: Seen::new(),
-            last_call: 0,
-            contents: Seen::new(),
-            repeats: Repeats::new(),
             unique: unique.map(|key| Unique {
                 key,
                 keys: Keys::default(),
             }),
-            first: None,
-            first_identity: None,
-            begin: None,
-            ends: None,
-            previous: None,
-            items: 0,
-            overlap: 0,
-            received: 0,
-            repeated: 0,
-            left_out: 0,
-            total: Total::default(),
-            says_more: None,
-            doubts: Vec::new(),
+            ..Trail::default()
         }
     }
 
     /// Goes on where a walk stopped.
-    pub(super) fn resume(&mut self, position: &Position) {
-        self.page = position.page - 1;
-        self.received = position.received;
-        self.repeated = position.repeated;
-        let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
-        (course.call, course.page) = (position.call.clone(), position.page);
-        course.skipped = (position.index, position.mark);
-        (course.received, course.repeated) = (position.received, position.repeated);
-        course.is_over = position.is_over;
+    pub(super) fn resume(&mut self, stand: &Stand) {
+        (self.call, self.page) = (stand.call.clone(), stand.page);
+        self.is_resumed = true;
+        self.skipped = (stand.index, stand.mark());
+        (self.received, self.repeated) = (stand.received, stand.repeated);
+        self.before = Before {
+            received: stand.received,
+            repeated: stand.repeated,
+        };
+        self.is_over = stand.is_over;
     }
 
     /// Goes to a page, where the walk must not have been.
     pub(super) fn visit(&mut self, call: &Call, kind: &dyn Kind) -> Result<(), Error> {
-        self.page += 1;
+        if !std::mem::take(&mut self.is_resumed) {
+            self.page += 1;
+            self.skipped = (0, None);
+        }
+        self.before = Before {
+            received: self.received,
+            repeated: self.repeated,
+        };
         self.items = 0;
         self.overlap = 0;
-        {
-            let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
-            course.paginate = kind.describe();
-            course.call = Some(call.clone());
-            if course.page != self.page {
-                course.skipped = (0, None);
-            }
-            course.page = self.page;
-            (course.received, course.repeated) = (self.received, self.repeated);
-        }
+        self.paginate = kind.describe();
+        self.call = Some(call.clone());
         let mark = mark_of_call(call);
         let is_kept_place = kind.repeats_calls() && self.last_call == mark;
         self.last_call = mark;
@@ -140,9 +146,8 @@ impl Trail {
             self.overlap = 1;
             return false;
         }
-        self.meter.item();
         if self.repeats.note(item.mark, self.page) {
-            self.meter.repeated();
+            self.seen_before += 1;
             self.repeated += u64::from(identity(&item.text).is_some());
         }
         let is_known = self
@@ -150,7 +155,6 @@ impl Trail {
             .as_mut()
             .is_some_and(|unique| !unique.is_new(item));
         if is_known {
-            self.meter.left_out();
             self.left_out += 1;
         }
         !is_known
@@ -207,8 +211,7 @@ impl Trail {
         }
         // With what earlier pages tell of the meaning of a count.
         stated.items = self.total.certain();
-        self.meter.page();
-        self.meter.stated_total(self.total.items());
+        self.pages_read += 1;
         if let (Some(rival), true) = (envelope.rival, self.page == 1) {
             self.doubts.push(Doubt::OtherItems {
                 taken: envelope.items_at.to_string(),
@@ -224,10 +227,7 @@ impl Trail {
         }
         self.received += page.items - self.overlap;
         self.previous = page.last.as_ref().map(|item| item.mark).or(self.previous);
-        {
-            let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
-            course.items_at = Some(envelope.items_at.clone());
-        }
+        self.items_at = Some(envelope.items_at.clone());
         let end = PageEnd {
             call: page.call,
             headers: page.headers,
@@ -292,20 +292,13 @@ impl Trail {
         self.last_call == mark_of_call(call)
     }
 
-    /// The number of the page that the walk is on, from 1.
-    pub(super) fn page_number(&self) -> u64 {
-        self.page
-    }
-
-    pub(super) fn tried(&self, tried: Try) {
-        let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
-        course.tried.push(tried);
+    pub(super) fn tried(&mut self, tried: Try) {
+        self.tried.push(tried);
     }
 
     /// What the walk goes on with is settled.
-    pub(super) fn settled(&self, paginate: String) {
-        let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
-        course.paginate = paginate;
+    pub(super) fn settled(&mut self, paginate: String) {
+        self.paginate = paginate;
     }
 
     /// How many different items came, as far as their identities tell.
@@ -313,10 +306,23 @@ impl Trail {
         (self.received).saturating_sub(self.repeated.max(self.left_out))
     }
 
-    /// Closes the books.
-    pub(super) fn account(self, ended: Ended, doubt: Option<Doubt>) -> Account {
+    /// What the account says of the walk.
+    pub(super) fn details(&self) -> Walked {
+        Walked {
+            pages: self.pages_read,
+            repeated: self.seen_before,
+            left_out: self.left_out,
+            stated_total: self.total.items(),
+            paginate: self.paginate.clone(),
+            items_at: self.items_at.as_ref().map(ToString::to_string),
+            tried: self.tried.clone(),
+        }
+    }
+
+    /// The walk is at its end: what speaks against that being all.
+    pub(super) fn conclude(&mut self, ended: Ended, doubt: Option<Doubt>) -> Conclusion<Walked> {
         let distinct = self.distinct();
-        let mut doubts = self.doubts;
+        let mut doubts = std::mem::take(&mut self.doubts);
         doubts.extend(doubt);
         match self.total.items().filter(|_| ended != Ended::Asked) {
             Some(stated) if stated == self.received && distinct < stated => {
@@ -340,11 +346,10 @@ impl Trail {
                 | Ended::NoSuchPage { .. }
         );
         if doubts.is_empty() && is_by_numbers_or_links {
-            doubts.extend(self.says_more);
+            doubts.extend(self.says_more.take());
         }
-        let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
-        course.is_over = true;
-        Account::new(&self.meter.read(), &course, ended, doubts)
+        self.is_over = true;
+        Conclusion { ended, doubts }
     }
 }
 

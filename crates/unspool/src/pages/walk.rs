@@ -1,21 +1,27 @@
 //! The loop over pages: one item goes through here on its way to the caller.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::vec::IntoIter;
 
 use bytes::Bytes;
 use unspool_core::{AsyncGenerator, generator};
 
-use super::account::{Account, Ended};
+use super::account::{Doubt, Ended};
 use super::ahead::{InFlight, Page};
 use super::fetch::PageFetcher;
 use super::kinds::{Kind, Next, PageEnd, Paginate};
-use super::page::PageReader;
-use super::position::{Course, Position, Taken};
+use super::page::{Item, PageReader};
+use super::position::{Stand, Taken};
+use super::progress::Walk;
 use super::prove::{Proof, prove};
 use super::trail::Trail;
 use crate::error::Error;
-use crate::http::{Call, Http, HttpOptions, Meter};
-use crate::json::{Check, Place, Pointer};
+use crate::http::{Call, Http, HttpOptions};
+use crate::json::{Check, Place};
+use crate::position::Position;
+
+/// How many bytes of items travel together at most.
+const BATCH: usize = 256 << 10;
 
 /// What to walk over, and how.
 pub(super) struct Plan {
@@ -26,42 +32,34 @@ pub(super) struct Plan {
     pub(super) check: Check,
     pub(super) max_item: usize,
     pub(super) in_flight: usize,
-    pub(super) unique: Option<Pointer>,
     pub(super) from: Option<Box<Position>>,
 }
 
-/// An item, and where it stands.
-pub(super) struct Placed<T> {
-    pub(super) item: T,
-    pub(super) at: Taken,
-}
-
-/// Yields the items of every page, in the order that the server gives them, and
-/// returns the account.
+/// Yields the items of every page, in the order that the server gives them, as many at a
+/// time as have arrived; returns why the walk ended, and what speaks against that.
 pub(super) fn walk<T>(
     plan: Plan,
-    meter: Arc<Meter>,
-    course: Arc<Mutex<Course>>,
+    walk: Arc<Walk>,
     decode: impl Fn(&Bytes) -> serde_json::Result<T> + Send,
-) -> impl AsyncGenerator<Yield = Placed<T>, Return = Result<Account, Error>> + Send
+) -> impl AsyncGenerator<Yield = IntoIter<(T, Taken)>, Return = Result<(Ended, Option<Doubt>), Error>>
++ Send
 where
     T: Send,
 {
     generator! {
-        let Begun { mut fetcher, mut kind, mut trail, mut next, mut skip, mut flight } =
-            begin(plan, meter, course)?;
+        let Begun { mut fetcher, mut kind, mut next, mut skip, mut flight } = begin(plan, &walk)?;
         let mut proved = None;
-        let ended = loop {
+        loop {
             let call = match next {
                 Next::Call(mut call) => {
                     fetcher.http.strip(&mut call.url);
                     call
                 }
-                Next::Prove(_) => break (Ended::OnlyPage, None),
-                Next::End(ended) => break (ended, None),
-                Next::Doubtful(ended, doubt) => break (ended, Some(doubt)),
+                Next::Prove(_) => return Ok((Ended::OnlyPage, None)),
+                Next::End(ended) => return Ok((ended, None)),
+                Next::Doubtful(ended, doubt) => return Ok((ended, Some(doubt))),
             };
-            trail.visit(&call, &*kind)?;
+            walk.trail().visit(&call, &*kind)?;
             // The page in hand makes room for one more in flight, which is sent before
             // this one is waited for.
             let ahead = (flight.is_on() && proved.is_none()).then(|| flight.take(&fetcher, &call));
@@ -76,8 +74,8 @@ where
             let mut page = match opened {
                 Ok(page) => page,
                 Err(error) => {
-                    let end = (trail.page_number() > 1).then(|| kind.end_by(&error)).flatten();
-                    next = end.ok_or(error)?;
+                    let is_first = walk.trail().page == 1;
+                    next = if is_first { None } else { kind.end_by(&error) }.ok_or(error)?;
                     continue;
                 }
             };
@@ -86,66 +84,95 @@ where
             // is read ahead.
             let mut decided = None;
             while let Some(item) = page.next_item().await? {
-                index += 1;
-                if skip.take_one(&item, &mut trail) {
-                    continue;
-                }
-                if trail.item(&item, &*kind) {
-                    let value = decode(&item.text).map_err(|error| page.unfit(&item, error))?;
-                    let page = trail.page_number();
-                    yield Placed { item: value, at: Taken { page, index, mark: item.mark } };
-                }
+                let (batch, fault) =
+                    batch(item, &mut page, &mut index, &mut skip, &mut walk.trail(), &*kind, &decode);
                 if flight.is_on() && flight.is_empty() && decided.is_none()
                     && let Some(summary) = page.summary()
                 {
-                    let step = step(&mut trail, &mut kind, &mut fetcher, summary);
+                    let step = step(&walk, &mut kind, &mut fetcher, summary);
                     if let Ok((Next::Call(call), _)) = &step {
                         flight.send(&fetcher, call.clone());
                     }
                     decided = Some(step);
                 }
+                if batch.len() > 0 {
+                    yield batch;
+                }
+                if let Some(fault) = fault {
+                    return Err(fault);
+                }
             }
-            skip.end(&mut trail);
+            skip.end(&mut walk.trail());
             let (after, end) = match (decided, page.summary()) {
                 (Some(step), _) => step?,
-                (None, Some(summary)) => step(&mut trail, &mut kind, &mut fetcher, summary)?,
+                (None, Some(summary)) => step(&walk, &mut kind, &mut fetcher, summary)?,
                 (None, None) => Err(Error::content("the page was not read to its end"))?,
             };
             // Whoever has no more demand can drop the walk here, before it asks
             // for a page that nobody wants.
             tokio::task::yield_now().await;
             next = match after {
-                Next::Prove(candidates) => match prove(&fetcher, &end, &trail, candidates).await? {
+                Next::Prove(candidates) => match prove(&fetcher, &end, &walk, candidates).await? {
                     Proof::Kind(found, call, read) => {
                         kind = found;
                         proved = Some(read);
                         Next::Call(call)
                     }
                     Proof::End(found, next) => {
-                        trail.settled(found.describe());
+                        walk.trail().settled(found.describe());
                         next
                     }
                     Proof::None(next) => next,
                 },
                 next => next,
             };
-        };
-        let (ended, doubt) = ended;
-        Ok(trail.account(ended, doubt))
+        }
     }
+}
+
+/// The items of a page that have arrived, from this one on, and what is wrong with the one
+/// after them.
+fn batch<T>(
+    first: Item,
+    page: &mut Page,
+    index: &mut u64,
+    skip: &mut Skip,
+    trail: &mut Trail,
+    kind: &dyn Kind,
+    decode: &impl Fn(&Bytes) -> serde_json::Result<T>,
+) -> (IntoIter<(T, Taken)>, Option<Error>) {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    let mut next = Some(first);
+    while let Some(item) = next {
+        *index += 1;
+        if !skip.take_one(&item, trail) && trail.item(&item, kind) {
+            let taken = Taken {
+                page: trail.page,
+                index: *index,
+                mark: item.mark,
+            };
+            match decode(&item.text) {
+                Ok(value) => batch.push((value, taken)),
+                Err(error) => return (batch.into_iter(), Some(page.unfit(&item, error))),
+            }
+        }
+        bytes += item.text.len();
+        next = if bytes < BATCH { page.arrived() } else { None };
+    }
+    (batch.into_iter(), None)
 }
 
 /// A walk that has not sent anything.
 struct Begun {
     fetcher: Arc<PageFetcher>,
     kind: Box<dyn Kind>,
-    trail: Trail,
     next: Next,
     skip: Skip,
     flight: InFlight,
 }
 
-fn begin(plan: Plan, meter: Arc<Meter>, course: Arc<Mutex<Course>>) -> Result<Begun, Error> {
+fn begin(plan: Plan, walk: &Walk) -> Result<Begun, Error> {
     let Plan {
         call,
         http,
@@ -154,40 +181,39 @@ fn begin(plan: Plan, meter: Arc<Meter>, course: Arc<Mutex<Course>>) -> Result<Be
         check,
         max_item,
         in_flight,
-        unique,
         from,
     } = plan;
     let mut base = call?;
-    let http = Http::new(&mut base.url, &http, Arc::clone(&meter))?;
-    let mut trail = Trail::new(meter, Arc::clone(&course), unique);
+    let http = Http::new(&mut base.url, &http, Arc::clone(&walk.meter))?;
+    let stand = from
+        .map(|position| Stand::read(&position, &base))
+        .transpose()?;
     let mut skip = Skip::default();
-    let mut next = None;
-    if let Some(position) = &from {
-        position.check(&base)?;
-        kind = position
+    if let Some(stand) = &stand {
+        kind = stand
             .paginate
             .parse::<Paginate>()
             .map_or(kind, Paginate::into_kind);
-        if let Some(pointer) = &position.items_at {
+        if let Some(pointer) = &stand.items_at {
             place = Place::At(pointer.parse()?);
         }
-        skip = Skip::to(position);
+        skip = Skip::to(stand);
     }
-    let first = kind.begin(base.clone())?;
-    if let Some(position) = from {
-        trail.resume(&position);
-        if let Some(call) = position.call(&base, &http.given_secrets())? {
+    let mut next = Next::Call(kind.begin(base.clone())?);
+    let mut trail = walk.trail();
+    if let Some(stand) = stand {
+        trail.resume(&stand);
+        if let Some(call) = stand.call(&base, &http.given_secrets())? {
             kind.resume(&call)?;
-            next = Some(Next::Call(call));
+            next = Next::Call(call);
         }
-        if position.is_over {
-            next = Some(Next::End(Ended::Asked));
+        if stand.is_over {
+            next = Next::End(Ended::Asked);
         }
     }
-    let mut course = course.lock().unwrap_or_else(PoisonError::into_inner);
-    course.base = Some(base);
-    course.given = http.given_secrets();
-    course.paginate = kind.describe();
+    trail.base = Some(base);
+    trail.given = http.given_secrets();
+    trail.paginate = kind.describe();
     Ok(Begun {
         fetcher: Arc::new(PageFetcher {
             http: Arc::new(http),
@@ -196,8 +222,7 @@ fn begin(plan: Plan, meter: Arc<Meter>, course: Arc<Mutex<Course>>) -> Result<Be
             max_item,
         }),
         kind,
-        trail,
-        next: next.unwrap_or(Next::Call(first)),
+        next,
         skip,
         flight: InFlight::new(in_flight),
     })
@@ -205,12 +230,12 @@ fn begin(plan: Plan, meter: Arc<Meter>, course: Arc<Mutex<Course>>) -> Result<Be
 
 /// What a page that has been read leads to.
 fn step(
-    trail: &mut Trail,
+    walk: &Walk,
     kind: &mut Box<dyn Kind>,
     fetcher: &mut Arc<PageFetcher>,
     summary: super::page::Summary,
 ) -> Result<(Next, PageEnd), Error> {
-    let (end, items_at) = trail.page(summary)?;
+    let (end, items_at) = walk.trail().page(summary)?;
     if !matches!(fetcher.place, Place::At(_)) {
         *fetcher = Arc::new(PageFetcher {
             place: Place::At(items_at),
@@ -233,15 +258,15 @@ struct Skip {
 }
 
 impl Skip {
-    fn to(position: &Position) -> Self {
+    fn to(stand: &Stand) -> Self {
         Skip {
-            left: position.index,
-            mark: position.mark,
+            left: stand.index,
+            mark: stand.mark(),
         }
     }
 
     /// Whether this item is one of them.
-    fn take_one(&mut self, item: &super::page::Item, trail: &mut Trail) -> bool {
+    fn take_one(&mut self, item: &Item, trail: &mut Trail) -> bool {
         if self.left == 0 {
             return false;
         }

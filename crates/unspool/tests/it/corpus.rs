@@ -15,7 +15,7 @@ struct Walked {
 }
 
 async fn walk(request: Request) -> Walked {
-    let mut pages = request.raw();
+    let mut pages = request.raw().allow_doubts();
     let (mut items, mut error) = (Vec::new(), None);
     while let Some(item) = pages.next().await {
         match item {

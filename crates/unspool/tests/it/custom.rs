@@ -30,8 +30,8 @@ async fn a_closure_says_what_comes_next() {
     let (items, account) = complete(request.raw()).await;
     assert_eq!(items, ["10", "11", "20", "21", "30", "31"]);
     assert_eq!(
-        (account.ended, account.paginate.as_str()),
-        (Ended::NoNext, "custom")
+        (&account.ended, account.paginate.as_str()),
+        (&Ended::NoNext, "custom")
     );
     assert_eq!(
         server.targets(),

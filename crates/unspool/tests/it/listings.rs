@@ -65,7 +65,7 @@ async fn pages_of_a_listing_are_walked_to_one_without_items() {
     ));
     let (items, account) = complete(request.raw()).await;
     assert_eq!(items, ["\"1\"", "\"2\"", "\"3\""]);
-    assert_eq!((account.ended, account.pages), (Ended::NoNext, 3));
+    assert_eq!((&account.ended, account.pages), (&Ended::NoNext, 3));
 }
 
 #[tokio::test]

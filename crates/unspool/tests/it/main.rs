@@ -34,7 +34,8 @@ use unspool::Error;
 use unspool::pages::{Account, Pages, RawItem};
 
 /// All items up to the end or an error, and the account.
-async fn drain(mut pages: Pages<RawItem>) -> (Vec<String>, Result<Account, Error>) {
+async fn drain(pages: Pages<RawItem>) -> (Vec<String>, Result<Account, Error>) {
+    let mut pages = pages.allow_doubts();
     let mut items = Vec::new();
     while let Some(item) = pages.next().await {
         match item {

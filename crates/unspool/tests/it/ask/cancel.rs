@@ -72,7 +72,7 @@ async fn closing_an_answer_that_others_hold_closes_its_connection() {
         let holder = Arc::clone(&answer);
         first_piece(&mut *answer.lock().await).await;
         let begin = Instant::now();
-        answer.lock().await.close();
+        answer.lock().await.close().await;
         let took = gone_at(gone).await - begin;
         let mut held = holder.lock().await;
         assert!(held.next().await.is_none());

@@ -34,7 +34,8 @@ fn question_without_key(protocol: Protocol, server: &Server) -> Request {
 }
 
 /// What an answer hands out, and how it ends.
-async fn drain<T>(mut answer: Answer<T>) -> (Vec<T>, Result<Outcome, Error>) {
+async fn drain<T: Send>(answer: Answer<T>) -> (Vec<T>, Result<Outcome, Error>) {
+    let mut answer = answer.allow_doubts();
     let mut pieces = Vec::new();
     while let Some(piece) = answer.next().await {
         match piece {

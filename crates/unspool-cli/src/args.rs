@@ -1,0 +1,59 @@
+//! Flags that every command has.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use unspool::Rate;
+
+use crate::flags;
+
+/// How far to go, and what to say.
+#[derive(clap::Args)]
+pub(crate) struct Common {
+    /// Stop after N items, without asking for more than they need.
+    #[arg(long, value_name = "N")]
+    pub(crate) take: Option<u64>,
+
+    /// How long all of it may take, retries included; no limit by default.
+    #[arg(long, value_name = "TIME", value_parser = flags::duration)]
+    pub(crate) deadline: Option<Duration>,
+
+    /// Show no progress and no closing sentence, only errors and doubts.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Write the account as JSON to FILE at the end; `-` is standard error.
+    ///
+    /// Standard output holds items only.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) account: Option<PathBuf>,
+}
+
+/// How requests are sent.
+#[derive(clap::Args)]
+pub(crate) struct HttpArgs {
+    /// Send a header, to the origin of URL only; may be given several times.
+    ///
+    /// `@FILE` has one a line. `${NAME}` is replaced by a variable of the environment.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<String>,
+
+    /// Repeat a request up to N times after a failure that may pass.
+    ///
+    /// Such are: no connection, no answer, or status 408, 429 or 5xx; in an answer of a
+    /// model only before its first word.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) retries: usize,
+
+    /// Send requests no faster than, for example, `10/s`, `600/m` or `100/h`.
+    ///
+    /// What the upstream says of its limits is obeyed in any case.
+    #[arg(long, value_name = "N/UNIT")]
+    pub(crate) rate: Option<Rate>,
+
+    /// Wait no longer than TIME while the upstream is silent: `500ms`, `30`, `2m`.
+    ///
+    /// By default 30 seconds, and in an answer of a model, where pings count as life, 60.
+    #[arg(long, value_name = "TIME", value_parser = flags::duration)]
+    pub(crate) timeout: Option<Duration>,
+}
