@@ -21,7 +21,7 @@ mod xml;
 pub use ask::ask;
 pub use boxed::{BoxGenerator, Generators, Shutdown};
 pub use error::Error;
-pub use http::{ClientCredentials, Rate};
+pub use http::{ClientCredentials, Credentials, Http, HttpBuilder, Rate};
 pub use item::RawItem;
 pub use json::Pointer;
 #[doc(inline)]

@@ -1,6 +1,7 @@
 //! The loop over pages: one item goes through here on its way to the caller.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use unspool_core::{AsyncGenerator, generator};
@@ -14,8 +15,11 @@ use super::position::{Course, Position, Taken};
 use super::prove::{Proof, prove};
 use super::trail::Trail;
 use crate::error::Error;
-use crate::http::{Call, Http, HttpOptions, Meter};
+use crate::http::{Call, HttpOptions, Meter, Session};
 use crate::json::{Check, Place, Pointer};
+
+/// The longest silence by default.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What to walk over, and how.
 pub(super) struct Plan {
@@ -158,7 +162,7 @@ fn begin(plan: Plan, meter: Arc<Meter>, course: Arc<Mutex<Course>>) -> Result<Be
         from,
     } = plan;
     let mut base = call?;
-    let http = Http::new(&mut base.url, &http, Arc::clone(&meter))?;
+    let http = Session::new(&mut base.url, &http, (TIMEOUT, TIMEOUT), Arc::clone(&meter))?;
     let mut trail = Trail::new(meter, Arc::clone(&course), unique);
     let mut skip = Skip::default();
     let mut next = None;
