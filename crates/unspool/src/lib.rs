@@ -25,7 +25,7 @@ pub use account::{Account, Details, Stated, Verdict};
 pub use ask::ask;
 pub use boxed::{BoxGenerator, Generators, Shutdown};
 pub use error::{Error, ErrorKind};
-pub use http::{ClientCredentials, Rate};
+pub use http::{ClientCredentials, Credentials, Http, HttpBuilder, Rate};
 pub use item::RawItem;
 pub use json::Pointer;
 #[doc(inline)]

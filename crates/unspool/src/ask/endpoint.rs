@@ -37,10 +37,10 @@ impl Endpoint {
 }
 
 impl Wanted {
-    /// Decides. The headers are the caller's, who may have put a key there.
+    /// Decides. The headers are the caller's for an address, who may have put a key there.
     pub(super) fn endpoint(
         &self,
-        headers: &HeaderMap,
+        headers: &dyn Fn(&Url) -> HeaderMap,
         environment: Environment<'_>,
     ) -> Result<Endpoint, Error> {
         let provider = self.provider(environment)?;
@@ -59,7 +59,8 @@ impl Wanted {
         let base = self.base_url.clone().or(variable(entry.base_variables));
         let is_usual = base.is_none();
         let base = address(base.as_deref().unwrap_or(entry.base), provider)?;
-        let key = self.key(entry, headers, environment)?;
+        let headers = headers(&base);
+        let key = self.key(entry, &headers, environment)?;
         let is_named = |key: &Key| headers.contains_key(header_of(*key));
         let is_known = key.is_some() || entry.keys.iter().any(|(_, key)| is_named(key));
         if !is_known && is_usual && !entry.is_open {
@@ -205,7 +206,7 @@ mod tests {
     use crate::ask::protocols::GEMINI;
 
     fn endpoint(wanted: &Wanted, variables: &[(&str, &str)]) -> Result<Endpoint, Error> {
-        wanted.endpoint(&HeaderMap::new(), &|name| {
+        wanted.endpoint(&|_| HeaderMap::new(), &|name| {
             let found = variables.iter().find(|(found, _)| *found == name);
             found.map(|(_, value)| (*value).to_owned())
         })
@@ -311,7 +312,7 @@ mod tests {
         );
         let mut headers = HeaderMap::new();
         headers.insert("x-api-key", "mine".parse().unwrap());
-        let found = Wanted::default().endpoint(&headers, &|name| {
+        let found = Wanted::default().endpoint(&|_| headers.clone(), &|name| {
             (name == ANTHROPIC_KEY.0).then(|| "k1".to_owned())
         });
         assert!(found.unwrap().key.is_none());

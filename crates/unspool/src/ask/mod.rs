@@ -48,7 +48,7 @@ pub use watch::Watch;
 pub(crate) use frames::Frames;
 
 use crate::error::Error;
-use crate::http::{HttpOptions, Rate};
+use crate::http::{Credentials, Http, HttpOptions, Rate};
 use crate::item::RawItem;
 use crate::json::{Check, Pointer};
 use endpoint::Wanted;
@@ -112,17 +112,12 @@ pub fn ask(prompt: impl Into<String>) -> Request {
         false => vec![Message::user(prompt)],
     };
     Request {
-        wrong: None,
         wanted: Wanted::default(),
         prompt: Prompt {
             messages,
             ..Prompt::default()
         },
-        http: HttpOptions {
-            timeout: FIRST_BYTE,
-            idle: IDLE,
-            ..HttpOptions::default()
-        },
+        http: HttpOptions::default(),
         stop_at: None,
         deadline: None,
         max_event: MAX_EVENT,
@@ -144,7 +139,6 @@ pub fn conversation(messages: impl IntoIterator<Item = Message>) -> Request {
 #[derive(Clone)]
 #[must_use = "nothing is asked before the answer is polled"]
 pub struct Request {
-    wrong: Option<&'static str>,
     wanted: Wanted,
     prompt: Prompt,
     http: HttpOptions,
@@ -242,18 +236,24 @@ impl Request {
 
     /// One more header, for the origin that is asked. It goes before those of the protocol
     /// and the environment, such as `anthropic-version` and the key.
-    pub fn header(
-        mut self,
-        name: impl TryInto<HeaderName>,
-        value: impl TryInto<HeaderValue>,
-    ) -> Self {
+    pub fn header(self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
         match (name.try_into(), value.try_into()) {
-            (Ok(name), Ok(mut value)) => {
-                value.set_sensitive(true);
-                self.http.headers.append(name, value);
-            }
-            _ => self.wrong = Some("a header has a name or a value that cannot be sent"),
+            (Ok(name), Ok(value)) => self.credentials(|given| given.header(name, value)),
+            _ => self.credentials(|given| {
+                given.refuse("a header has a name or a value that cannot be sent")
+            }),
         }
+    }
+
+    /// The client that this question shares with other sources: its connections, pace and
+    /// credentials, over which those given here are laid.
+    pub fn http(mut self, http: &Http) -> Self {
+        self.http.http = Some(http.clone());
+        self
+    }
+
+    fn credentials(mut self, add: impl FnOnce(Credentials) -> Credentials) -> Self {
+        self.http.credentials = add(self.http.credentials);
         self
     }
 
@@ -276,27 +276,27 @@ impl Request {
     /// quarter of a second to half a minute, or are what the upstream asks for, up to five
     /// minutes.
     pub fn retries(mut self, retries: usize) -> Self {
-        self.http.retry.retries = retries;
+        self.http.settings.retries = Some(retries);
         self
     }
 
     /// The wait before the first retry, which doubles from there; 250 ms by default.
     pub fn first_wait(mut self, wait: Duration) -> Self {
-        self.http.retry.first_wait = wait;
+        self.http.settings.first_wait = Some(wait);
         self
     }
 
     /// How long the first byte of an answer may take, from the request on; two minutes by
     /// default.
     pub fn first_byte(mut self, limit: Duration) -> Self {
-        self.http.timeout = limit;
+        self.http.settings.timeout = Some(limit);
         self
     }
 
     /// How long an answer may be silent from there on; one minute by default. Pings and
     /// comments of the upstream count as life.
     pub fn idle(mut self, limit: Duration) -> Self {
-        self.http.idle = limit;
+        self.http.settings.idle = Some(limit);
         self
     }
 
@@ -385,7 +385,6 @@ impl Request {
 
     fn plan(self) -> Plan {
         Plan {
-            wrong: self.wrong.map(Error::request),
             wanted: self.wanted,
             prompt: self.prompt,
             http: self.http,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 use unspool_core::{AsyncGenerator, generator};
+use url::Url;
 
 use super::endpoint::Wanted;
 use super::event::Event;
@@ -18,8 +19,9 @@ use super::protocols::{ProviderEntry, Reader};
 use super::report::refused;
 use super::stop_at::StopAt;
 use super::watch::Watch;
+use super::{FIRST_BYTE, IDLE};
 use crate::error::{Error, Kind};
-use crate::http::{Attempts, Call, Http, HttpOptions, Reply, after};
+use crate::http::{Attempts, Call, Credentials, HttpOptions, Reply, Session, after};
 
 /// How many events that are not content may stand at the begin of an answer before it
 /// counts as begun.
@@ -27,8 +29,6 @@ const HELD: usize = 64;
 
 /// What to ask, and how.
 pub(super) struct Plan {
-    /// What is wrong with the request, if anything is.
-    pub(super) wrong: Option<Error>,
     pub(super) wanted: Wanted,
     pub(super) prompt: Prompt,
     pub(super) http: HttpOptions,
@@ -69,7 +69,7 @@ pub(super) fn answer<T: Send>(
 /// A question that is being asked, perhaps again.
 struct Asking {
     watch: Arc<Watch>,
-    http: Http,
+    http: Session,
     call: Call,
     entry: &'static ProviderEntry,
     attempts: Attempts,
@@ -94,7 +94,6 @@ enum Stage {
 impl Asking {
     fn new(plan: Plan, watch: Arc<Watch>) -> Result<Self, Error> {
         let Plan {
-            wrong,
             wanted,
             mut prompt,
             mut http,
@@ -102,26 +101,30 @@ impl Asking {
             deadline,
             max_event,
         } = plan;
-        if let Some(wrong) = wrong {
-            return Err(wrong);
-        }
         if prompt.messages.is_empty() {
             return Err(Error::request("there is nothing to ask"));
         }
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let endpoint = wanted.endpoint(&http.headers, &variable)?;
+        let headers = |base: &Url| match wanted.api_key {
+            // It goes before one that is shared.
+            Some(_) => http.credentials.headers().clone(),
+            None => http.headers_for(base),
+        };
+        let endpoint = wanted.endpoint(&headers, &variable)?;
         let entry = endpoint.entry;
         let is_compatible = endpoint.is_compatible();
         prompt.model = endpoint.model;
         let asked = (entry.request)(&prompt, endpoint.base);
         watch.asks(entry.name, &prompt.model);
-        add_headers(&mut http.headers, endpoint.key, asked.headers)?;
+        let known = http.headers_for(&asked.url);
+        add_headers(&mut http.credentials, &known, endpoint.key, asked.headers)?;
         let mut call = Call {
             body: Some(asked.body),
             ..Call::get(asked.url)
         };
-        let first_byte = http.timeout;
-        let http = Http::new(&mut call.url, &http, Arc::clone(watch.meter()))?;
+        let usual = (FIRST_BYTE, IDLE);
+        let http = Session::new(&mut call.url, &http, usual, Arc::clone(watch.meter()))?;
+        let first_byte = http.timeout();
         watch.keeps_secret(http.secrets());
         Ok(Asking {
             attempts: http.attempts(),
@@ -283,23 +286,31 @@ async fn within<T>(
     })
 }
 
-/// Adds the key and the headers of the protocol; the caller's own go before.
+/// Adds the key and the headers of the protocol; the caller's own, which are known, go
+/// before.
 fn add_headers(
-    headers: &mut HeaderMap,
+    credentials: &mut Credentials,
+    known: &HeaderMap,
     key: Option<(HeaderName, HeaderValue)>,
     others: Vec<(&'static str, String)>,
 ) -> Result<(), Error> {
-    headers.extend(key.map(|(name, value)| (Some(name), value)));
+    if let Some((name, value)) = key {
+        credentials.usual_header(name, value);
+    }
+    let mut add = |name: HeaderName, value| {
+        if !known.contains_key(&name) {
+            credentials.usual_header(name, value);
+        }
+    };
     for (name, value) in others {
         let value = HeaderValue::from_str(&value)
             .map_err(|_| Error::request(format!("`{value}` cannot be sent in `{name}`")))?;
         let name: HeaderName = name
             .parse()
             .map_err(|_| Error::request(format!("`{name}` is no header")))?;
-        headers.entry(name).or_insert(value);
+        add(name, value);
     }
-    headers.entry(ACCEPT).or_insert(HeaderValue::from_static(
-        "text/event-stream, application/json",
-    ));
+    let accepted = HeaderValue::from_static("text/event-stream, application/json");
+    add(ACCEPT, accepted);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The clients of reqwest behind [`Http`](super::Http).
+//! The clients of reqwest that an [`Http`](super::Http) sends with.
 
 use std::sync::OnceLock;
 
@@ -12,44 +12,43 @@ use crate::error::Error;
 pub(super) enum Clients {
     /// The caller's own client, as it is.
     Given(Client),
+    /// Each is made when it is needed: to read the system's certificates takes longer
+    /// than many a whole walk.
     Own {
         /// For `http:`.
-        plain: Client,
-        /// For `https:`. To read the system's certificates takes longer than many a
-        /// whole walk: it is made when it is needed.
+        plain: OnceLock<Client>,
+        /// For `https:`.
         secure: OnceLock<Client>,
     },
 }
 
-impl Clients {
-    pub(super) fn new(given: Option<&Client>) -> Result<Self, Error> {
-        if let Some(client) = given {
-            return Ok(Clients::Given(client.clone()));
-        }
-        Ok(Clients::Own {
-            plain: client(match has_tls_proxy() {
-                true => Client::builder(),
-                false => Client::builder().tls_certs_only([]),
-            })?,
+impl Default for Clients {
+    fn default() -> Self {
+        Clients::Own {
+            plain: OnceLock::new(),
             secure: OnceLock::new(),
-        })
+        }
     }
+}
 
+impl Clients {
     pub(super) fn for_url(&self, url: &Url) -> Result<&Client, Error> {
         let (plain, secure) = match self {
             Clients::Given(client) => return Ok(client),
             Clients::Own { plain, secure } => (plain, secure),
         };
-        if url.scheme() == "http" {
-            return Ok(plain);
+        let is_secure = url.scheme() == "https";
+        let cell = if is_secure { secure } else { plain };
+        if let Some(client) = cell.get() {
+            return Ok(client);
         }
-        match secure.get() {
-            Some(client) => Ok(client),
-            None => {
-                let made = client(Client::builder())?;
-                Ok(secure.get_or_init(|| made))
-            }
-        }
+        let builder = if is_secure || has_tls_proxy() {
+            Client::builder()
+        } else {
+            Client::builder().tls_certs_only([])
+        };
+        let made = client(builder)?;
+        Ok(cell.get_or_init(|| made))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who the caller is, and which origin may know it.
 
-use std::time::SystemTime;
+use std::fmt;
+use std::sync::Arc;
 
 use reqwest::header::{
     ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
@@ -10,8 +11,8 @@ use url::{Origin, Url, form_urlencoded};
 
 use super::cookies::Jar;
 use super::oauth::{OAuth, Token};
-use super::secrets::{Secrets, basic_auth, is_secret_name, password_of};
-use super::{Call, HttpOptions};
+use super::secrets::{basic_auth, is_secret_name, password_of};
+use super::{Call, ClientCredentials};
 use crate::error::Error;
 
 /// JSON rather than a web page; but some servers know it only by a name of its own, as
@@ -22,56 +23,201 @@ const ACCEPTED: &str = "application/json, */*;q=0.5";
 /// go to any origin.
 const HARMLESS: [HeaderName; 3] = [ACCEPT, ACCEPT_LANGUAGE, USER_AGENT];
 
-/// All that the caller gave for one origin, and the cookies of all of them.
-pub(super) struct Credentials {
-    /// Where they may go.
-    home: Origin,
+/// What the caller is known by at one origin, for
+/// [`HttpBuilder::for_origin`](crate::HttpBuilder::for_origin).
+///
+/// What cannot be sent is said by whatever is made of it, before anything is sent.
+#[derive(Clone, Default)]
+#[must_use = "credentials do nothing until they are given to something"]
+pub struct Credentials {
     headers: HeaderMap,
-    /// Parameters that no address has before it is sent.
+    /// Parameters of the query that are credentials.
     query: Vec<(String, String)>,
-    /// Values in the address itself that are secrets by their names.
-    in_address: Vec<String>,
-    oauth: Option<OAuth>,
-    pub(super) cookies: Jar,
+    cookies: Vec<(String, String)>,
+    oauth: Option<ClientCredentials>,
+    /// The first thing that is wrong with them.
+    wrong: Option<&'static str>,
 }
 
 impl Credentials {
-    /// The caller's, for the origin of `url`, from where user and password move
-    /// into a header.
-    pub(super) fn new(url: &mut Url, options: &HttpOptions) -> Result<Self, Error> {
-        let mut headers = options.headers.clone();
-        if !url.username().is_empty() || url.password().is_some() {
+    /// None yet.
+    pub fn new() -> Self {
+        Credentials::default()
+    }
+
+    /// A header. Another origin, reached by a redirect or a next link, gets only `Accept`,
+    /// `Accept-Language` and `User-Agent`.
+    pub fn header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
+        value.set_sensitive(true);
+        self.headers.append(name, value);
+        self
+    }
+
+    /// User and password (RFC 7617).
+    pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
+        (self.headers).insert(AUTHORIZATION, basic_auth(user, password));
+        self
+    }
+
+    /// A token (RFC 6750): `Authorization: Bearer …`.
+    pub fn bearer_auth(mut self, token: &str) -> Self {
+        match sensitive(&format!("Bearer {token}")) {
+            Some(value) => {
+                self.headers.insert(AUTHORIZATION, value);
+                self
+            }
+            None => self.refuse("expected a token of visible ASCII characters"),
+        }
+    }
+
+    /// A key in a header: `X-Api-Key` and the like.
+    pub fn api_key_header(self, name: &str, key: &str) -> Self {
+        match (name.parse(), sensitive(key)) {
+            (Ok(name), Some(value)) => self.header(name, value),
+            (Err(_), _) => self.refuse("expected the name of a header for the key"),
+            (_, None) => self.refuse("expected a key of visible ASCII characters"),
+        }
+    }
+
+    /// A key in the query: `?api_key=…`.
+    ///
+    /// It is put into the address when the request is sent, and taken out of links
+    /// and redirects in which the server repeats it: no error, account or position
+    /// holds it.
+    pub fn api_key_query(mut self, name: &str, key: &str) -> Self {
+        self.query.push((name.to_owned(), key.to_owned()));
+        self
+    }
+
+    /// Tokens from an authorization server (OAuth 2.0, RFC 6749, section 4.4).
+    pub fn oauth2(mut self, client: ClientCredentials) -> Self {
+        self.oauth = Some(client);
+        self
+    }
+
+    /// A cookie, until the server replaces it.
+    pub fn cookie(mut self, name: &str, value: &str) -> Self {
+        let is_name = !name.is_empty() && !name.contains(['=', ';', ' ']);
+        if !is_name || value.contains(';') || sensitive(&format!("{name}={value}")).is_none() {
+            return self.refuse("expected a cookie of visible ASCII characters without `;`");
+        }
+        self.cookies.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The headers among them.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Adds a header as it is, unless there is one of that name.
+    pub(crate) fn usual_header(&mut self, name: HeaderName, value: HeaderValue) {
+        self.headers.entry(name).or_insert(value);
+    }
+
+    /// Remembers the first thing that is wrong, for whoever sends to say.
+    pub(crate) fn refuse(mut self, message: &'static str) -> Self {
+        self.wrong.get_or_insert(message);
+        self
+    }
+
+    /// Puts their headers into the place of others of the same names.
+    pub(super) fn lay_over(&self, headers: &mut HeaderMap) {
+        for name in self.headers.keys() {
+            headers.remove(name);
+        }
+        for (name, value) in &self.headers {
+            headers.append(name, value.clone());
+        }
+    }
+
+    /// Whether they tell who the caller is.
+    fn is_anybody(&self) -> bool {
+        let has_header = self.headers.keys().any(|name| !HARMLESS.contains(name));
+        has_header || !self.query.is_empty() || !self.cookies.is_empty() || self.oauth.is_some()
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
+/// The credentials for each origin, and for no other.
+#[derive(Clone, Default)]
+pub(super) struct Grants {
+    /// The one that a source begins at is the last.
+    grants: Vec<Grant>,
+}
+
+/// All that the caller gave for one origin.
+#[derive(Clone)]
+struct Grant {
+    origin: Origin,
+    headers: HeaderMap,
+    /// Parameters that no address has before it is sent.
+    query: Vec<(String, String)>,
+    cookies: Vec<(String, String)>,
+    /// Values in the address itself that are secrets by their names.
+    in_address: Vec<String>,
+    /// Shared by all who have these credentials, so that they share its token.
+    oauth: Option<Arc<OAuth>>,
+}
+
+impl Grants {
+    /// These, and others laid over them for the origin of `url`, from where user and
+    /// password move into a header; and whether those tell who the caller is.
+    pub(super) fn laid_over(
+        &self,
+        url: &mut Url,
+        own: &Credentials,
+    ) -> Result<(Self, bool), Error> {
+        if let Some(wrong) = own.wrong {
+            return Err(Error::request(wrong));
+        }
+        let mut own = own.clone();
+        if has_user(url) {
             let credentials = basic_auth(
                 &percent_decoded(url.username()),
                 &percent_decoded(url.password().unwrap_or_default()),
             );
-            headers.entry(AUTHORIZATION).or_insert(credentials);
-            // Cannot fail: an HTTP URL has a host.
-            let _ = url.set_username("");
-            let _ = url.set_password(None);
+            own.headers.entry(AUTHORIZATION).or_insert(credentials);
+            take_user_out(url);
         }
+        let mut grants = self.clone();
         let home = url.origin();
-        let cookies = Jar::default();
-        for (name, value) in &options.cookies {
-            cookies.give(home.clone(), name, value);
-        }
-        let credentials = Credentials {
-            home,
-            headers,
-            query: options.query.clone(),
-            in_address: (url.query_pairs().filter(|(name, _)| is_secret_name(name)))
-                .map(|(_, value)| value.into_owned())
-                .collect(),
-            oauth: options.oauth.clone().map(OAuth::new).transpose()?,
-            cookies,
+        let known = grants.grants.iter().position(|grant| grant.origin == home);
+        let mut grant = match known {
+            Some(index) => grants.grants.remove(index),
+            None => Grant::of(home),
         };
-        credentials.strip(url);
-        Ok(credentials)
+        grant.lay_over(&own, url)?;
+        grants.grants.push(grant);
+        grants.strip(url);
+        Ok((grants, own.is_anybody()))
+    }
+
+    /// A jar with the cookies that the caller gave.
+    pub(super) fn jar(&self) -> Jar {
+        let jar = Jar::default();
+        for grant in &self.grants {
+            for (name, value) in &grant.cookies {
+                jar.give(grant.origin.clone(), name, value);
+            }
+        }
+        jar
     }
 
     /// What gives tokens for this address, if any goes there.
     pub(super) fn oauth_for(&self, url: &Url) -> Option<&OAuth> {
-        self.oauth.as_ref().filter(|_| url.origin() == self.home)
+        self.at(url)?.oauth.as_deref()
+    }
+
+    /// The caller's headers at the origin of an address.
+    pub(super) fn headers_at(&self, url: &Url) -> HeaderMap {
+        self.at(url)
+            .map_or_else(HeaderMap::new, |grant| grant.headers.clone())
     }
 
     /// The caller's headers as far as the origin may see them, and the call's own.
@@ -79,18 +225,12 @@ impl Credentials {
         &self,
         call: &Call,
         token: Option<&Token>,
+        cookies: Option<HeaderValue>,
     ) -> Result<HeaderMap, Error> {
-        let mut headers = if call.url.origin() == self.home {
-            self.headers.clone()
-        } else {
-            let harmless = self
-                .headers
-                .iter()
-                .filter(|(name, _)| HARMLESS.contains(name));
-            harmless
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect()
-        };
+        let mut headers = self.harmless();
+        if let Some(grant) = self.at(&call.url) {
+            headers = grant.headers.clone();
+        }
         headers
             .entry(ACCEPT)
             .or_insert(HeaderValue::from_static(ACCEPTED));
@@ -107,22 +247,23 @@ impl Credentials {
         if let Some(token) = token {
             headers.insert(AUTHORIZATION, token.header.clone());
         }
-        if let Some(cookies) = self.cookies.header_for(&call.url, SystemTime::now()) {
+        if let Some(cookies) = cookies {
             add_cookies(&mut headers, cookies);
         }
         Ok(headers)
     }
 
-    /// The address as it is sent: with the keys of the query, if it is at home.
+    /// The address as it is sent: with the keys of the query, if there are some for its
+    /// origin.
     pub(super) fn address(&self, url: &Url) -> Url {
         let mut url = url.clone();
-        if self.query.is_empty() || url.origin() != self.home {
+        let Some(grant) = self.at(&url).filter(|grant| !grant.query.is_empty()) else {
             return url;
-        }
+        };
         retain_query(&mut url, |name, _| {
-            !self.query.iter().any(|(secret, _)| secret == name)
+            !grant.query.iter().any(|(secret, _)| secret == name)
         });
-        url.query_pairs_mut().extend_pairs(&self.query);
+        url.query_pairs_mut().extend_pairs(&grant.query);
         url
     }
 
@@ -130,43 +271,89 @@ impl Credentials {
     /// have put in what it was sent, and the address may be one of another origin.
     /// So may user and password be, which stand in a header already.
     pub(super) fn strip(&self, url: &mut Url) {
-        let has_user = !url.username().is_empty() || url.password().is_some();
-        if has_user && url.origin() == self.home {
-            // Cannot fail: an HTTP URL has a host.
-            let _ = url.set_username("");
-            let _ = url.set_password(None);
+        if has_user(url) && self.at(url).is_some() {
+            take_user_out(url);
         }
-        if !self.query.is_empty() {
+        let keys = || self.grants.iter().flat_map(|grant| &grant.query);
+        if keys().next().is_some() {
             retain_query(url, |name, value| {
-                !self
-                    .query
-                    .iter()
-                    .any(|(secret, key)| secret == name && key == value)
+                !keys().any(|(secret, key)| secret == name && key == value)
             });
         }
     }
 
-    /// Whether a client that follows redirects by itself would take them along to
+    /// Whether a client that follows redirects by itself would take them from there to
     /// another origin. Most know that these two are not meant for it.
-    pub(super) fn are_carried_along(&self) -> bool {
+    pub(super) fn are_carried_along(&self, from: &Url) -> bool {
         let is_known = |name: &HeaderName| [AUTHORIZATION, COOKIE].contains(name);
-        (self.headers.keys()).any(|name| !HARMLESS.contains(name) && !is_known(name))
+        let headers = self.at(from).map(|grant| grant.headers.keys());
+        headers
+            .is_some_and(|mut names| names.any(|name| !HARMLESS.contains(name) && !is_known(name)))
     }
 
     /// What no message may show, though a server may echo it.
-    pub(super) fn secrets(&self) -> Secrets {
-        let mut secrets = self.cookies.values();
-        secrets.extend(self.given());
-        secrets.extend(self.in_address.iter().cloned());
-        secrets.extend(self.oauth.iter().flat_map(OAuth::secrets));
-        Secrets::new(secrets)
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let mut secrets = Vec::new();
+        for grant in &self.grants {
+            secrets.extend(grant.given());
+            secrets.extend(grant.in_address.iter().cloned());
+            secrets.extend(grant.oauth.iter().flat_map(|oauth| oauth.secrets()));
+        }
+        secrets
+    }
+
+    /// The secrets that the caller gave for headers and the query of the source's own
+    /// origin, in an order that is the same for whoever gives them again.
+    pub(super) fn given(&self) -> Vec<String> {
+        self.grants.last().map(Grant::given).unwrap_or_default()
+    }
+
+    fn at(&self, url: &Url) -> Option<&Grant> {
+        if self.grants.is_empty() {
+            return None;
+        }
+        let origin = url.origin();
+        self.grants.iter().find(|grant| grant.origin == origin)
+    }
+
+    /// The headers that any origin may see: those for the one that the source begins at.
+    fn harmless(&self) -> HeaderMap {
+        let headers = self.grants.iter().next_back().map(|grant| &grant.headers);
+        (headers.into_iter().flatten())
+            .filter(|(name, _)| HARMLESS.contains(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     }
 }
 
-impl Credentials {
-    /// The secrets that the caller gave for headers and the query, in an order that is the
-    /// same for whoever gives them again.
-    pub(super) fn given(&self) -> Vec<String> {
+impl Grant {
+    fn of(origin: Origin) -> Self {
+        Grant {
+            origin,
+            headers: HeaderMap::new(),
+            query: Vec::new(),
+            cookies: Vec::new(),
+            in_address: Vec::new(),
+            oauth: None,
+        }
+    }
+
+    fn lay_over(&mut self, own: &Credentials, url: &Url) -> Result<(), Error> {
+        own.lay_over(&mut self.headers);
+        if own.headers.contains_key(AUTHORIZATION) {
+            self.oauth = None;
+        }
+        lay_pairs_over(&mut self.query, &own.query);
+        lay_pairs_over(&mut self.cookies, &own.cookies);
+        if let Some(client) = own.oauth.clone() {
+            self.oauth = Some(Arc::new(OAuth::new(client)?));
+        }
+        let pairs = url.query_pairs().filter(|(name, _)| is_secret_name(name));
+        (self.in_address).extend(pairs.map(|(_, value)| value.into_owned()));
+        Ok(())
+    }
+
+    fn given(&self) -> Vec<String> {
         let values = (self.headers.iter())
             .filter(|(name, value)| !HARMLESS.contains(name) && value.is_sensitive())
             .filter_map(|(_, value)| value.to_str().ok());
@@ -180,6 +367,19 @@ impl Credentials {
     }
 }
 
+/// Puts pairs into the place of others of the same names.
+fn lay_pairs_over(pairs: &mut Vec<(String, String)>, own: &[(String, String)]) {
+    pairs.retain(|(name, _)| !own.iter().any(|(other, _)| other == name));
+    pairs.extend_from_slice(own);
+}
+
+/// The value of a header that no log shows.
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
 /// Adds the cookies of the jar to those of a header that the caller wrote.
 fn add_cookies(headers: &mut HeaderMap, cookies: HeaderValue) {
     let all = match headers.get(COOKIE) {
@@ -191,6 +391,16 @@ fn add_cookies(headers: &mut HeaderMap, cookies: HeaderValue) {
         all.set_sensitive(true);
         headers.insert(COOKIE, all);
     }
+}
+
+fn has_user(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+fn take_user_out(url: &mut Url) {
+    // Cannot fail: an HTTP URL has a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
 }
 
 /// Keeps the parameters that `keep` takes, byte for byte.

@@ -7,13 +7,13 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, StatusCode};
 use serde::Deserialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use url::{Url, form_urlencoded};
 
 use super::failure::excerpt;
 use super::secrets::redacted;
 use super::secrets::{basic_auth, replace_all};
-use super::{Http, check_scheme, retry};
+use super::{Session, check_scheme, retry};
 use crate::error::{Error, Kind};
 
 /// The largest answer of a token endpoint.
@@ -28,7 +28,7 @@ const MARGIN: Duration = Duration::from_secs(30);
 ///
 /// A token is asked for when the first request needs it, used until shortly before
 /// it expires or until the API answers 401, and then asked for again. It goes to the
-/// origin that the walk begins at; the secret goes to the token endpoint only.
+/// origin that it is given for; the secret goes to the token endpoint only.
 ///
 /// ```no_run
 /// use unspool::ClientCredentials;
@@ -173,16 +173,17 @@ impl OAuth {
     }
 
     /// The token, which is asked for if there is none that is good.
-    pub(super) async fn token(&self, http: &Http) -> Result<Token, Error> {
+    pub(super) async fn token(&self, session: &Session) -> Result<Token, Error> {
         if let Some(token) = self.good() {
             return Ok(token);
         }
-        let _refresh = self.refresh.lock().await;
+        // Whoever holds it may not be polled for a while: then two tokens are asked for.
+        let _refresh = timeout(session.timeout(), self.refresh.lock()).await;
         // Another request may have got it in the meantime.
         if let Some(token) = self.good() {
             return Ok(token);
         }
-        let token = self.ask(http).await.map_err(|error| {
+        let token = self.ask(session).await.map_err(|error| {
             let request = redacted(&Method::POST, &self.url);
             error.at_request(request)
         })?;
@@ -212,8 +213,10 @@ impl OAuth {
         self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn ask(&self, http: &Http) -> Result<Token, Error> {
-        let response = http.transmit(self.client.request(self.url.clone())).await?;
+    async fn ask(&self, session: &Session) -> Result<Token, Error> {
+        let response = session
+            .transmit(self.client.request(self.url.clone()))
+            .await?;
         if response.url() != &self.url {
             // A client of the caller's that follows redirects by itself.
             let message = "the token endpoint redirects, which must not be followed";
@@ -221,7 +224,7 @@ impl OAuth {
         }
         let status = response.status();
         let wait = retry::retry_after(response.headers());
-        let body = http.read_small(response, MAX_ANSWER).await?;
+        let body = session.read_small(response, MAX_ANSWER).await?;
         if status.is_success() {
             return granted(&body);
         }

@@ -1,6 +1,7 @@
 //! When the next request may start: one budget for all requests to an origin.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -27,15 +28,33 @@ const MAX_ORIGINS: usize = 100;
 /// The shortest wait for the caller's own rate that is worth a word.
 const WORTH_A_WORD: Duration = Duration::from_secs(1);
 
-/// Gives requests their turns.
+/// Gives requests their turns, those of all sources that share it.
+///
+/// Nobody holds anything here while they wait: a source that is not polled for a while
+/// keeps no other one from its turn.
+#[derive(Default)]
 pub(super) struct Pace {
     rate: Option<Rate>,
-    /// Those who wait for a turn get it in the order in which they came: only the
-    /// first of them looks at the clock.
-    queue: tokio::sync::Mutex<()>,
     /// Told when a request is over, which may be a reason to wait no longer.
     news: Notify,
     state: Mutex<PaceState>,
+}
+
+/// The requests of one source, which get their turns in the order in which they came:
+/// only the first of them looks at the clock.
+pub(super) struct Queue {
+    rate: Option<Rate>,
+    /// When the source's own rate allows the next start.
+    next: tokio::sync::Mutex<Option<Instant>>,
+}
+
+impl Queue {
+    pub(super) fn new(rate: Option<Rate>) -> Self {
+        Queue {
+            rate,
+            next: tokio::sync::Mutex::default(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -80,19 +99,22 @@ impl Pace {
     pub(super) fn new(rate: Option<Rate>) -> Self {
         Pace {
             rate,
-            queue: tokio::sync::Mutex::new(()),
-            news: Notify::new(),
-            state: Mutex::default(),
+            ..Pace::default()
         }
     }
 
     /// Waits until a request to `origin` may start.
-    pub(super) async fn turn(&self, origin: Origin, meter: &Meter) -> Turn<'_> {
-        let _queue = self.queue.lock().await;
+    pub(super) async fn turn(&self, origin: Origin, queue: &Queue, meter: &Meter) -> Turn<'_> {
+        let mut own_next = queue.next.lock().await;
         loop {
+            // From here on no news is missed.
+            let mut news = pin!(self.news.notified());
+            news.as_mut().enable();
             let now = Instant::now();
-            let wait = match self.state().claim(&origin, self.rate, now) {
+            let own = by_rate(queue.rate, *own_next, now);
+            let wait = match self.state().claim(&origin, self.rate, own, now) {
                 Ok(number) => {
+                    *own_next = queue.rate.map(|rate| now + rate.interval());
                     return Turn {
                         pace: self,
                         origin,
@@ -107,7 +129,7 @@ impl Pace {
                 meter.waiting(format!("waiting {seconds:.1} s: {}", wait.reason))
             });
             // That the time is over is one of the two things waited for.
-            let _ = timeout_at(wait.until, self.news.notified()).await;
+            let _ = timeout_at(wait.until, news).await;
         }
     }
 
@@ -142,7 +164,7 @@ impl Turn<'_> {
             budget.held_until = budget.held_until.max(Some(until));
         }
         drop(state);
-        self.pace.news.notify_one();
+        self.pace.news.notify_waiters();
     }
 }
 
@@ -158,7 +180,7 @@ impl Drop for Turn<'_> {
                 quota.remaining = quota.remaining.saturating_sub(1);
             }
         }
-        self.pace.news.notify_one();
+        self.pace.news.notify_waiters();
     }
 }
 
@@ -169,21 +191,22 @@ fn is_for_all(status: StatusCode) -> bool {
 }
 
 impl PaceState {
-    /// The number of the request that may start now, or why none may.
-    fn claim(&mut self, origin: &Origin, rate: Option<Rate>, now: Instant) -> Result<u64, Wait> {
+    /// The number of the request that may start now, or why none may; `own` is a reason
+    /// of the source's.
+    fn claim(
+        &mut self,
+        origin: &Origin,
+        rate: Option<Rate>,
+        own: Option<Wait>,
+        now: Instant,
+    ) -> Result<u64, Wait> {
         if self.origins.len() > MAX_ORIGINS {
             (self.origins).retain(|known, budget| known == origin || budget.in_flight > 0);
         }
         let budget = self.origins.entry(origin.clone()).or_default();
-        let by_rate = (rate.zip(self.next)).map(|(rate, until)| Wait {
-            until,
-            reason: match until.saturating_duration_since(now) >= WORTH_A_WORD {
-                true => format!("no more than {rate} is wanted"),
-                false => String::new(),
-            },
-        });
         let longest = (budget.waits(now).into_iter())
-            .chain(by_rate)
+            .chain(by_rate(rate, self.next, now))
+            .chain(own)
             .filter(|wait| wait.until > now)
             .max_by_key(|wait| wait.until);
         match longest {
@@ -194,6 +217,18 @@ impl PaceState {
             }
         }
     }
+}
+
+/// The wait for the next start that a rate allows.
+fn by_rate(rate: Option<Rate>, next: Option<Instant>, now: Instant) -> Option<Wait> {
+    let (rate, until) = rate.zip(next)?;
+    let is_worth_a_word = until.saturating_duration_since(now) >= WORTH_A_WORD;
+    let reason = if is_worth_a_word {
+        format!("no more than {rate} is wanted")
+    } else {
+        String::new()
+    };
+    Some(Wait { until, reason })
 }
 
 impl Budget {
@@ -364,10 +399,10 @@ mod tests {
         requests: usize,
         mut answer: impl FnMut(usize) -> (StatusCode, HeaderMap),
     ) -> Vec<f64> {
-        let (begin, meter) = (Instant::now(), Meter::default());
+        let (begin, meter, queue) = (Instant::now(), Meter::default(), Queue::new(None));
         let mut starts = Vec::new();
         for number in 0..requests {
-            let turn = pace.turn(origin(), &meter).await;
+            let turn = pace.turn(origin(), &queue, &meter).await;
             starts.push(begin.elapsed().as_secs_f64());
             tokio::time::sleep(Duration::from_millis(10)).await;
             let (status, headers) = answer(number);
@@ -468,9 +503,9 @@ mod tests {
             for task in 0..in_flight {
                 let (pace, upstream) = (Arc::clone(&pace), Arc::clone(&upstream));
                 tasks.spawn(async move {
-                    let meter = Meter::default();
+                    let (meter, queue) = (Meter::default(), Queue::new(None));
                     for number in 0..3 * limit / in_flight + 1 {
-                        let turn = pace.turn(origin(), &meter).await;
+                        let turn = pace.turn(origin(), &queue, &meter).await;
                         // On the way there, and back: in any order.
                         let way =
                             |step: u64| Duration::from_millis(5 + (task * 7 + number * step) % 40);
@@ -499,16 +534,16 @@ mod tests {
             (200, "7", 0),
             (500, "7", 0),
         ] {
-            let (pace, meter) = (Pace::new(None), Meter::default());
-            let turn = pace.turn(origin(), &meter).await;
+            let (pace, meter, queue) = (Pace::new(None), Meter::default(), Queue::new(None));
+            let turn = pace.turn(origin(), &queue, &meter).await;
             let begin = Instant::now();
             let status = StatusCode::from_u16(status).unwrap();
             turn.answered(status, &headers(&[("retry-after", asked)]));
             let other = url::Url::parse("https://other.example.com").unwrap();
-            drop(pace.turn(other.origin(), &meter).await);
+            drop(pace.turn(other.origin(), &queue, &meter).await);
             assert_eq!(begin.elapsed().as_secs(), 0);
-            drop(pace.turn(origin(), &meter).await);
-            drop(pace.turn(origin(), &meter).await);
+            drop(pace.turn(origin(), &queue, &meter).await);
+            drop(pace.turn(origin(), &queue, &meter).await);
             assert_eq!(begin.elapsed().as_secs(), waited, "{status} {asked}");
         }
     }
@@ -526,15 +561,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waits_are_shown() {
-        let (pace, meter) = (Pace::new(Some("0.5/s".parse().unwrap())), Meter::default());
-        let turn = pace.turn(origin(), &meter).await;
+        let (pace, meter, queue) = (
+            Pace::new(Some("0.5/s".parse().unwrap())),
+            Meter::default(),
+            Queue::new(None),
+        );
+        let turn = pace.turn(origin(), &queue, &meter).await;
         assert_eq!(meter.waiting_for(), None);
         let fields = [
             ("x-ratelimit-remaining", "0"),
             ("x-ratelimit-reset-after", "12.0"),
         ];
         turn.answered(StatusCode::OK, &headers(&fields));
-        let next = pace.turn(origin(), &meter);
+        let next = pace.turn(origin(), &queue, &meter);
         assert!(
             tokio::time::timeout(Duration::from_secs(1), next)
                 .await
@@ -551,7 +590,7 @@ mod tests {
                 "waiting 2.0 s: no more than one request in 2s is wanted",
             ),
         ] {
-            let mut next = Box::pin(pace.turn(origin(), &meter));
+            let mut next = Box::pin(pace.turn(origin(), &queue, &meter));
             let _ = futures_util::FutureExt::now_or_never(&mut next);
             assert_eq!(meter.waiting_for().as_deref(), Some(expected));
             if after == 1 {
@@ -569,10 +608,10 @@ mod tests {
             assert!((0.0999..0.102).contains(&gap), "{starts:?}");
         }
         // Together, and to different origins.
-        let (begin, meter) = (Instant::now(), Meter::default());
+        let (begin, meter, queue) = (Instant::now(), Meter::default(), Queue::new(None));
         let turns = (0..10).map(|number| {
             let url = format!("https://{}.example.com", number % 3);
-            pace.turn(url::Url::parse(&url).unwrap().origin(), &meter)
+            pace.turn(url::Url::parse(&url).unwrap().origin(), &queue, &meter)
         });
         futures_util::future::join_all(turns).await;
         assert!(begin.elapsed() >= Duration::from_millis(990));
@@ -580,18 +619,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_without_an_answer_counts_as_made() {
-        let (pace, meter) = (Pace::new(None), Meter::default());
+        let (pace, meter, queue) = (Pace::new(None), Meter::default(), Queue::new(None));
         let fields = [
             ("x-ratelimit-limit", "2"),
             ("x-ratelimit-remaining", "1"),
             ("x-ratelimit-reset-after", "20.0"),
         ];
-        let turn = pace.turn(origin(), &meter).await;
+        let turn = pace.turn(origin(), &queue, &meter).await;
         turn.answered(StatusCode::OK, &headers(&fields));
         let begin = Instant::now();
-        drop(pace.turn(origin(), &meter).await);
+        drop(pace.turn(origin(), &queue, &meter).await);
         assert_eq!(begin.elapsed().as_secs(), 0);
-        drop(pace.turn(origin(), &meter).await);
+        drop(pace.turn(origin(), &queue, &meter).await);
         assert_eq!(begin.elapsed().as_secs(), 20);
     }
 }

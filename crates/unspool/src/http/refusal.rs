@@ -3,7 +3,7 @@ use reqwest::{Response, StatusCode};
 use tokio::time::timeout;
 
 use super::failure::excerpt;
-use super::{Body, Call, Http, retry};
+use super::{Body, Call, Session, retry};
 use crate::error::{Error, Kind};
 
 /// How much of the body of a refusal is read: enough for an error object.
@@ -19,12 +19,12 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) async fn read(http: &Http, call: &Call, response: Response) -> Self {
+    pub(super) async fn read(session: &Session, call: &Call, response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         let mut text = Vec::new();
         // What does not come does not matter: the status says enough.
-        let _ = timeout(http.idle, async {
-            let mut body = Body::new(response, http.idle, None)?;
+        let _ = timeout(session.idle, async {
+            let mut body = Body::new(response, session.idle, None)?;
             while text.len() < MAX_BODY
                 && let Some(chunk) = body.chunk().await?
             {
@@ -37,7 +37,9 @@ impl Refusal {
         Refusal {
             status,
             headers,
-            body: http.secrets().taken_out_of(&String::from_utf8_lossy(&text)),
+            body: session
+                .secrets()
+                .taken_out_of(&String::from_utf8_lossy(&text)),
             request: call.redacted(),
         }
     }

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
 use crate::error::Error;
-use crate::http::{Body, Call, Http};
+use crate::http::{Body, Call, Session};
 use crate::json::{Check, End, Envelope, Place, Pointer};
 use crate::split::Splitter;
 
 /// What all requests of a walk have in common.
 #[derive(Clone)]
 pub(super) struct PageFetcher {
-    pub(super) http: Arc<Http>,
+    pub(super) http: Arc<Session>,
     pub(super) place: Place,
     pub(super) check: Check,
     pub(super) max_item: usize,
@@ -44,7 +45,7 @@ impl PageFetcher {
             call: answer.call,
             splitter: splitter.said_to_be(content_type(&answer.headers)),
             headers: answer.headers,
-            is_partial: answer.is_partial,
+            is_partial: answer.status == StatusCode::PARTIAL_CONTENT,
             ends_with_connection: answer.ends_with_connection,
             body: answer.body,
             check: self.check,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use reqwest::header::{HeaderName, HeaderValue};
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::Value;
 use url::Url;
@@ -16,7 +16,7 @@ use super::progress::Walk;
 use super::walk::{Plan, walk};
 use super::{Pages, RawItem};
 use crate::error::Error;
-use crate::http::{Call, ClientCredentials, HttpOptions, Rate, basic_auth};
+use crate::http::{Call, ClientCredentials, Credentials, Http, HttpOptions, Rate};
 use crate::json::{Check, Place, Pointer};
 use crate::position::Position;
 
@@ -132,36 +132,23 @@ impl Request {
     /// A header to send to the origin of the URL. Another origin, behind a
     /// redirect or a next link, gets only `Accept`, `Accept-Language` and
     /// `User-Agent`.
-    pub fn header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
-        value.set_sensitive(true);
-        self.http.headers.append(name, value);
-        self
+    pub fn header(self, name: HeaderName, value: HeaderValue) -> Self {
+        self.credentials(|credentials| credentials.header(name, value))
     }
 
     /// User and password (RFC 7617), for the origin of the URL.
-    pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
-        (self.http.headers).insert(AUTHORIZATION, basic_auth(user, password));
-        self
+    pub fn basic_auth(self, user: &str, password: &str) -> Self {
+        self.credentials(|credentials| credentials.basic_auth(user, password))
     }
 
     /// A token (RFC 6750), for the origin of the URL: `Authorization: Bearer …`.
-    pub fn bearer_auth(mut self, token: &str) -> Self {
-        match sensitive(&format!("Bearer {token}")) {
-            Some(value) => {
-                self.http.headers.insert(AUTHORIZATION, value);
-                self
-            }
-            None => self.refuse("expected a token of visible ASCII characters"),
-        }
+    pub fn bearer_auth(self, token: &str) -> Self {
+        self.credentials(|credentials| credentials.bearer_auth(token))
     }
 
     /// A key in a header, for the origin of the URL: `X-Api-Key` and the like.
     pub fn api_key_header(self, name: &str, key: &str) -> Self {
-        match (name.parse(), sensitive(key)) {
-            (Ok(name), Some(value)) => self.header(name, value),
-            (Err(_), _) => self.refuse("expected the name of a header for the key"),
-            (_, None) => self.refuse("expected a key of visible ASCII characters"),
-        }
+        self.credentials(|credentials| credentials.api_key_header(name, key))
     }
 
     /// A key in the query, for the origin of the URL: `?api_key=…`.
@@ -169,30 +156,22 @@ impl Request {
     /// It is put into the address when the request is sent, and taken out of links
     /// and redirects in which the server repeats it: no error, account or position
     /// holds it.
-    pub fn api_key_query(mut self, name: &str, key: &str) -> Self {
-        self.http.query.push((name.to_owned(), key.to_owned()));
-        self
+    pub fn api_key_query(self, name: &str, key: &str) -> Self {
+        self.credentials(|credentials| credentials.api_key_query(name, key))
     }
 
     /// Tokens from an authorization server (OAuth 2.0, RFC 6749, section 4.4), for
     /// the origin of the URL.
-    pub fn oauth2(mut self, client: ClientCredentials) -> Self {
-        self.http.oauth = Some(client);
-        self
+    pub fn oauth2(self, client: ClientCredentials) -> Self {
+        self.credentials(|credentials| credentials.oauth2(client))
     }
 
     /// A cookie, for the origin of the URL, until the server replaces it.
     ///
     /// Cookies that a server sets are sent back to its origin until the walk ends,
     /// whether there is one of yours or not.
-    pub fn cookie(mut self, name: &str, value: &str) -> Self {
-        let is_name = !name.is_empty() && !name.contains(['=', ';', ' ']);
-        if !is_name || value.contains(';') || sensitive(&format!("{name}={value}")).is_none() {
-            return self.refuse("expected a cookie of visible ASCII characters without `;`");
-        }
-        let cookie = (name.to_owned(), value.to_owned());
-        self.http.cookies.push(cookie);
-        self
+    pub fn cookie(self, name: &str, value: &str) -> Self {
+        self.credentials(|credentials| credentials.cookie(name, value))
     }
 
     /// How fast requests may follow each other, from start to start, retries and
@@ -213,6 +192,14 @@ impl Request {
     /// ```
     pub fn rate(mut self, rate: Rate) -> Self {
         self.http.rate = Some(rate);
+        self
+    }
+
+    /// The client that this walk shares with other sources: its connections, pace and
+    /// cookies, and its credentials, over which those given here are laid for the origin
+    /// of the URL.
+    pub fn http(mut self, http: &Http) -> Self {
+        self.http.http = Some(http.clone());
         self
     }
 
@@ -241,9 +228,8 @@ impl Request {
         self
     }
 
-    /// Remembers the first thing that is wrong, for the first poll to say.
-    fn refuse(mut self, message: &str) -> Self {
-        self.call = self.call.and_then(|_| Err(Error::request(message)));
+    fn credentials(mut self, add: impl FnOnce(Credentials) -> Credentials) -> Self {
+        self.http.credentials = add(self.http.credentials);
         self
     }
 
@@ -251,21 +237,21 @@ impl Request {
     /// default. The waits in between double from a quarter of a second to half a
     /// minute, or are what `Retry-After` says, up to five minutes.
     pub fn retries(mut self, retries: usize) -> Self {
-        self.http.retry.retries = retries;
+        self.http.settings.retries = Some(retries);
         self
     }
 
     /// The wait before the first retry, which doubles from there; 250 ms by default.
     pub fn first_wait(mut self, wait: Duration) -> Self {
-        self.http.retry.first_wait = wait;
+        self.http.settings.first_wait = Some(wait);
         self
     }
 
     /// The longest silence of the upstream, before an answer and between two parts
     /// of a body; 30 seconds by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.http.timeout = timeout;
-        self.http.idle = timeout;
+        self.http.settings.timeout = Some(timeout);
+        self.http.settings.idle = Some(timeout);
         self
     }
 
@@ -312,13 +298,6 @@ impl Request {
         let state = Arc::new(Walk::new(self.unique));
         Pages::new(Box::pin(walk(plan, Arc::clone(&state), decode)), state)
     }
-}
-
-/// The value of a header that no log shows.
-fn sensitive(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 impl fmt::Debug for Request {

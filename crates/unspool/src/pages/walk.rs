@@ -1,6 +1,7 @@
 //! The loop over pages: one item goes through here on its way to the caller.
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::vec::IntoIter;
 
 use bytes::Bytes;
@@ -16,12 +17,15 @@ use super::progress::Walk;
 use super::prove::{Proof, prove};
 use super::trail::Trail;
 use crate::error::Error;
-use crate::http::{Call, Http, HttpOptions};
+use crate::http::{Call, HttpOptions, Session};
 use crate::json::{Check, Place};
 use crate::position::Position;
 
 /// How many bytes of items travel together at most.
 const BATCH: usize = 256 << 10;
+
+/// The longest silence by default.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What to walk over, and how.
 pub(super) struct Plan {
@@ -184,7 +188,8 @@ fn begin(plan: Plan, walk: &Walk) -> Result<Begun, Error> {
         from,
     } = plan;
     let mut base = call?;
-    let http = Http::new(&mut base.url, &http, Arc::clone(&walk.meter))?;
+    let meter = Arc::clone(&walk.meter);
+    let http = Session::new(&mut base.url, &http, (TIMEOUT, TIMEOUT), meter)?;
     let stand = from
         .map(|position| Stand::read(&position, &base))
         .transpose()?;

@@ -26,6 +26,7 @@ mod positions;
 mod replay;
 mod retries;
 mod server;
+mod shared;
 mod sneaky;
 mod streaming;
 

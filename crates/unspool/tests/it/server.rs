@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -205,6 +206,7 @@ impl Reply {
 pub(crate) struct Server {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -212,14 +214,21 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
+        let connections = Arc::new(AtomicUsize::new(0));
         let (log, handler) = (Arc::clone(&requests), Arc::new(handler));
+        let count = Arc::clone(&connections);
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
+                count.fetch_add(1, Relaxed);
                 let (log, handler) = (Arc::clone(&log), Arc::clone(&handler));
                 thread::spawn(move || serve(connection, &*handler, &log));
             }
         });
-        Server { address, requests }
+        Server {
+            address,
+            requests,
+            connections,
+        }
     }
 
     /// Pages of numbers: `page` counts from 1, each has `size` items, and all but
@@ -238,6 +247,11 @@ impl Server {
             .into_iter()
             .map(|request| request.target)
             .collect()
+    }
+
+    /// How many connections there have been.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Relaxed)
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
