@@ -2,6 +2,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use memchr::memchr2;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The JSON text of one item: valid, in UTF-8, on one line, with the numbers and
@@ -23,6 +24,12 @@ impl RawItem {
             Some(_) => without_space(&element),
         };
         RawItem { text }
+    }
+
+    /// The JSON text of a value; none where it has none.
+    pub(crate) fn of(value: &impl Serialize) -> Option<Self> {
+        let text = serde_json::to_vec(value).ok()?;
+        Some(RawItem { text: text.into() })
     }
 
     /// The JSON text.

@@ -5,6 +5,7 @@
 mod account;
 pub mod ask;
 mod boxed;
+mod description;
 mod error;
 mod http;
 #[cfg(any(test, feature = "internals"))]
@@ -15,6 +16,7 @@ mod json;
 mod lines;
 pub mod pages;
 mod position;
+mod secret;
 mod source;
 mod split;
 pub mod sse;
@@ -24,6 +26,7 @@ pub use account::{Account, Details, Stated, Verdict};
 #[doc(inline)]
 pub use ask::ask;
 pub use boxed::{BoxGenerator, Generators, Shutdown};
+pub use description::{AnySource, Description, HttpDescription, OAuth2Description};
 pub use error::{Error, ErrorKind};
 pub use http::{ClientCredentials, Credentials, Http, HttpBuilder, Rate};
 pub use item::RawItem;
@@ -33,6 +36,7 @@ pub use pages::pages;
 pub use position::Position;
 /// The version of the HTTP client that [`Request::client`](pages::Request::client) takes.
 pub use reqwest;
+pub use secret::Secret;
 pub use source::{Source, SourceExt, SourceKind, SourceStream};
 pub use unspool_core::{
     AnextExt, AsyncGenerator, AsyncIterator, TryAsyncIterator, aiter, from_stream, generator,

@@ -11,6 +11,7 @@
 //! asked.
 
 mod answer;
+mod description;
 mod endpoint;
 mod event;
 mod frames;
@@ -37,6 +38,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use answer::{Answer, Whole};
+pub use description::Description;
+pub(crate) use description::SOURCE;
 pub use event::Event;
 pub use outcome::{Answered, Doubt, Outcome, Stop, Usage};
 pub use prompt::{Message, Tool};
@@ -312,6 +315,12 @@ impl Request {
         self
     }
 
+    /// Further credentials, for the origin that is asked.
+    pub(crate) fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.http.credentials = credentials;
+        self
+    }
+
     /// The text of the answer, in the pieces that it comes in.
     pub fn text(self) -> Answer<String> {
         self.answer(|event| match event {
@@ -325,6 +334,14 @@ impl Request {
         self.answer(|event| match &event {
             Event::Text { text } if text.is_empty() => None,
             _ => Some(event),
+        })
+    }
+
+    /// The same as JSON text.
+    pub fn raw_events(self) -> Answer<RawItem> {
+        self.answer(|event| match &event {
+            Event::Text { text } if text.is_empty() => None,
+            event => RawItem::of(event),
         })
     }
 

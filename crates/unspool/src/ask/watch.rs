@@ -11,6 +11,9 @@ use crate::http::{Meter, Secrets, shortened};
 use crate::position::Position;
 use crate::source::SourceKind;
 
+/// The name of the source.
+pub(super) const NAME: &str = "ask";
+
 /// How much of the text is kept for an error. What is longer has been handed out all the
 /// same.
 const PARTIAL: usize = 1 << 20;
@@ -154,7 +157,7 @@ impl Watch {
 }
 
 impl SourceKind for Watch {
-    const NAME: &'static str = "ask";
+    const NAME: &'static str = NAME;
 
     type Details = Answered;
     type Batch<T: Send> = Once<(T, ())>;

@@ -11,6 +11,7 @@
 
 mod account;
 mod ahead;
+mod description;
 mod fetch;
 pub(crate) mod kinds;
 mod page;
@@ -25,6 +26,8 @@ mod trail;
 mod walk;
 
 pub use account::{Account, Doubt, Ended, Try, Walked};
+pub use description::Description;
+pub(crate) use description::SOURCE;
 pub use kinds::{
     Cursor, LastKey, LinkHeader, NextUrl, Offset, PageNumber, PageRequest, PageView, Paginate,
     Relay, Single,

@@ -228,6 +228,12 @@ impl Request {
         self
     }
 
+    /// Further credentials, for the origin of the URL.
+    pub(super) fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.http.credentials = credentials;
+        self
+    }
+
     fn credentials(mut self, add: impl FnOnce(Credentials) -> Credentials) -> Self {
         self.http.credentials = add(self.http.credentials);
         self

@@ -14,6 +14,7 @@ mod contract;
 mod corpus;
 mod credentials;
 mod custom;
+mod descriptions;
 mod ends;
 mod examples;
 mod faults;
