@@ -21,6 +21,8 @@ mod xml;
 pub use ask::ask;
 pub use boxed::{BoxGenerator, Generators, Shutdown};
 pub use error::Error;
+#[doc(hidden)]
+pub use http::Secrets;
 pub use http::{ClientCredentials, Credentials, Http, HttpBuilder, Rate};
 pub use item::RawItem;
 pub use json::Pointer;

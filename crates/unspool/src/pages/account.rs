@@ -188,7 +188,8 @@ impl Account {
         ended: Ended,
         doubts: Vec<Doubt>,
     ) -> Self {
-        Account {
+        let secrets = course.secrets();
+        let mut account = Account {
             complete: doubts.is_empty() && ended != Ended::Failed,
             requests: reading.requests,
             retries: reading.retries,
@@ -203,6 +204,31 @@ impl Account {
             tried: course.tried.clone(),
             ended,
             doubts,
+        };
+        account.each_text(|text| *text = secrets.shown(text));
+        account
+    }
+
+    /// All texts that may hold words of the upstream.
+    fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
+        change(&mut self.paginate);
+        self.items_at.iter_mut().for_each(&mut change);
+        for tried in &mut self.tried {
+            change(&mut tried.paginate);
+            change(&mut tried.evidence);
+            change(&mut tried.verdict);
+        }
+        for doubt in &mut self.doubts {
+            match doubt {
+                Doubt::MorePages { evidence } | Doubt::SaysMore { evidence } => change(evidence),
+                Doubt::PartialAnswer { error } => change(error),
+                Doubt::RepeatedKey { key } => change(key),
+                Doubt::OtherItems { taken, other } => {
+                    change(taken);
+                    change(other);
+                }
+                _ => {}
+            }
         }
     }
 }

@@ -442,6 +442,9 @@ impl<T> Stream for Pages<T> {
             }
             Some(Err(error)) => {
                 self.end = Some(Err(()));
+                let course = (self.course.lock()).unwrap_or_else(PoisonError::into_inner);
+                let error = error.without_secrets(&course.secrets());
+                drop(course);
                 Poll::Ready(Some(Err(error)))
             }
             None => Poll::Ready(None),

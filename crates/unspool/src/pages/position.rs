@@ -1,11 +1,11 @@
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::account::Try;
 use crate::error::Error;
-use crate::http::{Call, is_secret_name};
+use crate::http::{Call, Secrets, Session, is_lost, is_secret_name};
 use crate::json::Pointer;
 
 /// The form of the data; another one is refused.
@@ -64,6 +64,11 @@ impl Position {
         let Some(mut call) = self.call.clone() else {
             return Ok(None);
         };
+        if is_lost(&call) {
+            return Err(Error::request(
+                "the upstream put a credential into its links, where it cannot be put back",
+            ));
+        }
         call.url = revealed(&call.url, &base.url);
         let pairs: Vec<(String, String)> = call.url.query_pairs().into_owned().collect();
         for (name, value) in pairs {
@@ -112,6 +117,8 @@ pub(super) struct Course {
     pub(super) base: Option<Call>,
     /// The secrets that the caller gave besides.
     pub(super) given: Vec<String>,
+    /// What is kept out of all that is shown.
+    pub(super) session: Option<Arc<Session>>,
     pub(super) paginate: String,
     pub(super) tried: Vec<Try>,
     pub(super) items_at: Option<Pointer>,
@@ -123,6 +130,14 @@ pub(super) struct Course {
     pub(super) received: u64,
     pub(super) repeated: u64,
     pub(super) is_over: bool,
+}
+
+impl Course {
+    /// What nobody may see, as of now.
+    pub(super) fn secrets(&self) -> Secrets {
+        let session = self.session.as_ref();
+        session.map(|session| session.secrets()).unwrap_or_default()
+    }
 }
 
 /// The item that was taken last.

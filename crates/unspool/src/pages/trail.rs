@@ -11,7 +11,7 @@ use super::position::{Course, Position};
 use super::seen::{Keys, Repeats, Seen, mark_of};
 use super::stated::{Stated, Total};
 use crate::error::{Error, Kind as ErrorKind};
-use crate::http::{Call, Meter};
+use crate::http::{Call, CleanCall, Meter};
 use crate::json::{Pointer, partial};
 
 /// Keys whose values tell items apart.
@@ -103,21 +103,21 @@ impl Trail {
     }
 
     /// Goes to a page, where the walk must not have been.
-    pub(super) fn visit(&mut self, call: &Call, kind: &dyn Kind) -> Result<(), Error> {
+    pub(super) fn visit(&mut self, call: &CleanCall, kind: &dyn Kind) -> Result<(), Error> {
         self.page += 1;
         self.items = 0;
         self.overlap = 0;
         {
             let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
             course.paginate = kind.describe();
-            course.call = Some(call.clone());
+            course.call = Some(call.stored().clone());
             if course.page != self.page {
                 course.skipped = (0, None);
             }
             course.page = self.page;
             (course.received, course.repeated) = (self.received, self.repeated);
         }
-        let mark = mark_of_call(call);
+        let mark = mark_of_call(call.call());
         let is_kept_place = kind.repeats_calls() && self.last_call == mark;
         self.last_call = mark;
         match self.calls.note(mark, self.page) {

@@ -15,7 +15,7 @@ use super::position::{Course, Position, Taken};
 use super::prove::{Proof, prove};
 use super::trail::Trail;
 use crate::error::Error;
-use crate::http::{Call, HttpOptions, Meter, Session};
+use crate::http::{Call, CleanCall, HttpOptions, Meter, Session};
 use crate::json::{Check, Place, Pointer};
 
 /// The longest silence by default.
@@ -57,10 +57,7 @@ where
         let mut proved = None;
         let ended = loop {
             let call = match next {
-                Next::Call(mut call) => {
-                    fetcher.http.strip(&mut call.url);
-                    call
-                }
+                Next::Call(call) => cleaned(&fetcher, call)?,
                 Next::Prove(_) => break (Ended::OnlyPage, None),
                 Next::End(ended) => break (ended, None),
                 Next::Doubtful(ended, doubt) => break (ended, Some(doubt)),
@@ -104,7 +101,7 @@ where
                 {
                     let step = step(&mut trail, &mut kind, &mut fetcher, summary);
                     if let Ok((Next::Call(call), _)) = &step {
-                        flight.send(&fetcher, call.clone());
+                        flight.send(&fetcher, cleaned(&fetcher, call.clone())?);
                     }
                     decided = Some(step);
                 }
@@ -123,7 +120,7 @@ where
                     Proof::Kind(found, call, read) => {
                         kind = found;
                         proved = Some(read);
-                        Next::Call(call)
+                        Next::Call(call.into_call())
                     }
                     Proof::End(found, next) => {
                         trail.settled(found.describe());
@@ -188,13 +185,15 @@ fn begin(plan: Plan, meter: Arc<Meter>, course: Arc<Mutex<Course>>) -> Result<Be
             next = Some(Next::End(Ended::Asked));
         }
     }
+    let http = Arc::new(http);
     let mut course = course.lock().unwrap_or_else(PoisonError::into_inner);
     course.base = Some(base);
+    course.session = Some(Arc::clone(&http));
     course.given = http.given_secrets();
     course.paginate = kind.describe();
     Ok(Begun {
         fetcher: Arc::new(PageFetcher {
-            http: Arc::new(http),
+            http,
             place,
             check,
             max_item,
@@ -205,6 +204,11 @@ fn begin(plan: Plan, meter: Arc<Meter>, course: Arc<Mutex<Course>>) -> Result<Be
         skip,
         flight: InFlight::new(in_flight),
     })
+}
+
+/// The next call, fit to be sent.
+fn cleaned(fetcher: &PageFetcher, call: Call) -> Result<CleanCall, Error> {
+    (fetcher.http.clean(call)).map_err(|error| error.with_start("the next page"))
 }
 
 /// What a page that has been read leads to.
@@ -221,11 +225,7 @@ fn step(
             ..PageFetcher::clone(fetcher)
         });
     }
-    let mut next = kind.after(&end)?;
-    if let Next::Call(call) = &mut next {
-        fetcher.http.strip(&mut call.url);
-    }
-    Ok((next, end))
+    Ok((kind.after(&end)?, end))
 }
 
 /// The items that were handed out before the walk was taken up.
