@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::exit::Exit;
-use crate::{report, secrets};
+use crate::report;
+use crate::report::SECRETS;
 
 /// Where `--account` writes, if anywhere.
 pub(crate) enum AccountFile {
@@ -50,7 +51,7 @@ impl AccountFile {
     /// the account cannot be written.
     pub(crate) fn write(self, mut account: Value, error: Option<&str>, exit: Exit) -> Exit {
         account["error"] = serde_json::json!(error);
-        secrets::without_in(&mut account);
+        SECRETS.shown_in(&mut account);
         let written = match self {
             AccountFile::None => Ok(()),
             // Nobody sees it where standard error is closed: that is no failure.

@@ -15,8 +15,8 @@ use crate::expand;
 use crate::flags;
 use crate::output::Output;
 use crate::pull::pull;
+use crate::report::SECRETS;
 use crate::report::{self, ask::AskReport};
-use crate::secrets;
 use crate::stdin;
 
 #[derive(Parser)]
@@ -150,7 +150,7 @@ pub(crate) async fn run(args: Args, output: Output) -> Exit {
 fn request(args: &Args) -> Result<Request, String> {
     for name in Provider::all().flat_map(Provider::key_variables) {
         if let Ok(key) = std::env::var(name) {
-            secrets::keep(&key);
+            SECRETS.keep(&key);
         }
     }
     let messages = match &args.messages {

@@ -6,7 +6,8 @@ use reqwest::Url;
 use unspool::ClientCredentials;
 use unspool::pages::Request;
 
-use crate::{expand, flags, netrc, secrets};
+use crate::report::SECRETS;
+use crate::{expand, flags, netrc};
 
 /// What stands in the help of every one of them, once.
 pub(crate) const HELP: &str = "\
@@ -78,7 +79,7 @@ impl Credentials {
     /// The request with them; `url` is where it goes.
     pub(crate) fn apply(&self, mut request: Request, url: &str) -> Result<Request, String> {
         if let Some((user, password)) = self.user_and_password(url)? {
-            secrets::keep(&password);
+            SECRETS.keep(&password);
             request = request.basic_auth(&user, &password);
         }
         if let Some(token) = &self.bearer {
@@ -98,7 +99,7 @@ impl Credentials {
             for cookie in text.split(';') {
                 let (name, value) = (cookie.split_once('='))
                     .ok_or("--cookie: expected `NAME=VALUE`, or several with `;` in between")?;
-                secrets::keep(value.trim());
+                SECRETS.keep(value.trim());
                 request = request.cookie(name.trim(), value.trim());
             }
         }
@@ -167,7 +168,7 @@ pub(crate) fn headers(texts: &[String]) -> Result<Vec<flags::Header>, String> {
                 let words = value.to_str().unwrap_or_default().split(' ');
                 words
                     .skip_while(|word| flags::is_scheme(word))
-                    .for_each(secrets::keep);
+                    .for_each(|word| SECRETS.keep(word));
             }
             headers.push((name, value));
         }
@@ -183,7 +184,7 @@ fn value(flag: &str, text: &str) -> Result<String, String> {
 /// A value that is to be in no message.
 pub(crate) fn secret(flag: &str, text: &str) -> Result<String, String> {
     let value = value(flag, text)?;
-    secrets::keep(&value);
+    SECRETS.keep(&value);
     Ok(value)
 }
 

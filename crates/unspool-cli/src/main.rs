@@ -14,7 +14,6 @@ mod output;
 mod pages;
 mod pull;
 mod report;
-mod secrets;
 mod signals;
 mod stdin;
 mod system;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::secrets;
+use crate::report::SECRETS;
 
 /// User and password for a host.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,7 +29,7 @@ pub(crate) fn find(path: &Path, host: &str, login: &str) -> Result<Entry, String
         .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
     let entry = choose(entries(&text), host, login)
         .ok_or_else(|| format!("`{}` has no entry for `{host}`", path.display()))?;
-    secrets::keep(&entry.password);
+    SECRETS.keep(&entry.password);
     Ok(entry)
 }
 

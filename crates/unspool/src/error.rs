@@ -3,6 +3,13 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::account::Account;
+use crate::http::{Secrets, shortened_to, visible};
+
+/// The longest message that is shown, in characters.
+const LONGEST_MESSAGE: usize = 4000;
+
+/// The longest request that is shown, in characters.
+const LONGEST_REQUEST: usize = 1000;
 
 /// What a source ends with when it cannot go on.
 ///
@@ -141,6 +148,27 @@ impl Error {
     /// Adds what is known around the failure.
     pub(crate) fn with_note(mut self, note: impl fmt::Display) -> Self {
         self.inner.message = format!("{} ({note})", self.inner.message);
+        self
+    }
+
+    /// Says before the message what it is about.
+    pub(crate) fn with_start(mut self, start: &str) -> Self {
+        self.inner.message = format!("{start} {}", self.inner.message);
+        self
+    }
+
+    /// The same without these words in anything that it shows, also in what it came of.
+    pub(crate) fn without_secrets(mut self, secrets: &Secrets) -> Self {
+        self = self.map_words(|words| secrets.masked(words));
+        self.inner.request = self.inner.request.map(|request| secrets.masked(&request));
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let shown = format!("{error} {error:?}");
+            if secrets.masked(&shown) != shown {
+                return self.without_source();
+            }
+            cause = error.source();
+        }
         self
     }
 
@@ -320,24 +348,31 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(request) = &self.inner.request {
-            write!(f, "{request}: ")?;
+            write!(f, "{}: ", shown(request, LONGEST_REQUEST))?;
         }
         if self.is_truncated() {
             f.write_str("truncated: ")?;
         }
-        f.write_str(&self.inner.message)
+        f.write_str(&shown(&self.inner.message, LONGEST_MESSAGE))
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let request = self.inner.request.as_deref();
+        let request = request.map(|request| shown(request, LONGEST_REQUEST));
         f.debug_struct("Error")
             .field("kind", &self.inner.kind)
-            .field("request", &self.inner.request)
-            .field("message", &self.inner.message)
+            .field("request", &request)
+            .field("message", &shown(&self.inner.message, LONGEST_MESSAGE))
             .field("source", &self.inner.source)
             .finish()
     }
+}
+
+/// Words that an upstream may have chosen, on one line and not without end.
+fn shown(text: &str, length: usize) -> String {
+    shortened_to(&visible(text), length).into_owned()
 }
 
 impl StdError for Error {

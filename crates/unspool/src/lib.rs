@@ -28,6 +28,8 @@ pub use ask::ask;
 pub use boxed::{BoxGenerator, Generators, Shutdown};
 pub use description::{AnySource, Description, HttpDescription, OAuth2Description};
 pub use error::{Error, ErrorKind};
+#[doc(hidden)]
+pub use http::Secrets;
 pub use http::{ClientCredentials, Credentials, Http, HttpBuilder, Rate};
 pub use item::RawItem;
 pub use json::Pointer;

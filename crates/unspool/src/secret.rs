@@ -38,11 +38,30 @@ impl Secret {
         Secret { text: text.into() }
     }
 
+    /// The names of the variables of the environment that it stands for; none where it
+    /// names a file.
+    ///
+    /// # Errors
+    ///
+    /// A `${` is not followed by a name and a `}`.
+    pub fn variables(&self) -> Result<Vec<&str>, Error> {
+        if self.text.starts_with('@') {
+            return Ok(Vec::new());
+        }
+        let names = parts(&self.text)?
+            .into_iter()
+            .filter_map(|part| match part {
+                Part::Variable(name) => Some(name),
+                Part::Text(_) => None,
+            });
+        Ok(names.collect())
+    }
+
     /// Whether it names what it stands for.
     #[must_use]
     pub fn is_named(&self) -> bool {
-        self.text.starts_with('@')
-            || matches!(parts(&self.text), Ok(parts) if parts.iter().any(|part| matches!(part, Part::Variable(_))))
+        let has_variable = |names: Vec<&str>| !names.is_empty();
+        self.text.starts_with('@') || self.variables().is_ok_and(has_variable)
     }
 
     /// The value, from the environment or the file that it names.

@@ -14,6 +14,7 @@ use unspool_core::{AsyncGenerator, Resume};
 
 use crate::account::{Account, Conclusion, Counts, Details};
 use crate::error::Error;
+use crate::http::Secrets;
 use crate::position::Position;
 
 /// Items of an asynchronous source, one after the other.
@@ -131,6 +132,10 @@ pub trait SourceKind: Send + Sync + 'static {
 
     #[doc(hidden)]
     fn waiting(&self) -> Option<String>;
+
+    /// What nobody may see.
+    #[doc(hidden)]
+    fn secrets(&self) -> Secrets;
 
     /// The part of the account that only this source has.
     #[doc(hidden)]
@@ -252,6 +257,7 @@ impl<T: Send, K: SourceKind> SourceStream<T, K> {
             }
             Err(error) => {
                 self.end = Some(End::Failed);
+                let error = error.without_secrets(&self.kind.secrets());
                 Some(error.with_account(self.account().erased()))
             }
         }

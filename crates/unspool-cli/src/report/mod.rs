@@ -8,14 +8,17 @@ use std::io::{IsTerminal, Write as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use unspool::{Account, Details, Error};
+use unspool::{Account, Details, Error, Secrets};
 
 use crate::pull::End;
-use crate::secrets;
+
+/// Values that are in no message: those of the credentials' flags, of the environment and
+/// of files.
+pub(crate) static SECRETS: Secrets = Secrets::new();
 
 /// Says on standard error that something is wrong.
 pub(crate) fn problem(message: &str) {
-    say(&format!("unspool: {}", secrets::without(message)));
+    say(&format!("unspool: {}", SECRETS.shown(message)));
 }
 
 /// Says on standard error what to do about it.
@@ -61,7 +64,7 @@ impl Progress {
         let Some(bar) = &self.bar else { return };
         if let Some(waiting) = waiting {
             // Writing to a string does not fail.
-            let _ = write!(text, "; {}", secrets::without(&waiting));
+            let _ = write!(text, "; {}", SECRETS.shown(&waiting));
         }
         bar.set_message(text);
     }

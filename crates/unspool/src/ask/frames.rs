@@ -169,7 +169,7 @@ impl Frames {
 
     /// The begin of a text of the upstream. A secret is taken out before it could be cut.
     fn excerpt(&self, text: &str) -> String {
-        shortened(&self.secrets.taken_out_of(text), EXCERPT)
+        shortened(&self.secrets.masked(text), EXCERPT)
     }
 
     /// The error for a body that ended without what proves the end of an answer.

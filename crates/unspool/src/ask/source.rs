@@ -21,7 +21,7 @@ use super::stop_at::StopAt;
 use super::watch::Watch;
 use super::{FIRST_BYTE, IDLE};
 use crate::error::{Error, Kind};
-use crate::http::{Attempts, Call, Credentials, HttpOptions, Reply, Session, after};
+use crate::http::{Attempts, Call, CleanCall, Credentials, HttpOptions, Reply, Session, after};
 
 /// How many events that are not content may stand at the begin of an answer before it
 /// counts as begun.
@@ -70,7 +70,7 @@ pub(super) fn answer<T: Send>(
 struct Asking {
     watch: Arc<Watch>,
     http: Session,
-    call: Call,
+    call: CleanCall,
     entry: &'static ProviderEntry,
     attempts: Attempts,
     deadline: Option<(Instant, Duration)>,
@@ -133,8 +133,8 @@ impl Asking {
             stop_pattern: stop_at,
             deadline: deadline.map(|limit| (after(limit), limit)),
             watch,
+            call: http.clean(call)?,
             http,
-            call,
             entry,
             first_byte,
             max_event,
@@ -265,6 +265,7 @@ impl Asking {
     fn in_context(&self, error: Error) -> Error {
         error
             .at_request(self.call.redacted())
+            .without_secrets(&self.http.secrets())
             .map_words(|words| self.watch.redacted(words))
     }
 }

@@ -55,7 +55,7 @@ impl Watch {
     /// Words of the upstream as people may see them.
     pub(super) fn redacted(&self, words: &str) -> String {
         let secrets = self.secrets.get().cloned().unwrap_or_default();
-        shortened(&secrets.taken_out_of(words), SHOWN)
+        shortened(&secrets.masked(words), SHOWN)
     }
 
     pub(super) fn asks(&self, provider: &str, model: &str) {
@@ -174,6 +174,10 @@ impl SourceKind for Watch {
 
     fn waiting(&self) -> Option<String> {
         self.meter.waiting_for()
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.secrets.get().cloned().unwrap_or_default()
     }
 
     fn details(&self, stop: &Stop) -> Answered {

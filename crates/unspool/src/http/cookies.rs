@@ -8,8 +8,18 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use url::{Origin, Url};
 
-/// How many cookies are kept; the oldest make room.
-const MAX_COOKIES: usize = 100;
+/// How many cookies of one origin are kept; the oldest that servers set make room.
+const MAX_OF_ORIGIN: usize = 50;
+
+/// How many cookies are kept in all.
+const MAX_COOKIES: usize = 1000;
+
+/// The shortest value of a server's that may be a secret: shorter ones are words, such
+/// as the name of a language.
+const SHORTEST_SECRET: usize = 8;
+
+/// The longest `Max-Age` that is taken as it is: more is as good as for ever.
+const LONGEST_AGE: u64 = 400 * 24 * 60 * 60;
 
 /// The largest cookie, name and value.
 const MAX_SIZE: usize = 4096;
@@ -25,6 +35,8 @@ struct Cookie {
     value: String,
     path: String,
     expires: Option<SystemTime>,
+    /// Whether the caller gave it: then no other one pushes it out.
+    is_given: bool,
 }
 
 impl Jar {
@@ -36,6 +48,7 @@ impl Jar {
             value: value.to_owned(),
             path: "/".to_owned(),
             expires: None,
+            is_given: true,
         });
     }
 
@@ -70,9 +83,10 @@ impl Jar {
         (!pairs.is_empty()).then_some(value)
     }
 
-    /// The values of all cookies.
+    /// The values that may be secrets.
     pub(super) fn values(&self) -> Vec<String> {
         (self.lock().iter())
+            .filter(|cookie| cookie.is_given || cookie.value.len() >= SHORTEST_SECRET)
             .map(|cookie| cookie.value.clone())
             .collect()
     }
@@ -83,17 +97,35 @@ impl Jar {
         let known = cookies.iter_mut().find(|known| {
             known.name == cookie.name && known.path == cookie.path && known.origin == cookie.origin
         });
-        match known {
-            Some(known) => *known = cookie,
-            None => cookies.push(cookie),
+        if let Some(known) = known {
+            let is_given = known.is_given || cookie.is_given;
+            *known = Cookie { is_given, ..cookie };
+            return;
         }
-        if cookies.len() > MAX_COOKIES {
-            cookies.remove(0);
+        if !cookie.is_given {
+            make_room(&mut cookies, &cookie.origin);
         }
+        cookies.push(cookie);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Cookie>> {
         self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes out the oldest cookie that a server set, where there are too many of the origin
+/// or in all.
+fn make_room(cookies: &mut Vec<Cookie>, origin: &Origin) {
+    let set_by = |cookie: &Cookie| !cookie.is_given && cookie.origin == *origin;
+    let oldest = if cookies.iter().filter(|cookie| set_by(cookie)).count() >= MAX_OF_ORIGIN {
+        cookies.iter().position(set_by)
+    } else if cookies.len() >= MAX_COOKIES {
+        cookies.iter().position(|cookie| !cookie.is_given)
+    } else {
+        None
+    };
+    if let Some(oldest) = oldest {
+        cookies.remove(oldest);
     }
 }
 
@@ -112,6 +144,7 @@ impl Cookie {
             value: value.to_owned(),
             path: folder(url.path()).to_owned(),
             expires: None,
+            is_given: false,
         };
         let mut has_age = false;
         for attribute in parts {
@@ -121,7 +154,7 @@ impl Cookie {
                 "path" if value.starts_with('/') => cookie.path = value.to_owned(),
                 "max-age" => {
                     if let Some(expires) = after(value, now) {
-                        cookie.expires = expires;
+                        cookie.expires = Some(expires);
                         has_age = true;
                     }
                 }
@@ -137,11 +170,19 @@ impl Cookie {
     }
 }
 
-/// When a cookie of that age is too old; none for one that never is.
-fn after(seconds: &str, now: SystemTime) -> Option<Option<SystemTime>> {
-    match seconds.parse::<i64>().ok()? {
-        ..=0 => Some(Some(SystemTime::UNIX_EPOCH)),
-        seconds => Some(now.checked_add(Duration::from_secs(seconds.unsigned_abs()))),
+/// When a cookie of that age is too old. It is a number of any size, with a sign (section
+/// 5.2.2).
+fn after(seconds: &str, now: SystemTime) -> Option<SystemTime> {
+    let digits = seconds.strip_prefix('-').unwrap_or(seconds);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    if seconds.starts_with('-') {
+        return Some(SystemTime::UNIX_EPOCH);
+    }
+    match digits.parse::<u64>().unwrap_or(u64::MAX).min(LONGEST_AGE) {
+        0 => Some(SystemTime::UNIX_EPOCH),
+        seconds => now.checked_add(Duration::from_secs(seconds)),
     }
 }
 
@@ -240,12 +281,78 @@ mod tests {
         check(from, &[&long], to, None);
     }
 
+    /// Lets an origin set so many cookies.
+    fn set(jar: &Jar, from: &str, count: usize) {
+        for number in 0..count {
+            let mut headers = HeaderMap::new();
+            headers.append(
+                SET_COOKIE,
+                format!("n{number}={number}; path=/").parse().unwrap(),
+            );
+            jar.store(&url(from), &headers, now());
+        }
+    }
+
+    fn names(jar: &Jar, to: &str) -> Vec<String> {
+        let value = jar.header_for(&url(to), now());
+        let value = value.as_ref().map_or("", |value| value.to_str().unwrap());
+        let pairs = value.split("; ").filter_map(|pair| pair.split_once('='));
+        pairs.map(|(name, _)| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn what_the_caller_gave_cannot_be_pushed_out() {
+        let jar = Jar::default();
+        for name in ["session", "tenant", "n7"] {
+            jar.give(url("http://a.test").origin(), name, "mine");
+        }
+        set(&jar, "http://a.test/", 180);
+        let kept = names(&jar, "http://a.test/");
+        for name in ["session", "tenant", "n7", "n179"] {
+            assert!(kept.iter().any(|kept| kept == name), "{name}: {kept:?}");
+        }
+        // A server may replace what it knows the name of.
+        let value = jar.header_for(&url("http://a.test/"), now()).unwrap();
+        assert!(value.to_str().unwrap().contains("n7=7"), "{value:?}");
+        assert_eq!(kept.len(), MAX_OF_ORIGIN + 3);
+    }
+
+    #[test]
+    fn one_origin_does_not_push_out_the_cookies_of_another() {
+        let jar = Jar::default();
+        set(&jar, "http://a.test/", 10);
+        set(&jar, "http://b.test/", 10_000);
+        assert_eq!(names(&jar, "http://a.test/").len(), 10);
+        assert_eq!(names(&jar, "http://b.test/").len(), MAX_OF_ORIGIN);
+    }
+
     #[test]
     fn the_jar_does_not_grow_without_end() {
         let jar = Jar::default();
-        for number in 0..1000 {
-            jar.give(url("http://a.test").origin(), &number.to_string(), "x");
+        for number in 0..100 {
+            set(&jar, &format!("http://h{number}.test/"), 60);
         }
-        assert_eq!(jar.values().len(), MAX_COOKIES);
+        assert_eq!(jar.lock().len(), MAX_COOKIES);
+    }
+
+    #[test]
+    fn ages_of_any_size_are_read() {
+        for (age, is_kept) in [
+            ("1", true),
+            ("99999999999999999999999999999999", true),
+            ("9223372036854775807", true),
+            ("0", false),
+            ("000", false),
+            ("-1", false),
+            ("-99999999999999999999999999999999", false),
+            ("-", true),
+            ("1e400", true),
+            ("inf", true),
+            ("+1", true),
+        ] {
+            let field = format!("a=1; Max-Age={age}");
+            let expected = is_kept.then_some("a=1");
+            check("http://a.test/", &[&field], "http://a.test/", expected);
+        }
     }
 }

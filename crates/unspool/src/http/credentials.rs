@@ -11,7 +11,7 @@ use url::{Origin, Url, form_urlencoded};
 
 use super::cookies::Jar;
 use super::oauth::{OAuth, Token};
-use super::secrets::{basic_auth, is_secret_name, password_of};
+use super::secrets::{InHeader, Secrets, basic_auth, is_secret_name, percent_decoded};
 use super::{Call, ClientCredentials};
 use crate::error::Error;
 
@@ -151,6 +151,9 @@ pub(super) struct Grants {
     grants: Vec<Grant>,
 }
 
+/// The shortest parameter of the caller's address that is known again in another one.
+const SHORTEST_REPEATED: usize = 8;
+
 /// All that the caller gave for one origin.
 #[derive(Clone)]
 struct Grant {
@@ -159,8 +162,8 @@ struct Grant {
     /// Parameters that no address has before it is sent.
     query: Vec<(String, String)>,
     cookies: Vec<(String, String)>,
-    /// Values in the address itself that are secrets by their names.
-    in_address: Vec<String>,
+    /// Parameters of the address itself that are secrets by their names.
+    in_address: Vec<(String, String)>,
     /// Shared by all who have these credentials, so that they share its token.
     oauth: Option<Arc<OAuth>>,
 }
@@ -269,9 +272,9 @@ impl Grants {
 
     /// Takes the keys of the query out of an address that the server gave: it may
     /// have put in what it was sent, and the address may be one of another origin.
-    /// So may user and password be, which stand in a header already.
+    /// So may user and password be, and nobody but the caller says who that is.
     pub(super) fn strip(&self, url: &mut Url) {
-        if has_user(url) && self.at(url).is_some() {
+        if has_user(url) {
             take_user_out(url);
         }
         let keys = || self.grants.iter().flat_map(|grant| &grant.query);
@@ -295,11 +298,42 @@ impl Grants {
     pub(super) fn secrets(&self) -> Vec<String> {
         let mut secrets = Vec::new();
         for grant in &self.grants {
-            secrets.extend(grant.given());
-            secrets.extend(grant.in_address.iter().cloned());
+            for found in grant.in_headers() {
+                secrets.extend(found.words);
+                secrets.extend(found.user);
+            }
+            secrets.extend(grant.query.iter().map(|(_, key)| key.clone()));
+            secrets.extend(grant.in_address.iter().map(|(_, value)| value.clone()));
             secrets.extend(grant.oauth.iter().flat_map(|oauth| oauth.secrets()));
         }
         secrets
+    }
+
+    /// What no address to another origin may hold, and no position: what the caller gave,
+    /// and tokens. A name may stand there, and what a server made a cookie of.
+    pub(super) fn secrets_in_links(&self) -> Secrets {
+        let mut secrets = Vec::new();
+        for grant in &self.grants {
+            secrets.extend(grant.given());
+            secrets.extend(grant.cookies.iter().map(|(_, value)| value.clone()));
+            secrets.extend(grant.oauth.iter().flat_map(|oauth| oauth.secrets()));
+        }
+        Secrets::of(secrets)
+    }
+
+    /// Whether an address has a parameter that is a secret in the caller's own.
+    pub(super) fn repeats_address(&self, url: &Url) -> bool {
+        let mut known = self.grants.iter().flat_map(|grant| &grant.in_address);
+        known.any(|(name, value)| {
+            let is_long = value.len() >= SHORTEST_REPEATED;
+            is_long && (url.query_pairs()).any(|pair| pair.0 == *name && pair.1 == *value)
+        })
+    }
+
+    /// Whether an address is at the origin that the source begins at.
+    pub(super) fn is_home(&self, url: &Url) -> bool {
+        let home = self.grants.last();
+        home.is_some_and(|grant| grant.origin == url.origin())
     }
 
     /// The secrets that the caller gave for headers and the query of the source's own
@@ -349,21 +383,21 @@ impl Grant {
             self.oauth = Some(Arc::new(OAuth::new(client)?));
         }
         let pairs = url.query_pairs().filter(|(name, _)| is_secret_name(name));
-        (self.in_address).extend(pairs.map(|(_, value)| value.into_owned()));
+        (self.in_address)
+            .extend(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())));
         Ok(())
     }
 
     fn given(&self) -> Vec<String> {
-        let values = (self.headers.iter())
-            .filter(|(name, value)| !HARMLESS.contains(name) && value.is_sensitive())
-            .filter_map(|(_, value)| value.to_str().ok());
-        let mut given = Vec::new();
-        for value in values {
-            given.extend(value.split(' ').map(str::to_owned));
-            given.extend(password_of(value));
-        }
+        let mut given: Vec<String> = self.in_headers().flat_map(|found| found.words).collect();
         given.extend(self.query.iter().map(|(_, key)| key.clone()));
         given
+    }
+
+    fn in_headers(&self) -> impl Iterator<Item = InHeader> {
+        (self.headers.iter())
+            .filter(|(name, value)| !HARMLESS.contains(name) && value.is_sensitive())
+            .filter_map(|(name, value)| Some(InHeader::of(name.as_str(), value.to_str().ok()?)))
     }
 }
 
@@ -416,10 +450,4 @@ fn retain_query(url: &mut Url, keep: impl Fn(&str, &str) -> bool) {
         let kept = kept.join("&");
         url.set_query((!kept.is_empty()).then_some(kept.as_str()));
     }
-}
-
-fn percent_decoded(text: &str) -> String {
-    percent_encoding::percent_decode_str(text)
-        .decode_utf8_lossy()
-        .into_owned()
 }

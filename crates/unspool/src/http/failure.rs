@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
+use super::visible::shortened;
 use crate::error::{Error, Kind};
 
 /// How much of the body of a failed request goes into its error.
@@ -86,18 +87,6 @@ fn root_cause(error: &reqwest::Error) -> String {
 /// The begin of a body, on one line.
 pub(super) fn excerpt(body: &[u8]) -> String {
     shortened(&String::from_utf8_lossy(body), EXCERPT)
-}
-
-/// At most so many characters of a text, on one line, and none that a terminal obeys.
-pub(crate) fn shortened(text: &str, length: usize) -> String {
-    let end = text.char_indices().nth(4 * length);
-    let text = &text[..end.map_or(text.len(), |(end, _)| end)];
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let visible: String = words.chars().filter(|char| !char.is_control()).collect();
-    match visible.char_indices().nth(length) {
-        Some((end, _)) => format!("{}…", &visible[..end]),
-        None => visible,
-    }
 }
 
 /// Whether a status says that there is no such page.

@@ -3,9 +3,11 @@
 mod body;
 mod builder;
 mod call;
+mod clean;
 mod client;
 mod cookies;
 mod credentials;
+mod escapes;
 mod failure;
 mod idle;
 mod limits;
@@ -19,14 +21,16 @@ mod refusal;
 mod retry;
 mod secrets;
 mod session;
+mod visible;
 
 use url::Url;
 
 pub(crate) use body::Body;
 pub use builder::{Http, HttpBuilder};
 pub(crate) use call::Call;
+pub(crate) use clean::{CleanCall, is_lost};
 pub use credentials::Credentials;
-pub(crate) use failure::{is_not_found, shortened};
+pub(crate) use failure::is_not_found;
 pub(crate) use idle::after;
 pub(crate) use link::{field_text, has_unreadable_link, link_parameter, link_target};
 pub(crate) use meter::Meter;
@@ -34,16 +38,15 @@ pub use oauth::ClientCredentials;
 pub use rate::Rate;
 pub(crate) use refusal::Refusal;
 pub(crate) use retry::Attempts;
-pub(crate) use secrets::{Secrets, is_secret_name};
+pub use secrets::Secrets;
+pub(crate) use secrets::is_secret_name;
 pub(crate) use session::{Answer, HttpOptions, Reply, Session};
+pub(crate) use visible::{shortened, shortened_to, visible};
 
 use builder::Settings;
 use retry::Retry;
 
 use crate::error::Error;
-
-/// How many redirects one request may follow.
-const MAX_REDIRECTS: usize = 10;
 
 fn check_scheme(url: &Url) -> Result<(), Error> {
     match url.scheme() {

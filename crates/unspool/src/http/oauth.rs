@@ -11,8 +11,7 @@ use tokio::time::{Instant, timeout};
 use url::{Url, form_urlencoded};
 
 use super::failure::excerpt;
-use super::secrets::redacted;
-use super::secrets::{basic_auth, replace_all};
+use super::secrets::{InHeader, Secrets, basic_auth, in_address, redacted};
 use super::{Session, check_scheme, retry};
 use crate::error::{Error, Kind};
 
@@ -108,14 +107,17 @@ impl ClientCredentials {
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         );
         if !self.is_in_body {
-            // Both are encoded as in a form first (section 2.3.1).
-            let encoded =
-                |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-            let value = basic_auth(&encoded(&self.id), &encoded(&self.secret));
-            headers.insert(AUTHORIZATION, value);
+            headers.insert(AUTHORIZATION, self.authorization());
         }
         *request.body_mut() = Some(form.finish().into());
         request
+    }
+
+    /// Id and secret as user and password, encoded as in a form first (section 2.3.1).
+    fn authorization(&self) -> HeaderValue {
+        let encoded =
+            |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        basic_auth(&encoded(&self.id), &encoded(&self.secret))
     }
 }
 
@@ -134,7 +136,12 @@ pub(super) struct OAuth {
     /// Held by the one request that asks for a token for all of them.
     refresh: tokio::sync::Mutex<()>,
     token: Mutex<Option<Token>>,
+    /// The texts of the last ones: one that is no longer used may still be good.
+    earlier: Mutex<Vec<String>>,
 }
+
+/// How many earlier tokens are kept out of messages.
+const EARLIER: usize = 8;
 
 #[derive(Clone)]
 pub(super) struct Token {
@@ -169,6 +176,7 @@ impl OAuth {
             url,
             refresh: tokio::sync::Mutex::new(()),
             token: Mutex::default(),
+            earlier: Mutex::default(),
         })
     }
 
@@ -187,6 +195,7 @@ impl OAuth {
             let request = redacted(&Method::POST, &self.url);
             error.at_request(request)
         })?;
+        self.remember(&token);
         *self.lock() = Some(token.clone());
         Ok(token)
     }
@@ -196,12 +205,24 @@ impl OAuth {
         self.lock().take_if(|known| known.text == token.text);
     }
 
+    /// The tokens, the client's secret as it is and as it is sent, and what is secret in
+    /// the address of the token endpoint.
     pub(super) fn secrets(&self) -> Vec<String> {
-        let token = self.lock().as_ref().map(|token| token.text.clone());
-        token
-            .into_iter()
-            .chain([self.client.secret.clone()])
-            .collect()
+        let mut secrets = lock(&self.earlier).clone();
+        secrets.push(self.client.secret.clone());
+        secrets.extend(in_address(&self.url));
+        if let Ok(value) = self.client.authorization().to_str() {
+            secrets.extend(InHeader::of("authorization", value).words);
+        }
+        secrets
+    }
+
+    fn remember(&self, token: &Token) {
+        let mut earlier = lock(&self.earlier);
+        if earlier.len() == EARLIER {
+            earlier.remove(0);
+        }
+        earlier.push(token.text.clone());
     }
 
     fn good(&self) -> Option<Token> {
@@ -210,7 +231,7 @@ impl OAuth {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Token>> {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.token)
     }
 
     async fn ask(&self, session: &Session) -> Result<Token, Error> {
@@ -245,7 +266,7 @@ impl OAuth {
             Err(_) if status.is_redirection() => "redirects are not followed".to_owned(),
             Err(_) => excerpt(body),
         };
-        let why = replace_all(&why, &self.secrets());
+        let why = Secrets::of(self.secrets()).shown(&why);
         let may_pass = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
         let kind = match may_pass {
             true => Kind::Connection,
@@ -253,6 +274,10 @@ impl OAuth {
         };
         Error::new(kind, format!("the token endpoint answered {status}: {why}"))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn granted(body: &[u8]) -> Result<Token, Error> {

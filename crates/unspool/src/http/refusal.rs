@@ -3,7 +3,7 @@ use reqwest::{Response, StatusCode};
 use tokio::time::timeout;
 
 use super::failure::excerpt;
-use super::{Body, Call, Session, retry};
+use super::{Body, CleanCall, Session, retry};
 use crate::error::{Error, Kind};
 
 /// How much of the body of a refusal is read: enough for an error object.
@@ -19,7 +19,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) async fn read(session: &Session, call: &Call, response: Response) -> Self {
+    pub(super) async fn read(session: &Session, call: &CleanCall, response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         let mut text = Vec::new();
         // What does not come does not matter: the status says enough.
@@ -37,9 +37,7 @@ impl Refusal {
         Refusal {
             status,
             headers,
-            body: session
-                .secrets()
-                .taken_out_of(&String::from_utf8_lossy(&text)),
+            body: session.secrets().masked(&String::from_utf8_lossy(&text)),
             request: call.redacted(),
         }
     }

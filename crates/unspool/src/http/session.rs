@@ -1,5 +1,6 @@
 //! One source's requests: what it was given laid over the [`Http`] that it shares.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,17 +10,14 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::body::{Body, ENCODINGS};
+use super::clean::{CleanCall, clean};
 use super::client::Clients;
 use super::cookies::Jar;
 use super::credentials::{Credentials, Grants};
 use super::failure::{no_answer, silence};
 use super::oauth::Token;
 use super::pace::Queue;
-use super::redirect::redirected;
-use super::{
-    Attempts, Call, Http, MAX_REDIRECTS, Meter, Rate, Refusal, Retry, Secrets, Settings,
-    check_scheme,
-};
+use super::{Attempts, Call, Http, Meter, Rate, Refusal, Retry, Secrets, Settings, check_scheme};
 use crate::error::Error;
 
 /// What a source is given for its requests.
@@ -75,6 +73,7 @@ impl Session {
         let http = options.http.clone().unwrap_or_default();
         let shared = &http.shared;
         let (grants, has_own) = shared.grants.laid_over(url, &options.credentials)?;
+        clean(Call::get(url.clone()), &grants).map_err(|error| Error::request(error.message()))?;
         let settings = options.settings.or(shared.settings);
         Ok(Session {
             clients: match &options.client {
@@ -97,10 +96,15 @@ impl Session {
         })
     }
 
-    /// Takes the caller's credentials out of an address that the server gave, which
-    /// may hold what the server was sent.
-    pub(crate) fn strip(&self, url: &mut Url) {
-        self.grants.strip(url);
+    /// A call that anybody proposes, made fit to be sent: without the caller's credentials,
+    /// which the server may have put into its address, and to an origin that may have it.
+    ///
+    /// # Errors
+    ///
+    /// Its address is none that may be sent. Whoever proposed it is at fault, which is the
+    /// upstream: the caller's own address has been checked.
+    pub(crate) fn clean(&self, call: Call) -> Result<CleanCall, Error> {
+        clean(call, &self.grants)
     }
 
     /// The longest silence before the head of an answer.
@@ -114,36 +118,15 @@ impl Session {
     }
 
     /// Sends a call, follows redirects, and gives the answer if it is a success.
-    pub(crate) async fn send(&self, call: &Call) -> Result<Answer, Error> {
+    pub(crate) async fn send(&self, call: &CleanCall) -> Result<Answer, Error> {
         match self.send_any(call).await? {
             Reply::Success(answer) => Ok(*answer),
             Reply::Refusal(refusal) => Err(refusal.into_error()),
         }
     }
 
-    /// Sends a call, follows redirects, and gives the answer, whatever its status.
-    pub(crate) async fn send_any(&self, call: &Call) -> Result<Reply, Error> {
-        let mut call = call.clone();
-        self.strip(&mut call.url);
-        for _ in 0..=MAX_REDIRECTS {
-            let response = self
-                .exchange(&call)
-                .await
-                .map_err(|error| error.at_request(call.redacted()))?;
-            self.take_redirect_of_client(&mut call, &response)?;
-            match redirected(&call, &response, |url| self.strip(url))? {
-                Some(target) => call = target,
-                None => return self.reply(call, response).await,
-            }
-        }
-        Err(
-            Error::content(format!("more than {MAX_REDIRECTS} redirects"))
-                .at_request(call.redacted()),
-        )
-    }
-
     /// What an answer is, which leads nowhere else.
-    async fn reply(&self, call: Call, response: Response) -> Result<Reply, Error> {
+    pub(super) async fn reply(&self, call: CleanCall, response: Response) -> Result<Reply, Error> {
         let status = response.status();
         if !status.is_success() {
             let refusal = Refusal::read(self, &call, response).await;
@@ -164,8 +147,8 @@ impl Session {
 
     /// One request and the head of its answer. A token that is not taken is asked
     /// for once more: it may have been withdrawn before its time.
-    async fn exchange(&self, call: &Call) -> Result<Response, Error> {
-        check_scheme(&call.url)?;
+    pub(super) async fn exchange(&self, call: &CleanCall) -> Result<Response, Error> {
+        let call = call.call();
         let Some(oauth) = self.grants.oauth_for(&call.url) else {
             return self.exchange_as(call, None).await;
         };
@@ -220,25 +203,36 @@ impl Session {
         Body::new(response, self.timeout, None)?.small(limit).await
     }
 
-    /// A client of the caller's may follow redirects by itself: then this is where
-    /// the answer comes from. That headers went along cannot be undone, and is not
-    /// passed over.
-    fn take_redirect_of_client(&self, call: &mut Call, response: &Response) -> Result<(), Error> {
-        if !matches!(*self.clients, Clients::Given(_)) {
-            return Ok(());
+    /// The call that an answer is for. A client of the caller's may follow redirects by
+    /// itself: then this is where the answer comes from. That headers went along cannot be
+    /// undone, and is not passed over.
+    pub(super) fn answering(
+        &self,
+        call: CleanCall,
+        response: &Response,
+    ) -> Result<CleanCall, Error> {
+        let sent = &call.call().url;
+        if !matches!(*self.clients, Clients::Given(_))
+            || *response.url() == self.grants.address(sent)
+        {
+            return Ok(call);
         }
-        let mut url = response.url().clone();
-        self.strip(&mut url);
-        let is_other = url.origin() != call.url.origin();
-        if is_other && self.grants.are_carried_along(&call.url) {
+        let is_other = response.url().origin() != sent.origin();
+        if is_other && self.grants.are_carried_along(sent) {
             return Err(Error::content(
                 "the client followed a redirect to another origin by itself, and took headers \
                  along that were not meant for it: build it with `redirect::Policy::none()`",
             )
             .at_request(call.redacted()));
         }
-        call.url = url;
-        Ok(())
+        let url = response.url().clone();
+        let error_at = |error: Error| error.at_request(call.redacted());
+        let led_to = Call {
+            url,
+            ..call.call().clone()
+        };
+        self.clean(led_to)
+            .map_err(|error| error_at(error.with_start("the client\'s redirect")))
     }
 
     /// The secrets that the caller gave, in an order that stays.
@@ -250,7 +244,7 @@ impl Session {
     pub(crate) fn secrets(&self) -> Secrets {
         let mut secrets = self.grants.secrets();
         secrets.extend(self.jar.values());
-        Secrets::new(secrets)
+        Secrets::of(secrets)
     }
 
     /// Whether a body has neither a length nor chunks, so that it ends where the
@@ -270,6 +264,12 @@ impl Session {
     }
 }
 
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
 /// What comes to a call.
 pub(crate) enum Reply {
     Success(Box<Answer>),
@@ -279,7 +279,7 @@ pub(crate) enum Reply {
 /// An answer with status 2xx whose body has not been read.
 pub(crate) struct Answer {
     /// What it answers, redirects included: what its links are relative to.
-    pub(crate) call: Call,
+    pub(crate) call: CleanCall,
     /// 200 as a rule; 204 where there is no body (RFC 9110, section 15.3.5), 206 for a
     /// part of what there is (section 15.3.7).
     pub(crate) status: StatusCode,

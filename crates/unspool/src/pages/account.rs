@@ -161,9 +161,36 @@ impl Doubt {
         }
     }
 
+    /// All texts that may hold words of the upstream.
+    pub(super) fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
+        match self {
+            Doubt::MorePages { evidence } | Doubt::SaysMore { evidence } => change(evidence),
+            Doubt::PartialAnswer { error } => change(error),
+            Doubt::RepeatedKey { key } => change(key),
+            Doubt::OtherItems { taken, other } => {
+                change(taken);
+                change(other);
+            }
+            _ => {}
+        }
+    }
+
     pub(crate) fn says_more(evidence: impl Into<String>) -> Self {
         Doubt::SaysMore {
             evidence: evidence.into(),
+        }
+    }
+}
+
+impl Walked {
+    /// All texts that may hold words of the upstream.
+    pub(super) fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
+        change(&mut self.paginate);
+        self.items_at.iter_mut().for_each(&mut change);
+        for tried in &mut self.tried {
+            change(&mut tried.paginate);
+            change(&mut tried.evidence);
+            change(&mut tried.verdict);
         }
     }
 }

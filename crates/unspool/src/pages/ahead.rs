@@ -15,7 +15,7 @@ use super::fetch::PageFetcher;
 use super::kinds::Kind;
 use super::page::{Item, PageReader, Summary};
 use crate::error::Error;
-use crate::http::Call;
+use crate::http::CleanCall;
 
 /// What all pages that are read ahead may hold together, in bytes.
 const BUDGET: usize = 8 << 20;
@@ -31,7 +31,7 @@ const BATCHES: usize = 4;
 pub(super) struct InFlight {
     /// How many pages may be read at a time, with the one that is handed out.
     limit: usize,
-    queue: VecDeque<(Call, Ahead)>,
+    queue: VecDeque<(CleanCall, Ahead)>,
 }
 
 impl InFlight {
@@ -54,7 +54,9 @@ impl InFlight {
     /// Sends what the kind knows to come, as far as the limit allows.
     pub(super) fn fill(&mut self, fetcher: &Arc<PageFetcher>, kind: &dyn Kind) {
         while self.queue.len() + 1 < self.limit {
-            let Some(call) = kind.ahead(self.queue.len() as u64 + 1) else {
+            let call = kind.ahead(self.queue.len() as u64 + 1);
+            // What is wrong with one is said when the walk gets there.
+            let Some(Ok(call)) = call.map(|call| fetcher.http.clean(call)) else {
                 return;
             };
             self.send(fetcher, call);
@@ -62,14 +64,14 @@ impl InFlight {
     }
 
     /// Sends the one call that is known to be next.
-    pub(super) fn send(&mut self, fetcher: &Arc<PageFetcher>, call: Call) {
+    pub(super) fn send(&mut self, fetcher: &Arc<PageFetcher>, call: CleanCall) {
         let page = Ahead::new(Arc::clone(fetcher), call.clone(), BUDGET / self.limit);
         self.queue.push_back((call, page));
     }
 
     /// The page of this call; where another one was thought to come, all those in
     /// flight are dropped.
-    pub(super) fn take(&mut self, fetcher: &Arc<PageFetcher>, call: &Call) -> Ahead {
+    pub(super) fn take(&mut self, fetcher: &Arc<PageFetcher>, call: &CleanCall) -> Ahead {
         match self.queue.pop_front() {
             Some((sent, page)) if sent == *call => page,
             _ => {
@@ -123,7 +125,7 @@ impl Page {
 
 /// A page that a task reads.
 pub(super) struct Ahead {
-    call: Call,
+    call: CleanCall,
     messages: mpsc::Receiver<Result<Vec<Item>, Error>>,
     items: IntoIter<Item>,
     summary: oneshot::Receiver<Box<Summary>>,
@@ -143,7 +145,7 @@ impl Drop for Task {
 }
 
 impl Ahead {
-    fn new(fetcher: Arc<PageFetcher>, call: Call, share: usize) -> Self {
+    fn new(fetcher: Arc<PageFetcher>, call: CleanCall, share: usize) -> Self {
         let batch = share.max(LEAST) / (BATCHES + 2);
         let (sender, messages) = mpsc::channel(BATCHES);
         let (summary_sender, summary) = oneshot::channel();
@@ -212,7 +214,7 @@ impl Ahead {
 /// Reads a page and sends its items in batches.
 async fn run(
     fetcher: Arc<PageFetcher>,
-    call: Call,
+    call: CleanCall,
     batch_bytes: usize,
     sender: mpsc::Sender<Result<Vec<Item>, Error>>,
     summary: oneshot::Sender<Box<Summary>>,
@@ -226,7 +228,7 @@ async fn run(
 
 async fn read(
     fetcher: Arc<PageFetcher>,
-    call: Call,
+    call: CleanCall,
     batch_bytes: usize,
     sender: &mpsc::Sender<Result<Vec<Item>, Error>>,
     summary: oneshot::Sender<Box<Summary>>,

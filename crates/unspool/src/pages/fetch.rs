@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
 use crate::error::Error;
-use crate::http::{Body, Call, Session};
+use crate::http::{Body, Call, CleanCall, Session};
 use crate::json::{Check, End, Envelope, Place, Pointer};
 use crate::split::Splitter;
 
@@ -38,11 +38,11 @@ pub(super) struct PageBody {
 impl PageFetcher {
     /// Asks for a page and reads up to its first item, or to its end if it has
     /// none: until then nothing has been handed out, and all can be tried again.
-    pub(super) async fn open(&self, call: &Call) -> Result<PageBody, Error> {
+    pub(super) async fn open(&self, call: &CleanCall) -> Result<PageBody, Error> {
         let answer = self.http.send(call).await?;
         let splitter = Splitter::new(self.place.clone(), self.check, self.max_item);
         let mut reading = PageBody {
-            call: answer.call,
+            call: answer.call.into_call(),
             splitter: splitter.said_to_be(content_type(&answer.headers)),
             headers: answer.headers,
             is_partial: answer.status == StatusCode::PARTIAL_CONTENT,

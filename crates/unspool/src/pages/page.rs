@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 use super::fetch::{PageBody, PageFetcher};
 use super::seen::{Fingerprint, mark_of};
 use crate::error::Error;
-use crate::http::{Attempts, Call};
+use crate::http::{Attempts, Call, CleanCall};
 use crate::json::Envelope;
 
 /// The text of an item, and its mark.
@@ -37,7 +37,7 @@ pub(super) struct Summary {
 /// up to where it was cut; it goes on if that is the same as before.
 pub(super) struct PageReader {
     fetcher: Arc<PageFetcher>,
-    call: Call,
+    call: CleanCall,
     pub(super) reading: PageBody,
     attempts: Option<Attempts>,
     /// The items that have been handed out.
@@ -51,7 +51,7 @@ pub(super) struct PageReader {
 
 impl PageReader {
     /// Asks for a page, and again where that may help, up to its first item.
-    pub(super) async fn open(fetcher: Arc<PageFetcher>, call: Call) -> Result<Self, Error> {
+    pub(super) async fn open(fetcher: Arc<PageFetcher>, call: CleanCall) -> Result<Self, Error> {
         let mut attempts = fetcher.http.attempts();
         let reading = loop {
             match fetcher.open(&call).await {

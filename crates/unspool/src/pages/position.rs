@@ -3,7 +3,7 @@ use url::Url;
 
 use super::trail::Trail;
 use crate::error::Error;
-use crate::http::{Call, is_secret_name};
+use crate::http::{Call, is_lost, is_secret_name};
 use crate::position::Position;
 
 /// The name of the source.
@@ -105,6 +105,11 @@ impl Stand {
         let Some(mut call) = self.call.clone() else {
             return Ok(None);
         };
+        if is_lost(&call) {
+            return Err(Error::request(
+                "the upstream put a credential into its links, where it cannot be put back",
+            ));
+        }
         call.url = revealed(&call.url, &base.url);
         let pairs: Vec<(String, String)> = call.url.query_pairs().into_owned().collect();
         for (name, value) in pairs {

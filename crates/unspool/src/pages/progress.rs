@@ -7,7 +7,7 @@ use super::account::{Doubt, Ended, Walked};
 use super::position::{self, SOURCE, Taken};
 use super::trail::Trail;
 use crate::account::{Conclusion, Counts};
-use crate::http::Meter;
+use crate::http::{Meter, Secrets};
 use crate::json::Pointer;
 use crate::position::Position;
 use crate::source::SourceKind;
@@ -50,6 +50,10 @@ impl SourceKind for Walk {
 
     fn waiting(&self) -> Option<String> {
         self.meter.waiting_for()
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.trail().secrets()
     }
 
     fn details(&self, _: &Ended) -> Walked {

@@ -9,12 +9,12 @@ use super::kinds::{Candidate, Kind, Next, PageEnd, Trust, auto};
 use super::page::PageReader;
 use super::progress::Walk;
 use crate::error::{Error, Kind as ErrorKind};
-use crate::http::Call;
+use crate::http::CleanCall;
 
 /// What came of the candidates.
 pub(super) enum Proof {
     /// This kind leads on, to this page.
-    Kind(Box<dyn Kind>, Call, Box<PageReader>),
+    Kind(Box<dyn Kind>, CleanCall, Box<PageReader>),
     /// This kind says that there is no further page.
     End(Box<dyn Kind>, Next),
     /// None leads on.
@@ -23,7 +23,7 @@ pub(super) enum Proof {
 
 /// What one candidate's next page shows.
 enum Verdict {
-    Proved(Call, Box<PageReader>),
+    Proved(CleanCall, Box<PageReader>),
     End(Next),
     /// It leads back to the first page.
     Same,
@@ -122,12 +122,18 @@ async fn attempt(
         page.stated.items = None;
     }
     let call = match candidate.kind.after(&page) {
-        Ok(Next::Call(call)) => call,
+        Ok(Next::Call(call)) => match fetcher.http.clean(call) {
+            Ok(call) => call,
+            Err(error) if candidate.trust == Trust::Stated => {
+                return Err(error.with_start("the next page"));
+            }
+            Err(error) => return Ok(Verdict::Refused(error.message().to_owned())),
+        },
         Ok(next) => return Ok(Verdict::End(next)),
         Err(error) if candidate.trust == Trust::Stated => return Err(error),
         Err(error) => return Ok(Verdict::Refused(error.message().to_owned())),
     };
-    if walk.trail().is_here(&call) {
+    if walk.trail().is_here(call.call()) {
         return Ok(Verdict::Same);
     }
     let read = match open(fetcher, &call, candidate.trust).await? {
@@ -160,6 +166,7 @@ async fn attempt(
     let Some(control) = candidate.control.take() else {
         return Ok(Verdict::Proved(call, Box::new(read)));
     };
+    let control = fetcher.http.clean(control)?;
     let first = open(fetcher, &control, candidate.trust).await?;
     match first.map(|first| first.first_mark()) {
         Ok(Some(mark)) if walk.trail().is_first(mark) => Ok(Verdict::Proved(call, Box::new(read))),
@@ -175,7 +182,7 @@ async fn attempt(
 /// Opens a page that may not exist; where it was only guessed, a refusal is an answer.
 async fn open(
     fetcher: &Arc<PageFetcher>,
-    call: &Call,
+    call: &CleanCall,
     trust: Trust,
 ) -> Result<Result<PageReader, String>, Error> {
     match PageReader::open(Arc::clone(fetcher), call.clone()).await {

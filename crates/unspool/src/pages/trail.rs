@@ -1,5 +1,7 @@
 //! Where a walk has been, what it has seen there, and what speaks against it.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::account::{Doubt, Ended, Try, Walked};
@@ -10,7 +12,7 @@ use super::seen::{Keys, Repeats, Seen, mark_of};
 use super::stated::{Stated, Total};
 use crate::account::Conclusion;
 use crate::error::{Error, Kind as ErrorKind};
-use crate::http::Call;
+use crate::http::{Call, CleanCall, Secrets, Session};
 use crate::json::{Pointer, partial};
 
 /// Keys whose values tell items apart.
@@ -23,6 +25,8 @@ pub(super) struct Trail {
     pub(super) base: Option<Call>,
     /// The secrets that the caller gave apart from the address.
     pub(super) given: Vec<String>,
+    /// What knows the words that are kept out of all that is shown.
+    pub(super) session: Option<Arc<Session>>,
     /// How the walk gets from page to page, as far as that is settled.
     pub(super) paginate: String,
     pub(super) items_at: Option<Pointer>,
@@ -110,7 +114,7 @@ impl Trail {
     }
 
     /// Goes to a page, where the walk must not have been.
-    pub(super) fn visit(&mut self, call: &Call, kind: &dyn Kind) -> Result<(), Error> {
+    pub(super) fn visit(&mut self, call: &CleanCall, kind: &dyn Kind) -> Result<(), Error> {
         if !std::mem::take(&mut self.is_resumed) {
             self.page += 1;
             self.skipped = (0, None);
@@ -122,8 +126,8 @@ impl Trail {
         self.items = 0;
         self.overlap = 0;
         self.paginate = kind.describe();
-        self.call = Some(call.clone());
-        let mark = mark_of_call(call);
+        self.call = Some(call.stored().clone());
+        let mark = mark_of_call(call.call());
         let is_kept_place = kind.repeats_calls() && self.last_call == mark;
         self.last_call = mark;
         match self.calls.note(mark, self.page) {
@@ -306,9 +310,16 @@ impl Trail {
         (self.received).saturating_sub(self.repeated.max(self.left_out))
     }
 
+    /// What nobody may see, as of now.
+    pub(super) fn secrets(&self) -> Secrets {
+        let session = self.session.as_ref();
+        session.map(|session| session.secrets()).unwrap_or_default()
+    }
+
     /// What the account says of the walk.
     pub(super) fn details(&self) -> Walked {
-        Walked {
+        let secrets = self.secrets();
+        let mut details = Walked {
             pages: self.pages_read,
             repeated: self.seen_before,
             left_out: self.left_out,
@@ -316,7 +327,9 @@ impl Trail {
             paginate: self.paginate.clone(),
             items_at: self.items_at.as_ref().map(ToString::to_string),
             tried: self.tried.clone(),
-        }
+        };
+        details.each_text(|text| *text = secrets.shown(text));
+        details
     }
 
     /// The walk is at its end: what speaks against that being all.
@@ -349,6 +362,10 @@ impl Trail {
             doubts.extend(self.says_more.take());
         }
         self.is_over = true;
+        let secrets = self.secrets();
+        for doubt in &mut doubts {
+            doubt.each_text(|text| *text = secrets.shown(text));
+        }
         Conclusion { ended, doubts }
     }
 }

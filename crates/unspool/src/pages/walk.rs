@@ -17,7 +17,7 @@ use super::progress::Walk;
 use super::prove::{Proof, prove};
 use super::trail::Trail;
 use crate::error::Error;
-use crate::http::{Call, HttpOptions, Session};
+use crate::http::{Call, CleanCall, HttpOptions, Session};
 use crate::json::{Check, Place};
 use crate::position::Position;
 
@@ -55,10 +55,7 @@ where
         let mut proved = None;
         loop {
             let call = match next {
-                Next::Call(mut call) => {
-                    fetcher.http.strip(&mut call.url);
-                    call
-                }
+                Next::Call(call) => cleaned(&fetcher, call)?,
                 Next::Prove(_) => return Ok((Ended::OnlyPage, None)),
                 Next::End(ended) => return Ok((ended, None)),
                 Next::Doubtful(ended, doubt) => return Ok((ended, Some(doubt))),
@@ -95,7 +92,7 @@ where
                 {
                     let step = step(&walk, &mut kind, &mut fetcher, summary);
                     if let Ok((Next::Call(call), _)) = &step {
-                        flight.send(&fetcher, call.clone());
+                        flight.send(&fetcher, cleaned(&fetcher, call.clone())?);
                     }
                     decided = Some(step);
                 }
@@ -120,7 +117,7 @@ where
                     Proof::Kind(found, call, read) => {
                         kind = found;
                         proved = Some(read);
-                        Next::Call(call)
+                        Next::Call(call.into_call())
                     }
                     Proof::End(found, next) => {
                         walk.trail().settled(found.describe());
@@ -216,12 +213,14 @@ fn begin(plan: Plan, walk: &Walk) -> Result<Begun, Error> {
             next = Next::End(Ended::Asked);
         }
     }
+    let http = Arc::new(http);
     trail.base = Some(base);
+    trail.session = Some(Arc::clone(&http));
     trail.given = http.given_secrets();
     trail.paginate = kind.describe();
     Ok(Begun {
         fetcher: Arc::new(PageFetcher {
-            http: Arc::new(http),
+            http,
             place,
             check,
             max_item,
@@ -231,6 +230,11 @@ fn begin(plan: Plan, walk: &Walk) -> Result<Begun, Error> {
         skip,
         flight: InFlight::new(in_flight),
     })
+}
+
+/// The next call, fit to be sent.
+fn cleaned(fetcher: &PageFetcher, call: Call) -> Result<CleanCall, Error> {
+    (fetcher.http.clean(call)).map_err(|error| error.with_start("the next page"))
 }
 
 /// What a page that has been read leads to.
@@ -247,11 +251,7 @@ fn step(
             ..PageFetcher::clone(fetcher)
         });
     }
-    let mut next = kind.after(&end)?;
-    if let Next::Call(call) = &mut next {
-        fetcher.http.strip(&mut call.url);
-    }
-    Ok((next, end))
+    Ok((kind.after(&end)?, end))
 }
 
 /// The items that were handed out before the walk was taken up.

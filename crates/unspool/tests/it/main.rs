@@ -6,6 +6,7 @@
     reason = "a helper of a test may fail it"
 )]
 
+mod addresses;
 mod ask;
 mod bad_input;
 mod boxed;
