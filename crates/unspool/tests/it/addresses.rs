@@ -131,7 +131,7 @@ async fn a_key_in_the_callers_address_does_not_go_to_another_origin() {
 #[tokio::test]
 async fn no_body_goes_to_another_origin() {
     let other = Server::start(|_| Reply::json("[2]"));
-    let target = other.url("/?page=2");
+    let target = other.url("/?after=2");
     let body = format!("{{\"items\": [1], \"next\": \"{target}\"}}");
     let server = Server::start(move |request| match request.path() {
         "/link" => linked(&target),
