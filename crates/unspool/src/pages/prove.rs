@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::account::{Doubt, Ended, Try};
 use super::fetch::PageFetcher;
-use super::kinds::{Candidate, Kind, Next, PageEnd, Trust, auto};
+use super::kinds::{Candidate, Kind, Next, PageEnd, Trust, evidence};
 use super::page::PageReader;
 use super::trail::Trail;
 use crate::error::{Error, Kind as ErrorKind};
@@ -41,7 +41,7 @@ pub(super) async fn prove(
 ) -> Result<Proof, Error> {
     let mut looped = None;
     let mut unclear = None;
-    let own_count = auto::may_count_itself(page);
+    let own_count = evidence::may_count_itself(page);
     let mut is_ignored = false;
     let mut fallback = None;
     for mut candidate in candidates {
@@ -58,7 +58,7 @@ pub(super) async fn prove(
                 note("proved: the next page holds other items");
                 return Ok(Proof::Kind(candidate.kind, call, read));
             }
-            Verdict::End(next) => match auto::says_more(page) {
+            Verdict::End(next) => match evidence::says_more(page) {
                 None => {
                     note("says that there is no further page");
                     return Ok(Proof::End(candidate.kind, next));
@@ -97,11 +97,11 @@ pub(super) async fn prove(
         )
         .at_request(page.call.redacted()));
     }
-    let doubt = auto::doubt(page)
+    let doubt = evidence::doubt(page)
         .or_else(|| unclear.map(Doubt::more_pages))
         .or_else(|| {
             (is_ignored && !own_count)
-                .then(|| auto::full_page(page))
+                .then(|| evidence::full_page(page))
                 .flatten()
         });
     Ok(Proof::None(match doubt {
@@ -118,7 +118,7 @@ async fn attempt(
 ) -> Result<Verdict, Error> {
     // Whether what it states is the total is what the next page is to show.
     let mut page = page.clone();
-    if auto::may_count_itself(&page) && candidate.trust == Trust::Tried {
+    if evidence::may_count_itself(&page) && candidate.trust == Trust::Tried {
         page.stated.items = None;
     }
     let call = match candidate.kind.after(&page) {

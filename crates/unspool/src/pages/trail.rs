@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Map, Value};
 
 use super::account::{Account, Doubt, Ended, Try};
-use super::kinds::{Kind, PageEnd, auto};
+use super::kinds::{Kind, PageEnd, evidence};
 use super::page::{Item, Summary};
 use super::position::{Course, Position};
 use super::seen::{Keys, Repeats, Seen, mark_of};
@@ -179,7 +179,11 @@ impl Trail {
     }
 
     /// Takes in a page that has been read to its end.
-    pub(super) fn page(&mut self, page: Summary) -> Result<(PageEnd, Pointer), Error> {
+    pub(super) fn page(
+        &mut self,
+        page: Summary,
+        kind: &dyn Kind,
+    ) -> Result<(PageEnd, Pointer), Error> {
         let redacted = page.call.redacted();
         if page.items > 0
             && let Some((earlier, request)) =
@@ -202,7 +206,7 @@ impl Trail {
         self.check_ends(page.last.as_ref(), page.items);
         let mut stated = Stated::read(&page.headers, &envelope.document);
         let fell = self.total.note(&stated, page.items);
-        if let Some((from, to)) = fell.filter(|_| auto::is_counted_from_the_front(&page.call)) {
+        if let Some((from, to)) = fell.filter(|_| kind.counts_from_front(&page.call)) {
             self.doubts.push(Doubt::Shrunk { from, to });
         }
         // With what earlier pages tell of the meaning of a count.
@@ -240,7 +244,7 @@ impl Trail {
             distinct: self.distinct(),
             last: page.last.map(|item| item.text),
         };
-        self.says_more = auto::flag(&end).map(Doubt::says_more);
+        self.says_more = evidence::flag(&end).map(Doubt::says_more);
         Ok((end, envelope.items_at))
     }
 

@@ -210,7 +210,7 @@ fn step(
     fetcher: &mut Arc<PageFetcher>,
     summary: super::page::Summary,
 ) -> Result<(Next, PageEnd), Error> {
-    let (end, items_at) = trail.page(summary)?;
+    let (end, items_at) = trail.page(summary, &**kind)?;
     if !matches!(fetcher.place, Place::At(_)) {
         *fetcher = Arc::new(PageFetcher {
             place: Place::At(items_at),

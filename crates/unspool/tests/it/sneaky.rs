@@ -264,6 +264,37 @@ async fn a_total_that_falls_while_pages_are_counted_is_a_doubt() {
     check_doubt(walk(answer, PageNumber::new("page")).await, 29, &doubt);
 }
 
+#[tokio::test]
+async fn a_total_that_falls_is_a_doubt_whatever_the_parameter_is_called() {
+    let doubt = Doubt::Shrunk { from: 6, to: 5 };
+    let answer = |name: &'static str, size: u64| {
+        move |request: &Request| {
+            let at = request.query(name).unwrap_or("0").parse::<u64>().unwrap();
+            let (total, items) = match at / size {
+                0 => (6, items(0..3)),
+                1 => (5, items(4..6)),
+                _ => (5, items(6..6)),
+            };
+            Reply::json(format!(r#"{{"total": {total}, "items": {items}}}"#))
+        }
+    };
+    let pages = PageNumber::new("seite").first(0);
+    check_doubt(walk(answer("seite", 1), pages).await, 5, &doubt);
+    let offsets = Offset::new("ab");
+    check_doubt(walk(answer("ab", 3), offsets).await, 5, &doubt);
+    // Nothing moves past a key.
+    let keys = "last:/id,to=ab".parse::<Paginate>().unwrap();
+    let by_key = |request: &Request| {
+        let (total, items) = match request.query("ab") {
+            None => (6, items(0..3)),
+            Some("2") => (5, items(4..6)),
+            _ => (5, items(6..6)),
+        };
+        Reply::json(format!(r#"{{"total": {total}, "items": {items}}}"#))
+    };
+    check_complete(walk(by_key, keys).await, 5);
+}
+
 /// A parameter that is not understood, and items with the time in them.
 #[tokio::test]
 async fn the_same_items_with_something_that_changes_prove_nothing() {

@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::signs::{self, Member};
 use super::{
-    Candidate, Description, First, Kind, KindEntry, More, Next, PageEnd, Paginate, Trust, auto,
+    Candidate, Description, First, Kind, KindEntry, More, Next, PageEnd, Paginate, Trust, evidence,
     next_url,
 };
 use crate::error::Error;
@@ -92,7 +92,7 @@ impl Cursor {
             let has_url = next_url::is_there(page) || next_url::has_link(page);
             has_url.then(|| Doubt::says_more("the only page has the URL of a next one"))
         };
-        auto::says_more(page).or_else(by_url)
+        evidence::says_more(page).or_else(by_url)
     }
 }
 

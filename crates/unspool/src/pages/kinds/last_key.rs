@@ -167,6 +167,11 @@ impl Kind for LastKey {
     fn overlaps(&self) -> bool {
         true
     }
+
+    /// What is before a key does not move what comes after it.
+    fn counts_from_front(&self, _: &Call) -> bool {
+        false
+    }
 }
 
 /// Where APIs take the key of the last item, for a query and for a body.

@@ -1,8 +1,10 @@
 //! The kinds of pagination. To add one: its file, a line in [`KINDS`].
 
 pub(crate) mod auto;
+mod counted;
 mod cursor;
 mod custom;
+pub(crate) mod evidence;
 mod last_key;
 mod link_header;
 mod next_url;
@@ -101,6 +103,12 @@ pub(crate) trait Kind: fmt::Debug + Send {
     fn repeats_calls(&self) -> bool {
         false
     }
+
+    /// Whether the place of the page that this call asks for is the number of what
+    /// stands before it, which shifts when items come and go.
+    fn counts_from_front(&self, call: &Call) -> bool {
+        evidence::counts_by_name(call)
+    }
 }
 
 /// What comes after a page.
@@ -135,6 +143,7 @@ impl First<'_> {
             evidence: evidence.into(),
             is_named: false,
             control: None,
+            rank: 0,
         })
     }
 }
@@ -152,6 +161,8 @@ pub(crate) struct Candidate {
     pub(crate) is_named: bool,
     /// A call that has to give the first page again if this is it.
     pub(crate) control: Option<Call>,
+    /// Of candidates with the same trust, the lowest comes first.
+    pub(crate) rank: u8,
 }
 
 /// How much is guessed about a candidate.
