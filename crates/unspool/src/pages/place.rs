@@ -25,8 +25,16 @@ pub struct At {
 #[derive(Clone, Debug, PartialEq)]
 enum AtKind {
     Pointer(Pointer),
-    Path(JsonPath),
+    Path(Path),
     Field(HeaderName),
+}
+
+/// A JSONPath with the text that it was made from: what the parser writes for it is not
+/// always a text that it reads, or one with the same meaning.
+#[derive(Clone, Debug, PartialEq)]
+struct Path {
+    text: String,
+    path: JsonPath,
 }
 
 impl At {
@@ -42,7 +50,7 @@ impl At {
     pub(crate) fn find(&self, headers: &HeaderMap, envelope: &Value) -> Option<Value> {
         let value = match &self.kind {
             AtKind::Pointer(pointer) => pointer.find(envelope)?.clone(),
-            AtKind::Path(path) => path.query(envelope).first()?.clone(),
+            AtKind::Path(Path { path, .. }) => path.query(envelope).first()?.clone(),
             AtKind::Field(name) => Value::String(field_text(headers.get(name)?).trim().to_owned()),
         };
         (!value.is_null()).then_some(value)
@@ -64,11 +72,13 @@ impl FromStr for At {
         let kind = if let Some(name) = text.strip_prefix("header:") {
             AtKind::Field(header_name(name)?)
         } else if text.starts_with('$') {
-            AtKind::Path(JsonPath::parse(text).map_err(|error| {
+            let path = JsonPath::parse(text).map_err(|error| {
                 Error::request(format!(
                     "expected a JSONPath such as `$.meta.next`, found `{text}`: {error}"
                 ))
-            })?)
+            })?;
+            let text = text.to_owned();
+            AtKind::Path(Path { text, path })
         } else {
             AtKind::Pointer(text.parse()?)
         };
@@ -80,7 +90,7 @@ impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             AtKind::Pointer(pointer) => pointer.fmt(f),
-            AtKind::Path(path) => path.fmt(f),
+            AtKind::Path(Path { text, .. }) => f.write_str(text),
             AtKind::Field(name) => write!(f, "header:{name}"),
         }
     }
@@ -90,7 +100,8 @@ impl fmt::Display for At {
 /// the JSON body.
 ///
 /// As text: `cursor`, `header:X-Cursor`, `body:/start_cursor`; `*` takes the members
-/// of an object as parameters of their names.
+/// of an object as parameters of their names. `query:` stands before the name of a
+/// parameter that would be read as one of these: `query:*`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct To {
     kind: ToKind,
@@ -190,6 +201,8 @@ impl FromStr for To {
             ToKind::Field(header_name(name)?)
         } else if let Some(pointer) = text.strip_prefix("body:") {
             ToKind::Body(pointer.parse()?)
+        } else if let Some(name) = text.strip_prefix(QUERY) {
+            ToKind::Query(name.to_owned())
         } else if text.is_empty() {
             return Err(Error::request(
                 "expected the name of a parameter, found nothing",
@@ -204,13 +217,22 @@ impl FromStr for To {
 impl fmt::Display for To {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            ToKind::Query(name) => f.write_str(name),
+            ToKind::Query(name) => {
+                let is_ambiguous = [QUERY, "header:", "body:"]
+                    .iter()
+                    .any(|prefix| name.starts_with(prefix));
+                let is_ambiguous = is_ambiguous || name.is_empty() || name == "*";
+                write!(f, "{}{name}", if is_ambiguous { QUERY } else { "" })
+            }
             ToKind::Field(name) => write!(f, "header:{name}"),
             ToKind::Body(pointer) => write!(f, "body:{pointer}"),
             ToKind::Members => f.write_str("*"),
         }
     }
 }
+
+/// Says that what follows is the name of a parameter, whatever it looks like.
+const QUERY: &str = "query:";
 
 /// A value as parameters and header fields have it: a string as it is, all else as
 /// JSON.
@@ -305,7 +327,15 @@ mod tests {
         for text in ["/meta/next", "", "$.meta.next", "header:x-next-page"] {
             assert_eq!(text.parse::<At>().unwrap().to_string(), text);
         }
-        for text in ["cursor", "page[after]", "header:x-cursor", "body:/a/b", "*"] {
+        for text in [
+            "cursor",
+            "page[after]",
+            "header:x-cursor",
+            "body:/a/b",
+            "*",
+            "query:*",
+            "query:",
+        ] {
             assert_eq!(text.parse::<To>().unwrap().to_string(), text);
         }
         for wrong in ["meta", "$.[", "header:a b"] {

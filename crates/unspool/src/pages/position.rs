@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::account::Try;
+use super::kinds::{Kind, Paginate};
 use crate::error::Error;
 use crate::http::{Call, is_secret_name};
 use crate::json::Pointer;
@@ -80,6 +81,18 @@ impl Position {
             call.url = super::place::with_parameter(&call.url, &name, secret);
         }
         Ok(Some(call))
+    }
+
+    /// How the walk gets from page to page.
+    pub(super) fn kind(&self) -> Result<Box<dyn Kind>, Error> {
+        let paginate = self.paginate.parse::<Paginate>().map_err(|error| {
+            Error::request(format!(
+                "the position is of a walk that goes by `{}`, which cannot be read here: {}",
+                self.paginate,
+                error.message()
+            ))
+        })?;
+        Ok(paginate.into_kind())
     }
 
     /// Checks that this is a position of the walk that begins with `base`.

@@ -8,7 +8,7 @@ use unspool_core::{AsyncGenerator, generator};
 use super::account::{Account, Ended};
 use super::ahead::{InFlight, Page};
 use super::fetch::PageFetcher;
-use super::kinds::{Kind, Next, PageEnd, Paginate};
+use super::kinds::{Kind, Next, PageEnd};
 use super::page::PageReader;
 use super::position::{Course, Position, Taken};
 use super::prove::{Proof, prove};
@@ -164,10 +164,9 @@ fn begin(plan: Plan, meter: Arc<Meter>, course: Arc<Mutex<Course>>) -> Result<Be
     let mut next = None;
     if let Some(position) = &from {
         position.check(&base)?;
-        kind = position
-            .paginate
-            .parse::<Paginate>()
-            .map_or(kind, Paginate::into_kind);
+        if position.paginate != kind.describe() {
+            kind = position.kind()?;
+        }
         if let Some(pointer) = &position.items_at {
             place = Place::At(pointer.parse()?);
         }

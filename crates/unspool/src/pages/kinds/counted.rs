@@ -44,12 +44,11 @@ impl Counted {
     }
 
     /// Reads the place, which may be left out, and the first number.
-    pub(super) fn parse(
-        options: &mut OptionList<'_>,
-        name: &str,
-        usual: u64,
-    ) -> Result<Self, Error> {
-        let mut counted = Counted::new(options.unnamed().unwrap_or(name).parse::<To>()?, usual);
+    pub(super) fn parse(options: &mut OptionList, name: &str, usual: u64) -> Result<Self, Error> {
+        let mut counted = Counted::new(
+            options.unnamed().as_deref().unwrap_or(name).parse::<To>()?,
+            usual,
+        );
         counted.first = options.number("first")?;
         Ok(counted)
     }

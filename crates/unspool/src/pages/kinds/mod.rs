@@ -4,6 +4,7 @@ pub(crate) mod auto;
 mod counted;
 mod cursor;
 mod custom;
+mod description;
 pub(crate) mod evidence;
 mod last_key;
 mod link_header;
@@ -33,6 +34,8 @@ pub use single::Single;
 
 pub(crate) use custom::Custom;
 
+use description::{Description, OptionList};
+
 use super::account::{Doubt, Ended};
 use super::place::{At, number_of};
 use super::stated::Stated;
@@ -59,7 +62,7 @@ pub(crate) struct KindEntry {
     syntax: &'static str,
     about: &'static str,
     /// Reads what follows the name.
-    parse: fn(&mut OptionList<'_>) -> Result<Box<dyn Kind>, Error>,
+    parse: fn(&mut OptionList) -> Result<Box<dyn Kind>, Error>,
     /// How a walk might go on from a first page, the likeliest first.
     detect: fn(&First<'_>) -> Vec<Candidate>,
 }
@@ -336,115 +339,10 @@ impl FromStr for Paginate {
                 names.join(", ")
             )));
         };
-        let mut options = OptionList::new(options);
+        let mut options = OptionList::read(options)?;
         let kind = (entry.parse)(&mut options)?;
         options.end(entry)?;
         Ok(Paginate { kind })
-    }
-}
-
-/// What follows the name of a kind: `VALUE,name=value,…`, the first without a name.
-pub(crate) struct OptionList<'t> {
-    rest: Vec<&'t str>,
-}
-
-impl<'t> OptionList<'t> {
-    fn new(text: Option<&'t str>) -> Self {
-        OptionList {
-            rest: text.map_or_else(Vec::new, |text| text.split(',').collect()),
-        }
-    }
-
-    /// The option without a name.
-    fn unnamed(&mut self) -> Option<&'t str> {
-        let index = (self.rest.iter()).position(|option| Self::name_of(option).is_none())?;
-        Some(self.rest.remove(index))
-    }
-
-    /// The name of an option that has one; a JSONPath may hold a `=`, too.
-    fn name_of(option: &str) -> Option<&str> {
-        let (name, _) = option.split_once('=')?;
-        name.chars()
-            .all(|char| char.is_ascii_lowercase())
-            .then_some(name)
-    }
-
-    /// The text under a name.
-    fn text(&mut self, name: &str) -> Option<&'t str> {
-        let index = (self.rest.iter()).position(|option| Self::name_of(option) == Some(name))?;
-        self.rest
-            .remove(index)
-            .split_once('=')
-            .map(|(_, value)| value)
-    }
-
-    /// Something else under a name.
-    fn value<T: FromStr<Err = Error>>(&mut self, name: &str) -> Result<Option<T>, Error> {
-        self.text(name).map(str::parse).transpose()
-    }
-
-    /// A number under a name.
-    fn number(&mut self, name: &str) -> Result<Option<u64>, Error> {
-        let Some(text) = self.text(name) else {
-            return Ok(None);
-        };
-        match text.parse() {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => Err(Error::request(format!(
-                "expected a number for `{name}`, found `{text}`"
-            ))),
-        }
-    }
-
-    fn end(self, entry: &KindEntry) -> Result<(), Error> {
-        match self.rest.first() {
-            None => Ok(()),
-            Some(option) => Err(Error::request(format!(
-                "expected `{}{}`, found the option `{option}`",
-                entry.name, entry.syntax
-            ))),
-        }
-    }
-}
-
-/// Writes what [`OptionList`] reads.
-struct Description {
-    text: String,
-    separator: char,
-}
-
-impl Description {
-    fn new(name: &str) -> Self {
-        Description {
-            text: name.to_owned(),
-            separator: ':',
-        }
-    }
-
-    /// Adds the option without a name.
-    fn unnamed(mut self, value: Option<impl fmt::Display>) -> Self {
-        if let Some(value) = value {
-            self.add(&value.to_string());
-        }
-        self
-    }
-
-    /// Adds an option, if it is set.
-    fn option(mut self, name: &str, value: Option<impl fmt::Display>) -> Self {
-        if let Some(value) = value {
-            self.add(&format!("{name}={value}"));
-        }
-        self
-    }
-
-    fn add(&mut self, option: &str) {
-        self.text.push(self.separator);
-        self.text.push_str(option);
-        self.separator = ',';
-    }
-
-    fn end(self) -> String {
-        self.text
     }
 }
 

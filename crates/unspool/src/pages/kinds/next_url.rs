@@ -16,7 +16,7 @@ pub(super) const ENTRY: KindEntry = KindEntry {
             there is not)",
     parse: |options| {
         Ok(Box::new(NextUrl {
-            at: options.unnamed().map(str::parse).transpose()?,
+            at: options.unnamed_value()?,
             more: options.value("more")?,
         }))
     },
@@ -200,8 +200,9 @@ fn in_links(members: &[signs::Member<'_>]) -> Option<At> {
             let target = ["href", "url", "@href"]
                 .into_iter()
                 .find(|key| link.get(key).is_some_and(is_url))?;
+            // A string of JSON is one of JSONPath, too.
             let steps: String = (member.pointer.steps().iter())
-                .map(|step| format!("[\"{}\"]", step.replace('"', "\\\"")))
+                .map(|step| format!("[{}]", Value::from(step.as_str())))
                 .collect();
             format!("$[?@[\"{relation}\"]==\"next\"][\"{target}\"]")
                 .replacen('$', &format!("${steps}"), 1)
