@@ -170,6 +170,31 @@ impl To {
         Ok(call)
     }
 
+    /// A call without anything in this place.
+    pub(crate) fn remove(&self, call: &Call) -> Call {
+        let mut call = call.clone();
+        match &self.kind {
+            ToKind::Query(name) => call.url = without_parameter(&call.url, name),
+            ToKind::Field(name) => {
+                call.fields.remove(name.as_str());
+            }
+            ToKind::Body(pointer) => {
+                let object = pointer.steps().split_last().and_then(|(last, above)| {
+                    let above = Pointer::from_steps(above.to_vec()).to_string();
+                    Some((
+                        last,
+                        call.body.as_mut()?.pointer_mut(&above)?.as_object_mut()?,
+                    ))
+                });
+                if let Some((last, members)) = object {
+                    members.remove(last);
+                }
+            }
+            ToKind::Members => {}
+        }
+        call
+    }
+
     /// What a call has in this place.
     pub(crate) fn read(&self, call: &Call) -> Option<Value> {
         match &self.kind {
@@ -249,9 +274,37 @@ pub(crate) fn number_of(value: &Value) -> Option<u64> {
         Value::Number(number) => number.as_u64(),
         Value::String(text) => text.trim().parse().ok(),
         // An element of XML that has attributes.
-        Value::Object(fields) => fields.get("#text")?.as_str()?.trim().parse().ok(),
+        Value::Object(fields) => fields.get(TEXT)?.as_str()?.trim().parse().ok(),
         _ => None,
     }
+}
+
+/// The text of an element of XML that has attributes, which may be empty.
+pub(crate) fn text_of_element(value: &Value) -> Option<&str> {
+    let fields = value.as_object().filter(|fields| !fields.is_empty())?;
+    let is_element = fields.keys().all(|key| key.starts_with('@') || key == TEXT);
+    let text = fields.get(TEXT).map_or(Some(""), Value::as_str);
+    text.filter(|_| is_element)
+}
+
+/// The key of the text in an element that has more than that.
+const TEXT: &str = "#text";
+
+/// The URL without a parameter; all others stay as they are written.
+fn without_parameter(url: &Url, name: &str) -> Url {
+    let is_other = |part: &&str| {
+        !url::form_urlencoded::parse(part.as_bytes())
+            .next()
+            .is_some_and(|(found, _)| found == name)
+    };
+    let parts: Vec<&str> = (url.query().into_iter())
+        .flat_map(|query| query.split('&'))
+        .filter(is_other)
+        .collect();
+    let query = parts.join("&");
+    let mut url = url.clone();
+    url.set_query((!query.is_empty()).then_some(&query));
+    url
 }
 
 /// The URL with one parameter set; all others stay as they are written.
@@ -390,6 +443,17 @@ mod tests {
             .set(&call(None), &json!({"c": "3", "d": "4|x"}))
             .unwrap();
         assert_eq!(members.url.as_str(), "http://api.test/?a=%7E+b&c=3&d=4%7Cx");
+    }
+
+    #[test]
+    fn a_value_is_taken_out_of_its_place() {
+        let without = |text: &str, body| text.parse::<To>().unwrap().remove(&call(body));
+        assert_eq!(without("c", None).url.as_str(), "http://api.test/?a=%7E+b");
+        assert_eq!(without("x", None), call(None));
+        let body = json!({"q": {"a": 1, "b": 2}});
+        let removed = without("body:/q/a", Some(body.clone()));
+        assert_eq!(removed.body, Some(json!({"q": {"b": 2}})));
+        assert_eq!(without("body:/q/a/z", Some(body.clone())).body, Some(body));
     }
 
     #[test]

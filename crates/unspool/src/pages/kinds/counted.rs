@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{Description, Next, OptionList, PageEnd};
+use super::{Description, More, Next, OptionList, PageEnd};
 use crate::error::Error;
 use crate::http::{Call, is_not_found};
 use crate::pages::account::{Doubt, Ended};
@@ -27,6 +27,15 @@ pub(super) struct Counted {
     empty: u32,
     /// Whether all items came that the upstream states.
     pub(super) received_all: bool,
+    more: Option<More>,
+    /// What the flag says; some APIs leave it out where it is false.
+    says_more: Option<bool>,
+}
+
+/// What a flag decides.
+pub(super) enum Flag {
+    More,
+    End(Next),
 }
 
 impl Counted {
@@ -40,6 +49,8 @@ impl Counted {
             current: usual,
             empty: 0,
             received_all: false,
+            more: None,
+            says_more: None,
         }
     }
 
@@ -50,6 +61,7 @@ impl Counted {
             usual,
         );
         counted.first = options.number("first")?;
+        counted.more = options.value("more")?;
         Ok(counted)
     }
 
@@ -57,10 +69,15 @@ impl Counted {
         Description::new(name)
             .unnamed(Some(&self.to))
             .option("first", self.first)
+            .option("more", self.more.as_ref())
     }
 
     pub(super) fn set_first(&mut self, first: u64) {
         self.first = Some(first);
+    }
+
+    pub(super) fn set_more(&mut self, more: More) {
+        self.more = Some(more);
     }
 
     /// The first number, if it was said.
@@ -100,6 +117,22 @@ impl Counted {
         self.empty >= EMPTY_PAGES
     }
 
+    /// What the flag decides, where there is one: as long as it says that there is more,
+    /// only pages without items end the walk, and that is a doubt.
+    pub(super) fn by_flag(&mut self, page: &PageEnd) -> Option<Flag> {
+        let more = self.more.as_ref()?;
+        let says_more = more.read(page).or(self.says_more.map(|_| false));
+        self.says_more = says_more;
+        match says_more? {
+            false => Some(Flag::End(Next::End(Ended::NoMore))),
+            true if self.is_behind_the_end() => {
+                let doubt = Doubt::says_more(format!("`{more}` says that there is more"));
+                Some(Flag::End(Next::Doubtful(Ended::EmptyPages, doubt)))
+            }
+            true => Some(Flag::More),
+        }
+    }
+
     /// The call for the page that many further on.
     pub(super) fn advance(&mut self, by: u64) -> Result<Next, Error> {
         self.current = self.current.saturating_add(by);
@@ -110,6 +143,7 @@ impl Counted {
     pub(super) fn end_by(&self, error: &Error, is_stated: bool) -> Option<Next> {
         let page = self.current;
         let ended = Ended::NoSuchPage { page };
+        let is_stated = is_stated || self.says_more == Some(true);
         // WordPress says so in as many words.
         let is_said = error.message().contains("invalid_page_number");
         match error.status()? {

@@ -50,6 +50,13 @@ impl OptionList {
         self.take(Some(name))
     }
 
+    /// What stands under a name, each time that it is there.
+    pub(super) fn values<T: FromStr<Err = Error>>(&mut self, name: &str) -> Result<Vec<T>, Error> {
+        std::iter::from_fn(|| self.text(name))
+            .map(|text| text.parse())
+            .collect()
+    }
+
     /// Something else under a name.
     pub(super) fn value<T: FromStr<Err = Error>>(
         &mut self,
@@ -202,6 +209,13 @@ impl Description {
         self
     }
 
+    /// Adds an option for each value.
+    pub(super) fn options(self, name: &str, values: &[impl fmt::Display]) -> Self {
+        (values.iter()).fold(self, |description, value| {
+            description.option(name, Some(value))
+        })
+    }
+
     pub(super) fn end(self) -> String {
         self.text
     }
@@ -341,8 +355,15 @@ mod tests {
         fn paginate(&mut self) -> Paginate {
             match self.below(7) {
                 0 => Cursor::new(self.at(), self.to()).more(self.at()).into(),
-                1 => Cursor::new(self.at(), self.to()).into(),
-                2 => NextUrl::at(self.at()).more(self.at()).into(),
+                1 => (Cursor::new(self.at(), self.to()))
+                    .dropping(self.to())
+                    .dropping(self.to())
+                    .end(self.text())
+                    .into(),
+                2 => (NextUrl::at(self.at()).more(self.at()))
+                    .base(self.at())
+                    .end(self.text())
+                    .into(),
                 3 => LastKey::new(self.pointer(), self.to())
                     .more(self.at())
                     .into(),

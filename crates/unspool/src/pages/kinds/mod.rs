@@ -14,6 +14,7 @@ mod page_number;
 mod relay;
 mod signs;
 mod single;
+mod token;
 
 use std::fmt;
 use std::str::FromStr;
@@ -433,7 +434,12 @@ pub(crate) mod tests {
             "last:,to=since",
             "page:page",
             "page:p,first=0,last=4",
+            "page:p,first=0,more=!/last",
             "page:body:/page",
+            "offset:offset,more=/has_more",
+            "next:/_links/next,base=/_links/base",
+            "next:header:next-page,end=none",
+            "cursor:/next,to=cursor,end=-1,drop=set,drop=body:/filter",
             "offset:offset",
             "offset:start,first=1,step=50",
             "single",

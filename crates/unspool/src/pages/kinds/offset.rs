@@ -1,15 +1,18 @@
-use super::counted::Counted;
-use super::{Candidate, First, Kind, KindEntry, Next, PageEnd, Paginate, Trust, evidence, signs};
+use super::counted::{Counted, Flag};
+use super::{
+    Candidate, First, Kind, KindEntry, More, Next, PageEnd, Paginate, Trust, evidence, signs,
+};
 use crate::error::Error;
 use crate::http::Call;
 use crate::pages::account::Ended;
-use crate::pages::place::{To, number_of};
+use crate::pages::place::{At, To, number_of};
 
 pub(super) const ENTRY: KindEntry = KindEntry {
     name: "offset",
-    syntax: "[:TO][,first=N][,step=N]",
+    syntax: "[:TO][,first=N][,step=N][,more=AT]",
     about: "the number of items before the page in TO (`offset`), grown by the items that came, or by \
-            `step`, until the stated total has come or pages are empty or missing",
+            `step`, until the stated total has come, the flag at `more` says so, or pages are empty or \
+            missing",
     parse: |options| {
         let kind = Offset {
             counted: Counted::parse(options, "offset", FIRST)?,
@@ -67,6 +70,16 @@ impl Offset {
         self.step = Some(items.max(1));
         self
     }
+
+    /// The place of a flag that says whether there is a next page.
+    #[must_use]
+    pub fn more(mut self, place: impl Into<At>) -> Self {
+        self.counted.set_more(More {
+            at: place.into(),
+            is_inverted: false,
+        });
+        self
+    }
 }
 
 impl From<Offset> for Paginate {
@@ -95,11 +108,17 @@ impl Kind for Offset {
         self.counted.note(page);
         self.size = self.size.max(page.items);
         self.total = page.stated.items.or(self.total);
+        let flag = self.counted.by_flag(page);
+        if let Some(Flag::End(next)) = flag {
+            return Ok(next);
+        }
         // It may be the number of each page that is stated: the next one shows.
-        if self.counted.received_all && !evidence::may_count_itself(page) {
+        let is_end = self.counted.received_all && flag.is_none();
+        if is_end && !evidence::may_count_itself(page) {
             return Ok(Next::End(Ended::AllItems));
         }
-        if self.counted.is_behind_the_end() || page.items == 0 && self.size == 0 {
+        let is_empty = page.items == 0 && self.size == 0;
+        if self.counted.is_behind_the_end() || is_empty {
             return Ok(Next::End(Ended::EmptyPages));
         }
         self.counted.advance(match page.items {
@@ -225,6 +244,29 @@ mod tests {
         for (items, expected) in [(5, 5), (3, 8), (5, 13)] {
             assert_eq!(asks(kind.after(&page(json!([]), items))), url(expected));
         }
+    }
+
+    #[test]
+    fn a_flag_decides_before_all_else() {
+        let kind = || started(offsets().more("/more".parse::<At>().unwrap()));
+        let says = |more: bool, items| page(json!({"more": more, "total": 3, "data": []}), items);
+        let mut flagged = kind();
+        assert_eq!(asks(flagged.after(&says(true, 3))), url(3));
+        assert_eq!(ends(flagged.after(&says(false, 3))), Ended::NoMore);
+        let mut left_out = kind();
+        asks(left_out.after(&says(true, 3)));
+        assert_eq!(ends(left_out.after(&page(json!([]), 3))), Ended::NoMore);
+        // One that never was there decides nothing.
+        let mut elsewhere = kind();
+        assert_eq!(asks(elsewhere.after(&page(json!([]), 3))), url(3));
+        let mut never = kind();
+        asks(never.after(&says(true, 3)));
+        asks(never.after(&says(true, 0)));
+        let next = never.after(&says(true, 0)).unwrap();
+        assert!(
+            matches!(next, Next::Doubtful(Ended::EmptyPages, _)),
+            "{next:?}"
+        );
     }
 
     #[test]

@@ -1,17 +1,20 @@
 use serde_json::Value;
 
-use super::counted::Counted;
-use super::{Candidate, First, Kind, KindEntry, Next, PageEnd, Paginate, Trust, evidence, signs};
+use super::counted::{Counted, Flag};
+use super::{
+    Candidate, First, Kind, KindEntry, More, Next, PageEnd, Paginate, Trust, evidence, signs,
+};
 use crate::error::Error;
 use crate::http::Call;
 use crate::pages::account::Ended;
-use crate::pages::place::{To, number_of};
+use crate::pages::place::{At, To, number_of};
 
 pub(super) const ENTRY: KindEntry = KindEntry {
     name: "page",
-    syntax: "[:TO][,first=N][,last=N]",
+    syntax: "[:TO][,first=N][,last=N][,more=AT]",
     about: "a page number in TO, a query parameter (`page`) or `body:POINTER`, up to the last page \
-            that is given or stated, or until pages are empty or missing",
+            that is given or stated, until the flag at `more` says so, or until pages are empty or \
+            missing",
     parse: |options| {
         let kind = PageNumber {
             last: None,
@@ -75,6 +78,18 @@ impl PageNumber {
         self
     }
 
+    /// The place of a flag that says whether there is a next page.
+    #[must_use]
+    pub fn more(mut self, place: impl Into<At>) -> Self {
+        self.counted.set_more(More {
+            at: place.into(),
+            is_inverted: false,
+        });
+        self
+    }
+}
+
+impl PageNumber {
     /// How many pages have been asked for, with the one in hand.
     fn asked(&self) -> u64 {
         self.counted.current - self.counted.begins_at + 1
@@ -131,6 +146,11 @@ impl Kind for PageNumber {
         match self.last {
             Some(last) if current >= last => return Ok(Next::End(Ended::Asked)),
             Some(_) => return self.counted.advance(1),
+            None => {}
+        }
+        match self.counted.by_flag(page) {
+            Some(Flag::End(next)) => return Ok(next),
+            Some(Flag::More) => return self.counted.advance(1),
             None => {}
         }
         if (page.stated.pages).is_some_and(|pages| self.asked() >= pages) {
@@ -303,6 +323,29 @@ mod tests {
         check_first(p().first(2), url, "http://api.test/?a=%7E+b&p=2&c");
         check_first(p(), "http://api.test/", "http://api.test/?p=1");
         check_first(p().first(0), "http://api.test/?", "http://api.test/?p=0");
+    }
+
+    #[test]
+    fn a_flag_decides_before_all_else() {
+        let kind = || started(pages().more("/more".parse::<At>().unwrap()));
+        let says = |more: bool, items| page(json!({"more": more, "total": 3, "data": []}), items);
+        let mut flagged = kind();
+        assert_eq!(asks(flagged.after(&says(true, 3))), page_url(2));
+        assert_eq!(ends(flagged.after(&says(false, 3))), Ended::NoMore);
+        let mut left_out = kind();
+        asks(left_out.after(&says(true, 3)));
+        assert_eq!(ends(left_out.after(&page(json!([]), 3))), Ended::NoMore);
+        // One that never was there decides nothing.
+        let mut elsewhere = kind();
+        assert_eq!(asks(elsewhere.after(&page(json!([]), 3))), page_url(2));
+        let mut never = kind();
+        asks(never.after(&says(true, 3)));
+        asks(never.after(&says(true, 0)));
+        let next = never.after(&says(true, 0)).unwrap();
+        assert!(
+            matches!(next, Next::Doubtful(Ended::EmptyPages, _)),
+            "{next:?}"
+        );
     }
 
     #[test]

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use super::{More, PageEnd, truth};
+use super::{More, PageEnd, token, truth};
 use crate::json::Pointer;
-use crate::pages::place::{At, To};
+use crate::pages::place::{At, To, text_of_element};
 
 /// How deep signs are looked for.
 const MAX_DEPTH: usize = 5;
@@ -204,6 +204,9 @@ pub(super) fn parameters_for(key: &str) -> Vec<String> {
 
 /// Whether a member is what the upstream wants back for the next page.
 pub(super) fn is_token(member: &Member<'_>) -> bool {
+    if leads_nowhere(member.value) {
+        return false;
+    }
     let key = member.key.to_ascii_lowercase();
     if ["prev", "back", "sync"]
         .iter()
@@ -230,6 +233,7 @@ pub(super) fn is_token(member: &Member<'_>) -> bool {
                 | "lastevaluatedkey"
                 | "last_seq"
                 | "search-continue"
+                | "resumptiontoken"
         );
     match member.value {
         Value::String(text) => {
@@ -242,6 +246,7 @@ pub(super) fn is_token(member: &Member<'_>) -> bool {
             let is_place = matches!(key.as_str(), "last_seq" | "search-continue");
             is_place || names_next(&key) || is_below_next(member)
         }
+        value if text_of_element(value).is_some_and(|text| !text.is_empty()) => is_named,
         Value::Object(fields) => {
             let is_flat = !fields.is_empty() && fields.values().all(|value| !value.is_array());
             is_flat && matches!(key.as_str(), "lastevaluatedkey" | "continue")
@@ -252,12 +257,15 @@ pub(super) fn is_token(member: &Member<'_>) -> bool {
 
 /// Whether a member stands where a token would, and says that there is none.
 pub(super) fn is_spent_token(member: &Member<'_>) -> bool {
-    let is_empty = match member.value {
-        Value::Null | Value::Bool(false) => true,
-        Value::String(text) => text.is_empty(),
-        _ => false,
-    };
-    is_empty && names_next(&member.key.to_ascii_lowercase())
+    let key = member.key.to_ascii_lowercase();
+    leads_nowhere(member.value) && (names_next(&key) || key == "resumptiontoken")
+}
+
+/// Whether a value in the place of a token says that there is none, or would lead back to
+/// the begin.
+fn leads_nowhere(value: &Value) -> bool {
+    token::of(value.clone())
+        .is_none_or(|token| token::is_word_for_none(&token) || token::is_begin(&token))
 }
 
 /// Whether a member is part of an object that describes the next page.
@@ -326,6 +334,19 @@ mod tests {
         assert!(is(json!({"LastEvaluatedKey": {"id": {"S": "7"}}})));
         assert!(is(json!({"offset": "itrXYZ/rec1"})));
         assert!(is(json!({"last_seq": 100})) && is(json!({"last_seq": "5-g1AAAB"})));
+        assert!(is(
+            json!({"resumptionToken": {"@cursor": "0", "#text": "abc"}})
+        ));
+        assert!(!is(json!({"resumptionToken": {"@cursor": "225"}})));
+        for none in [
+            json!(0),
+            json!(-1),
+            json!("-1"),
+            json!("null"),
+            json!("None"),
+        ] {
+            assert!(!is(json!({"next_cursor": none})), "{none}");
+        }
         assert!(!is(json!({"next": "https://api.test/?page=2"})));
         assert!(!is(
             json!({"offset": 0, "next_cursor": null, "nextcloud": {}})
