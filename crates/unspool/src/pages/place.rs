@@ -293,9 +293,9 @@ const TEXT: &str = "#text";
 /// The URL without a parameter; all others stay as they are written.
 fn without_parameter(url: &Url, name: &str) -> Url {
     let is_other = |part: &&str| {
-        !url::form_urlencoded::parse(part.as_bytes())
+        url::form_urlencoded::parse(part.as_bytes())
             .next()
-            .is_some_and(|(found, _)| found == name)
+            .is_none_or(|(found, _)| found != name)
     };
     let parts: Vec<&str> = (url.query().into_iter())
         .flat_map(|query| query.split('&'))

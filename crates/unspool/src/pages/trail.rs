@@ -296,6 +296,11 @@ impl Trail {
         self.last_call == mark_of_call(call)
     }
 
+    /// How many bytes of bodies have been read.
+    pub(super) fn bytes(&self) -> u64 {
+        self.meter.read().bytes
+    }
+
     /// The number of the page that the walk is on, from 1.
     pub(super) fn page_number(&self) -> u64 {
         self.page

@@ -217,6 +217,9 @@ fn step(
         });
     }
     let mut next = kind.after(&end)?;
+    if end.is_after_all_items() && matches!(next, Next::Call(_)) {
+        next = Next::End(Ended::AllItems);
+    }
     if let Next::Call(call) = &mut next {
         fetcher.http.strip(&mut call.url);
     }

@@ -14,6 +14,7 @@ mod contract;
 mod corpus;
 mod credentials;
 mod custom;
+mod detection;
 mod ends;
 mod examples;
 mod faults;

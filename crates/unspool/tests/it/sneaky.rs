@@ -105,10 +105,10 @@ async fn a_count_of_each_page_ends_no_walk() {
     }
 }
 
-/// The price of the above is one request, and three where the kind is guessed.
+/// The price of the above is one request, and two where the kind is guessed.
 #[tokio::test]
 async fn a_total_that_is_one_costs_little_to_believe() {
-    for (paginate, requests) in [(auto(), 4), (PageNumber::new("page").into(), 2)] {
+    for (paginate, requests) in [(auto(), 3), (PageNumber::new("page").into(), 2)] {
         let answer =
             |_: &Request| Reply::json(format!(r#"{{"total": 10, "items": {}}}"#, ten(1).1));
         let empty = |_: &Request| Reply::json(r#"{"total": 10, "items": []}"#);

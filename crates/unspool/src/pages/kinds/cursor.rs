@@ -33,20 +33,9 @@ pub(super) const ENTRY: KindEntry = KindEntry {
     detect,
 };
 
-/// Header fields with a token, or the number of the next page.
-const FIELDS: &[&str] = &[
-    "x-next-page",
-    "next-page",
-    "x-next-cursor",
-    "next-cursor",
-    "x-next-token",
-    "next-token",
-    "x-ms-continuationtoken",
-    "x-ms-continuation",
-    "x-continuation-token",
-    "x-pagination-next-token",
-    "next-range",
-];
+/// How many members of an answer are taken for tokens: what has more of them is about
+/// something else.
+const MOST_TOKENS: usize = 8;
 
 /// A token in each page, which the next request gives back; a page where it is
 /// missing, `null`, `false` or empty is the last.
@@ -199,38 +188,32 @@ impl Kind for Cursor {
     fn repeats_calls(&self) -> bool {
         true
     }
+
+    /// Zero is refused as a token, or leads to the begin; as the value of a filter it
+    /// leads to nothing, as any other.
+    fn counterproof(&self) -> Option<Call> {
+        let zero = match self.sent {
+            Some(Value::Number(_)) => Value::from(0),
+            _ => Value::from("0"),
+        };
+        let base = self
+            .drop
+            .iter()
+            .fold(self.base.clone()?, |call, to| to.remove(&call));
+        self.to.set(&base, &zero).ok()
+    }
 }
 
 fn detect(first: &First<'_>) -> Vec<Candidate> {
     let members = signs::members(&first.page.envelope);
     let more = signs::true_flag(first.page);
     let mut candidates = Vec::new();
-    for member in members.iter().filter(|member| signs::is_token(member)) {
+    let tokens = members.iter().filter(|member| signs::is_token(member));
+    for member in tokens.take(MOST_TOKENS) {
         let evidence = format!("`{}` holds a token", member.pointer);
         candidates.extend(with_targets(first, member, more.as_ref(), &evidence));
     }
-    for name in FIELDS {
-        let value = first.page.headers.get(*name);
-        if let (Some(true), Ok(name)) = (value.map(|value| !value.is_empty()), name.parse()) {
-            let at = At::header(name);
-            let key = at.to_string().replace("header:", "");
-            let evidence = format!("there is a `{key}` header");
-            for to in targets_of_field(&key, first) {
-                let kind = Cursor::new(at.clone(), to);
-                candidates.extend(first.candidate(kind, Trust::Token, evidence.clone()));
-            }
-        } else if value.is_some() {
-            // An empty one says that there is no next page.
-            if let Ok(name) = name.parse() {
-                let kind = Cursor::new(At::header(name), "page");
-                candidates.extend(first.candidate(
-                    kind,
-                    Trust::Stated,
-                    "the header for the next page is empty",
-                ));
-            }
-        }
-    }
+    candidates.extend(by_fields(first));
     if candidates.is_empty()
         && let Some(spent) = members.iter().find(|member| signs::is_spent_token(member))
     {
@@ -243,6 +226,30 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
         let mut kind = Cursor::new(spent.at(), to);
         kind.more = more;
         candidates.extend(first.candidate(kind, Trust::Stated, evidence));
+    }
+    candidates
+}
+
+/// Header fields with a token, or the number of the next page.
+fn by_fields(first: &First<'_>) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    for (name, value) in &first.page.headers {
+        if !signs::is_next_field(name.as_str()) {
+            continue;
+        }
+        let at = At::header(name.clone());
+        let text = value.to_str().unwrap_or_default().trim();
+        if text.is_empty() {
+            let kind = Cursor::new(at, "page");
+            let evidence = "the header for the next page is empty";
+            candidates.extend(first.candidate(kind, Trust::Stated, evidence));
+        } else if !signs::is_url_text(text) {
+            let evidence = format!("there is a `{name}` header");
+            for to in targets_of_field(name.as_str(), first) {
+                let kind = Cursor::new(at.clone(), to);
+                candidates.extend(first.candidate(kind, Trust::Token, evidence.clone()));
+            }
+        }
     }
     candidates
 }

@@ -63,10 +63,8 @@ pub(crate) fn says_more(page: &PageEnd) -> Option<Doubt> {
         Some(format!("it has a `{}`", member.key))
     };
     let header = || {
-        let mut names = page.headers.iter().filter(|(_, value)| !value.is_empty());
-        let (name, _) = names.find(|(name, _)| {
-            ["x-next-page", "next-page", "x-next-cursor"].contains(&name.as_str())
-        })?;
+        let mut fields = page.headers.iter().filter(|(_, value)| !value.is_empty());
+        let (name, _) = fields.find(|(name, _)| signs::is_next_field(name.as_str()))?;
         Some(format!("it has a `{name}` header"))
     };
     let link =

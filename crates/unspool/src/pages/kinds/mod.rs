@@ -12,6 +12,7 @@ mod next_url;
 mod offset;
 mod page_number;
 mod relay;
+mod siblings;
 mod signs;
 mod single;
 mod token;
@@ -108,6 +109,12 @@ pub(crate) trait Kind: fmt::Debug + Send {
         false
     }
 
+    /// A call that does not give an empty page where the upstream understands the place
+    /// that this kind writes to: the first number, or a token that none is.
+    fn counterproof(&self) -> Option<Call> {
+        None
+    }
+
     /// Whether the place of the page that this call asks for is the number of what
     /// stands before it, which shifts when items come and go.
     fn counts_from_front(&self, call: &Call) -> bool {
@@ -169,6 +176,20 @@ pub(crate) struct Candidate {
     pub(crate) rank: u8,
 }
 
+/// The rank of a name that nothing in the request or in the answer suggests.
+const GUESSED: u8 = 2;
+
+/// Names with their ranks, each once.
+fn unique<'n>(names: impl Iterator<Item = (&'n str, u8)>) -> Vec<(&'n str, u8)> {
+    let mut found: Vec<(&str, u8)> = Vec::new();
+    for (name, rank) in names {
+        if !found.iter().any(|(known, _)| *known == name) {
+            found.push((name, rank));
+        }
+    }
+    found
+}
+
 /// How much is guessed about a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
@@ -204,6 +225,12 @@ pub(crate) struct PageEnd {
 }
 
 impl PageEnd {
+    /// Whether nothing new came after all items that the upstream states: the end,
+    /// whatever link stands there.
+    pub(crate) fn is_after_all_items(&self) -> bool {
+        self.fresh == 0 && self.distinct > 0 && self.stated.items == Some(self.distinct)
+    }
+
     /// What the page holds in that place.
     fn find(&self, at: &At) -> Option<Value> {
         at.find(&self.headers, &self.envelope)

@@ -158,9 +158,15 @@ impl Kind for NextUrl {
 }
 
 fn detect(first: &First<'_>) -> Vec<Candidate> {
-    let Some((at, is_there)) = usual_place(first.page) else {
-        return Vec::new();
-    };
+    let mut found: Vec<Candidate> = by_name(first).into_iter().collect();
+    found.extend(in_fields(first));
+    found.extend(under_names_of_tokens(first));
+    found
+}
+
+/// The URL under a usual name.
+fn by_name(first: &First<'_>) -> Option<Candidate> {
+    let (at, is_there) = usual_place(first.page)?;
     let evidence = match is_there {
         true => format!("`{at}` holds a URL"),
         false => format!("`{at}` names the next page, and there is none"),
@@ -173,9 +179,33 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
         base,
         end: None,
     };
-    first
-        .candidate(kind, Trust::Stated, evidence)
-        .into_iter()
+    first.candidate(kind, Trust::Stated, evidence)
+}
+
+/// Header fields for the next page with a URL in them.
+fn in_fields(first: &First<'_>) -> Vec<Candidate> {
+    let fields = first.page.headers.iter().filter(|(name, value)| {
+        let is_url = value.to_str().is_ok_and(signs::is_url_text);
+        is_url && signs::is_next_field(name.as_str())
+    });
+    fields
+        .filter_map(|(name, _)| {
+            let evidence = format!("the header `{name}` holds a URL");
+            let kind = NextUrl::at(At::header(name.clone()));
+            first.candidate(kind, Trust::Stated, evidence)
+        })
+        .collect()
+}
+
+/// URLs where one would look for a token: it is followed, and not sent as one.
+fn under_names_of_tokens(first: &First<'_>) -> Vec<Candidate> {
+    (signs::members(&first.page.envelope).iter())
+        .filter(|member| is_url(member.value) && signs::names_token(member))
+        .filter(|member| !names_next_url(member.key))
+        .filter_map(|member| {
+            let evidence = format!("`{}` holds a URL", member.pointer);
+            first.candidate(NextUrl::at(member.at()), Trust::Token, evidence)
+        })
         .collect()
 }
 

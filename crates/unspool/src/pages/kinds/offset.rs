@@ -1,6 +1,7 @@
 use super::counted::{Counted, Flag};
 use super::{
-    Candidate, First, Kind, KindEntry, More, Next, PageEnd, Paginate, Trust, evidence, signs,
+    Candidate, First, GUESSED, Kind, KindEntry, More, Next, PageEnd, Paginate, Trust, evidence,
+    siblings, signs, unique,
 };
 use crate::error::Error;
 use crate::http::Call;
@@ -144,6 +145,10 @@ impl Kind for Offset {
         self.counted.end_by(error, false)
     }
 
+    fn counterproof(&self) -> Option<Call> {
+        self.counted.call(self.counted.begins_at).ok()
+    }
+
     fn counts_from_front(&self, _: &Call) -> bool {
         true
     }
@@ -159,6 +164,7 @@ const NAMES: &[&str] = &[
     "from",
     "$skip",
     "_start",
+    "resultOffset",
 ];
 
 fn detect(first: &First<'_>) -> Vec<Candidate> {
@@ -209,12 +215,26 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
             })
             .collect();
     }
-    let names = match trust {
-        Trust::Tried => &NAMES[..1],
-        _ => NAMES,
-    };
-    (names.iter())
-        .filter_map(|name| first.candidate(Offset::new(target(name)), trust, evidence.clone()))
+    let derived = siblings::offsets(first.base);
+    let alike: Vec<&str> = (derived.iter())
+        .filter(|sibling| sibling.is_alike)
+        .map(|sibling| sibling.name.as_str())
+        .collect();
+    let plain = derived.iter().filter(|sibling| !sibling.is_alike);
+    let mut names: Vec<&str> = plain.map(|sibling| sibling.name.as_str()).collect();
+    names.extend(NAMES.iter().filter(|name| !alike.contains(name)));
+    if trust == Trust::Tried {
+        names.truncate(1);
+    }
+    // What has the style of the request is likelier than a usual page number.
+    let alike = alike.into_iter().map(|name| (name, 0));
+    let names = names.into_iter().map(|name| (name, GUESSED));
+    (unique(alike.chain(names)).into_iter())
+        .filter_map(|(name, rank)| {
+            let kind = Offset::new(target(name));
+            let candidate = first.candidate(kind, trust, evidence.clone())?;
+            Some(Candidate { rank, ..candidate })
+        })
         .collect()
 }
 

@@ -2,7 +2,8 @@ use serde_json::Value;
 
 use super::counted::{Counted, Flag};
 use super::{
-    Candidate, First, Kind, KindEntry, More, Next, PageEnd, Paginate, Trust, evidence, signs,
+    Candidate, First, GUESSED, Kind, KindEntry, More, Next, PageEnd, Paginate, Trust, evidence,
+    siblings, signs, unique,
 };
 use crate::error::Error;
 use crate::http::Call;
@@ -185,6 +186,10 @@ impl Kind for PageNumber {
         self.counted.end_by(error, is_stated)
     }
 
+    fn counterproof(&self) -> Option<Call> {
+        self.counted.call(self.counted.begins_at).ok()
+    }
+
     fn counts_from_front(&self, _: &Call) -> bool {
         true
     }
@@ -265,21 +270,26 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
             })
             .collect();
     }
-    let count = match trust {
-        Trust::Tried => 1,
-        _ => NAMES.len(),
+    let alike = siblings::pages(first.base);
+    let alike = (alike.iter())
+        .filter(|sibling| sibling.is_alike)
+        .map(|sibling| (sibling.name.as_str(), u8::from(!sibling.is_of_pages)));
+    let usual = match trust {
+        Trust::Tried => &NAMES[..1],
+        _ => NAMES,
     };
+    let usual = usual.iter().map(|name| (*name, GUESSED + rank));
     let mut candidates = Vec::new();
-    for name in &NAMES[..count] {
+    for (name, rank) in unique(alike.chain(usual)) {
         for number in [1, 0] {
-            let mut kind = PageNumber::new(target(name));
+            let mut kind = PageNumber::new(target(&name));
             if number == 0 {
                 kind = kind.first(0);
             }
             let candidate = first.candidate(kind, trust, evidence.clone());
             candidates.extend(candidate.map(|candidate| Candidate {
                 // Only a page of the same number as the first shows how they are counted.
-                control: target(name).set(first.base, &Value::from(number)).ok(),
+                control: target(&name).set(first.base, &Value::from(number)).ok(),
                 rank,
                 ..candidate
             }));

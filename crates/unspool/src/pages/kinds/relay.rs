@@ -113,6 +113,10 @@ impl Kind for Relay {
             None => Ok(Next::End(Ended::NoNext)),
         }
     }
+
+    fn counterproof(&self) -> Option<Call> {
+        self.cursor.as_ref()?.counterproof()
+    }
 }
 
 fn only(mut found: Vec<Pointer>, page: &PageEnd) -> Result<Pointer, Error> {
