@@ -236,10 +236,10 @@ impl<'p> Prover<'p> {
         }
         let proved = "the next page holds other items";
         let Some(control) = candidate.control.take() else {
-            return Ok(Verdict::Proved(call, Box::new(read), proved));
+            return Ok(Verdict::Proved(call, read, proved));
         };
         Ok(match self.is_first(&control, candidate.trust).await? {
-            Ok(()) => Verdict::Proved(call, Box::new(read), proved),
+            Ok(()) => Verdict::Proved(call, read, proved),
             Err(other) => Verdict::Unclear(other),
         })
     }
@@ -262,7 +262,7 @@ impl<'p> Prover<'p> {
         trust: Trust,
         control: Option<Call>,
         call: Call,
-        read: PageReader,
+        read: Box<PageReader>,
     ) -> Result<Verdict, Error> {
         let refused = || Ok(Verdict::Refused("its next page is empty".to_owned()));
         let Some(control) = control else {
@@ -274,10 +274,10 @@ impl<'p> Prover<'p> {
             Trust::Guessed if evidence::says_more(self.page).is_some() => refused(),
             // The caller's own request has the name, and the number of the first page.
             Trust::Guessed | Trust::Tried if self.trail.is_here(&control) => {
-                Ok(Verdict::Proved(call, Box::new(read), how))
+                Ok(Verdict::Proved(call, read, how))
             }
             Trust::Guessed | Trust::Tried => Ok(match self.is_first(&control, trust).await? {
-                Ok(()) => Verdict::Proved(call, Box::new(read), how),
+                Ok(()) => Verdict::Proved(call, read, how),
                 Err(other) => Verdict::Unclear(format!("its next page is empty, and {other}")),
             }),
             _ => Ok(match self.open(&control, trust).await? {
@@ -286,7 +286,7 @@ impl<'p> Prover<'p> {
                      be taken for a filter"
                         .to_owned(),
                 ),
-                Opened::Page(_) | Opened::Refused(_) => Verdict::Proved(call, Box::new(read), how),
+                Opened::Page(_) | Opened::Refused(_) => Verdict::Proved(call, read, how),
                 Opened::Failed(failed) => Verdict::Unclear(failed),
             }),
         }
@@ -317,12 +317,12 @@ impl<'p> Prover<'p> {
         if trust == Trust::Stated {
             return PageReader::open(fetcher(), call.clone())
                 .await
-                .map(Opened::Page);
+                .map(|read| Opened::Page(Box::new(read)));
         }
         loop {
             self.budget.requests = self.budget.requests.saturating_sub(1);
             let error = match PageReader::open_once(fetcher(), call.clone()).await {
-                Ok(read) => return Ok(Opened::Page(read)),
+                Ok(read) => return Ok(Opened::Page(Box::new(read))),
                 Err(error) => error,
             };
             match error.status() {
@@ -352,7 +352,7 @@ impl<'p> Prover<'p> {
 }
 
 enum Opened {
-    Page(PageReader),
+    Page(Box<PageReader>),
     /// The upstream does not want this call.
     Refused(String),
     /// It may want it at another time.

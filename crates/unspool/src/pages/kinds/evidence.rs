@@ -3,7 +3,7 @@
 use reqwest::header::CONTENT_RANGE;
 use serde_json::Value;
 
-use super::{First, PageEnd, Trust, link_header, signs};
+use super::{First, PageEnd, Trust, link_header, siblings, signs};
 use crate::http::{Call, has_unreadable_link};
 use crate::pages::account::Doubt;
 
@@ -141,37 +141,11 @@ const FRONT_PARAMETERS: &[&str] = &[
 /// Query parameters with the token of one page of many.
 const CURSOR_PARAMETERS: &[&str] = &["cursor", "pageToken", "page_token"];
 
-/// Names of the parameter that says how many items a page is to hold.
-const SIZE_PARAMETERS: &[&str] = &[
-    "limit",
-    "per_page",
-    "perpage",
-    "page_size",
-    "pagesize",
-    "size",
-    "count",
-    "max_results",
-    "maxresults",
-    "first",
-    "rows",
-    "$top",
-    "$limit",
-    "ps",
-    "take",
-    "max-keys",
-    "hitsperpage",
-    "itemsperpage",
-    "pagination[pagesize]",
-    "page[size]",
-];
-
 /// Whether a page holds as many items as servers like to give at once, or as it was
 /// asked for.
 fn is_round(page: &PageEnd) -> bool {
-    let is_asked = |name: &str, value: &str| {
-        SIZE_PARAMETERS.contains(&name.to_ascii_lowercase().as_str())
-            && value.parse() == Ok(page.items)
-    };
+    let is_asked =
+        |name: &str, value: &str| siblings::is_size(name) && value.parse() == Ok(page.items);
     let in_body = (page
         .call
         .body

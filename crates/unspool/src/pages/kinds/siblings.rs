@@ -21,6 +21,12 @@ pub(super) fn pages(call: &Call) -> Vec<Sibling> {
     derived(call, |_| &["page", "number"])
 }
 
+/// Whether a parameter of this name says how many items a page is to hold.
+pub(super) fn is_size(name: &str) -> bool {
+    // SonarQube's has no word in it.
+    name == "ps" || SizeName::read(name).is_some()
+}
+
 /// A name that was made from another.
 #[derive(Debug, PartialEq)]
 pub(super) struct Sibling {
