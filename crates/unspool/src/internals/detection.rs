@@ -3,6 +3,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use url::Url;
 
+use crate::error::Error;
 use crate::http::Call;
 use crate::pages::kinds::{Kind, Next, PageEnd, Paginate, auto::Auto};
 use crate::pages::stated::Stated;
@@ -66,9 +67,8 @@ fn check(call: &Call, headers: &HeaderMap, envelope: &Value, items: u64) {
         let next = candidate.kind.after(&page);
         let described = candidate.kind.describe();
         match described.parse::<Paginate>() {
-            Ok(again) => assert_eq!(again.to_string(), described),
-            // A name may hold what separates options.
-            Err(error) => assert!(error.is_request(), "{described}: {error}"),
+            Ok(again) => check_same(again, &described, call, &page, &next),
+            Err(error) => panic!("{described}: {error}"),
         }
         if let Ok(Next::Call(next)) = next {
             assert!(matches!(next.url.scheme(), "http" | "https"), "{described}");
@@ -77,6 +77,22 @@ fn check(call: &Call, headers: &HeaderMap, envelope: &Value, items: u64) {
         if let Some(control) = &candidate.control {
             assert_eq!(control.url.origin(), call.url.origin(), "{described}");
         }
+    }
+}
+
+/// A kind that was made from its description asks for the same.
+fn check_same(
+    again: Paginate,
+    described: &str,
+    call: &Call,
+    page: &PageEnd,
+    next: &Result<Next, Error>,
+) {
+    assert_eq!(again.to_string(), described);
+    let mut kind = again.into_kind();
+    if kind.begin(call.clone()).is_ok() {
+        let same = kind.after(page);
+        assert_eq!(format!("{same:?}"), format!("{next:?}"), "{described}");
     }
 }
 

@@ -53,12 +53,20 @@ impl PageReader {
     /// Asks for a page, and again where that may help, up to its first item.
     pub(super) async fn open(fetcher: Arc<PageFetcher>, call: CleanCall) -> Result<Self, Error> {
         let mut attempts = fetcher.http.attempts();
-        let reading = loop {
-            match fetcher.open(&call).await {
-                Ok(reading) => break reading,
+        loop {
+            match PageReader::open_once(Arc::clone(&fetcher), call.clone()).await {
+                Ok(reader) => return Ok(reader),
                 Err(error) => attempts.after(error).await?,
             }
-        };
+        }
+    }
+
+    /// The same without another try.
+    pub(super) async fn open_once(
+        fetcher: Arc<PageFetcher>,
+        call: CleanCall,
+    ) -> Result<Self, Error> {
+        let reading = fetcher.open(&call).await?;
         Ok(PageReader {
             fetcher,
             call,

@@ -25,8 +25,16 @@ pub struct At {
 #[derive(Clone, Debug, PartialEq)]
 enum AtKind {
     Pointer(Pointer),
-    Path(JsonPath),
+    Path(Path),
     Field(HeaderName),
+}
+
+/// A JSONPath with the text that it was made from: what the parser writes for it is not
+/// always a text that it reads, or one with the same meaning.
+#[derive(Clone, Debug, PartialEq)]
+struct Path {
+    text: String,
+    path: JsonPath,
 }
 
 impl At {
@@ -42,7 +50,7 @@ impl At {
     pub(crate) fn find(&self, headers: &HeaderMap, envelope: &Value) -> Option<Value> {
         let value = match &self.kind {
             AtKind::Pointer(pointer) => pointer.find(envelope)?.clone(),
-            AtKind::Path(path) => path.query(envelope).first()?.clone(),
+            AtKind::Path(Path { path, .. }) => path.query(envelope).first()?.clone(),
             AtKind::Field(name) => Value::String(field_text(headers.get(name)?).trim().to_owned()),
         };
         (!value.is_null()).then_some(value)
@@ -64,11 +72,13 @@ impl FromStr for At {
         let kind = if let Some(name) = text.strip_prefix("header:") {
             AtKind::Field(header_name(name)?)
         } else if text.starts_with('$') {
-            AtKind::Path(JsonPath::parse(text).map_err(|error| {
+            let path = JsonPath::parse(text).map_err(|error| {
                 Error::request(format!(
                     "expected a JSONPath such as `$.meta.next`, found `{text}`: {error}"
                 ))
-            })?)
+            })?;
+            let text = text.to_owned();
+            AtKind::Path(Path { text, path })
         } else {
             AtKind::Pointer(text.parse()?)
         };
@@ -80,7 +90,7 @@ impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             AtKind::Pointer(pointer) => pointer.fmt(f),
-            AtKind::Path(path) => path.fmt(f),
+            AtKind::Path(Path { text, .. }) => f.write_str(text),
             AtKind::Field(name) => write!(f, "header:{name}"),
         }
     }
@@ -90,7 +100,8 @@ impl fmt::Display for At {
 /// the JSON body.
 ///
 /// As text: `cursor`, `header:X-Cursor`, `body:/start_cursor`; `*` takes the members
-/// of an object as parameters of their names.
+/// of an object as parameters of their names. `query:` stands before the name of a
+/// parameter that would be read as one of these: `query:*`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct To {
     kind: ToKind,
@@ -159,6 +170,31 @@ impl To {
         Ok(call)
     }
 
+    /// A call without anything in this place.
+    pub(crate) fn remove(&self, call: &Call) -> Call {
+        let mut call = call.clone();
+        match &self.kind {
+            ToKind::Query(name) => call.url = without_parameter(&call.url, name),
+            ToKind::Field(name) => {
+                call.fields.remove(name.as_str());
+            }
+            ToKind::Body(pointer) => {
+                let object = pointer.steps().split_last().and_then(|(last, above)| {
+                    let above = Pointer::from_steps(above.to_vec()).to_string();
+                    Some((
+                        last,
+                        call.body.as_mut()?.pointer_mut(&above)?.as_object_mut()?,
+                    ))
+                });
+                if let Some((last, members)) = object {
+                    members.remove(last);
+                }
+            }
+            ToKind::Members => {}
+        }
+        call
+    }
+
     /// What a call has in this place.
     pub(crate) fn read(&self, call: &Call) -> Option<Value> {
         match &self.kind {
@@ -190,6 +226,8 @@ impl FromStr for To {
             ToKind::Field(header_name(name)?)
         } else if let Some(pointer) = text.strip_prefix("body:") {
             ToKind::Body(pointer.parse()?)
+        } else if let Some(name) = text.strip_prefix(QUERY) {
+            ToKind::Query(name.to_owned())
         } else if text.is_empty() {
             return Err(Error::request(
                 "expected the name of a parameter, found nothing",
@@ -204,13 +242,22 @@ impl FromStr for To {
 impl fmt::Display for To {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            ToKind::Query(name) => f.write_str(name),
+            ToKind::Query(name) => {
+                let is_ambiguous = [QUERY, "header:", "body:"]
+                    .iter()
+                    .any(|prefix| name.starts_with(prefix));
+                let is_ambiguous = is_ambiguous || name.is_empty() || name == "*";
+                write!(f, "{}{name}", if is_ambiguous { QUERY } else { "" })
+            }
             ToKind::Field(name) => write!(f, "header:{name}"),
             ToKind::Body(pointer) => write!(f, "body:{pointer}"),
             ToKind::Members => f.write_str("*"),
         }
     }
 }
+
+/// Says that what follows is the name of a parameter, whatever it looks like.
+const QUERY: &str = "query:";
 
 /// A value as parameters and header fields have it: a string as it is, all else as
 /// JSON.
@@ -227,9 +274,37 @@ pub(crate) fn number_of(value: &Value) -> Option<u64> {
         Value::Number(number) => number.as_u64(),
         Value::String(text) => text.trim().parse().ok(),
         // An element of XML that has attributes.
-        Value::Object(fields) => fields.get("#text")?.as_str()?.trim().parse().ok(),
+        Value::Object(fields) => fields.get(TEXT)?.as_str()?.trim().parse().ok(),
         _ => None,
     }
+}
+
+/// The text of an element of XML that has attributes, which may be empty.
+pub(crate) fn text_of_element(value: &Value) -> Option<&str> {
+    let fields = value.as_object().filter(|fields| !fields.is_empty())?;
+    let is_element = fields.keys().all(|key| key.starts_with('@') || key == TEXT);
+    let text = fields.get(TEXT).map_or(Some(""), Value::as_str);
+    text.filter(|_| is_element)
+}
+
+/// The key of the text in an element that has more than that.
+const TEXT: &str = "#text";
+
+/// The URL without a parameter; all others stay as they are written.
+fn without_parameter(url: &Url, name: &str) -> Url {
+    let is_other = |part: &&str| {
+        url::form_urlencoded::parse(part.as_bytes())
+            .next()
+            .is_none_or(|(found, _)| found != name)
+    };
+    let parts: Vec<&str> = (url.query().into_iter())
+        .flat_map(|query| query.split('&'))
+        .filter(is_other)
+        .collect();
+    let query = parts.join("&");
+    let mut url = url.clone();
+    url.set_query((!query.is_empty()).then_some(&query));
+    url
 }
 
 /// The URL with one parameter set; all others stay as they are written.
@@ -305,7 +380,15 @@ mod tests {
         for text in ["/meta/next", "", "$.meta.next", "header:x-next-page"] {
             assert_eq!(text.parse::<At>().unwrap().to_string(), text);
         }
-        for text in ["cursor", "page[after]", "header:x-cursor", "body:/a/b", "*"] {
+        for text in [
+            "cursor",
+            "page[after]",
+            "header:x-cursor",
+            "body:/a/b",
+            "*",
+            "query:*",
+            "query:",
+        ] {
             assert_eq!(text.parse::<To>().unwrap().to_string(), text);
         }
         for wrong in ["meta", "$.[", "header:a b"] {
@@ -360,6 +443,17 @@ mod tests {
             .set(&call(None), &json!({"c": "3", "d": "4|x"}))
             .unwrap();
         assert_eq!(members.url.as_str(), "http://api.test/?a=%7E+b&c=3&d=4%7Cx");
+    }
+
+    #[test]
+    fn a_value_is_taken_out_of_its_place() {
+        let without = |text: &str, body| text.parse::<To>().unwrap().remove(&call(body));
+        assert_eq!(without("c", None).url.as_str(), "http://api.test/?a=%7E+b");
+        assert_eq!(without("x", None), call(None));
+        let body = json!({"q": {"a": 1, "b": 2}});
+        let removed = without("body:/q/a", Some(body.clone()));
+        assert_eq!(removed.body, Some(json!({"q": {"b": 2}})));
+        assert_eq!(without("body:/q/a/z", Some(body.clone())).body, Some(body));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::kinds::{Kind, Paginate};
 use super::trail::Trail;
 use crate::error::Error;
 use crate::http::{Call, is_lost, is_secret_name};
@@ -126,6 +127,18 @@ impl Stand {
             call.url = super::place::with_parameter(&call.url, &name, secret);
         }
         Ok(Some(call))
+    }
+
+    /// How the walk gets from page to page.
+    pub(super) fn kind(&self) -> Result<Box<dyn Kind>, Error> {
+        let paginate = self.paginate.parse::<Paginate>().map_err(|error| {
+            Error::request(format!(
+                "the position is of a walk that goes by `{}`, which cannot be read here: {}",
+                self.paginate,
+                error.message()
+            ))
+        })?;
+        Ok(paginate.into_kind())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::account::{Doubt, Ended, Try, Walked};
-use super::kinds::{Kind, PageEnd, auto};
+use super::kinds::{Kind, PageEnd, evidence};
 use super::page::{Item, Summary};
 use super::position::Stand;
 use super::seen::{Keys, Repeats, Seen, mark_of};
@@ -187,7 +187,11 @@ impl Trail {
     }
 
     /// Takes in a page that has been read to its end.
-    pub(super) fn page(&mut self, page: Summary) -> Result<(PageEnd, Pointer), Error> {
+    pub(super) fn page(
+        &mut self,
+        page: Summary,
+        kind: &dyn Kind,
+    ) -> Result<(PageEnd, Pointer), Error> {
         let redacted = page.call.redacted();
         if page.items > 0
             && let Some((earlier, request)) =
@@ -210,7 +214,7 @@ impl Trail {
         self.check_ends(page.last.as_ref(), page.items);
         let mut stated = Stated::read(&page.headers, &envelope.document);
         let fell = self.total.note(&stated, page.items);
-        if let Some((from, to)) = fell.filter(|_| auto::is_counted_from_the_front(&page.call)) {
+        if let Some((from, to)) = fell.filter(|_| kind.counts_from_front(&page.call)) {
             self.doubts.push(Doubt::Shrunk { from, to });
         }
         // With what earlier pages tell of the meaning of a count.
@@ -244,7 +248,7 @@ impl Trail {
             distinct: self.distinct(),
             last: page.last.map(|item| item.text),
         };
-        self.says_more = auto::flag(&end).map(Doubt::says_more);
+        self.says_more = evidence::flag(&end).map(Doubt::says_more);
         Ok((end, envelope.items_at))
     }
 

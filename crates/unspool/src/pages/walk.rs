@@ -10,7 +10,7 @@ use unspool_core::{AsyncGenerator, generator};
 use super::account::{Doubt, Ended};
 use super::ahead::{InFlight, Page};
 use super::fetch::PageFetcher;
-use super::kinds::{Kind, Next, PageEnd, Paginate};
+use super::kinds::{Kind, Next, PageEnd};
 use super::page::{Item, PageReader};
 use super::position::{Stand, Taken};
 use super::progress::Walk;
@@ -192,10 +192,9 @@ fn begin(plan: Plan, walk: &Walk) -> Result<Begun, Error> {
         .transpose()?;
     let mut skip = Skip::default();
     if let Some(stand) = &stand {
-        kind = stand
-            .paginate
-            .parse::<Paginate>()
-            .map_or(kind, Paginate::into_kind);
+        if stand.paginate != kind.describe() {
+            kind = stand.kind()?;
+        }
         if let Some(pointer) = &stand.items_at {
             place = Place::At(pointer.parse()?);
         }
@@ -244,14 +243,18 @@ fn step(
     fetcher: &mut Arc<PageFetcher>,
     summary: super::page::Summary,
 ) -> Result<(Next, PageEnd), Error> {
-    let (end, items_at) = walk.trail().page(summary)?;
+    let (end, items_at) = walk.trail().page(summary, &**kind)?;
     if !matches!(fetcher.place, Place::At(_)) {
         *fetcher = Arc::new(PageFetcher {
             place: Place::At(items_at),
             ..PageFetcher::clone(fetcher)
         });
     }
-    Ok((kind.after(&end)?, end))
+    let mut next = kind.after(&end)?;
+    if end.is_after_all_items() && matches!(next, Next::Call(_)) {
+        next = Next::End(Ended::AllItems);
+    }
+    Ok((next, end))
 }
 
 /// The items that were handed out before the walk was taken up.

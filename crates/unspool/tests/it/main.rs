@@ -16,6 +16,7 @@ mod corpus;
 mod credentials;
 mod custom;
 mod descriptions;
+mod detection;
 mod ends;
 mod examples;
 mod faults;

@@ -174,3 +174,30 @@ async fn after_a_failure_the_walk_goes_on_from_its_position() {
     let expected: Vec<String> = (0..12).map(|number| number.to_string()).collect();
     assert_eq!(items, expected);
 }
+
+/// As one that a later version wrote, or one of a walk by a closure.
+#[tokio::test]
+async fn a_position_whose_way_cannot_be_read_is_refused() {
+    let server = Server::linked_pages(3, 2);
+    let mut pages = unspool::pages(server.url("/")).raw();
+    pages.try_next().await.unwrap().unwrap();
+    let position = pages.position().unwrap();
+    drop(pages);
+    for unreadable in ["zigzag:left", "next:$[", "cursor:/next", "custom"] {
+        let mut stored = serde_json::to_value(&position).unwrap();
+        stored["paginate"] = unreadable.into();
+        let from: Position = serde_json::from_value(stored.clone()).unwrap();
+        let mut pages = unspool::pages(server.url("/")).from(from.clone()).raw();
+        let error = pages.try_next().await.unwrap_err();
+        assert!(error.is_request(), "{error}");
+        assert!(error.to_string().contains(unreadable), "{error}");
+        if unreadable == "custom" {
+            // Whoever brings the closure again goes on.
+            let mut pages = unspool::pages(server.url("/"))
+                .after(|_| Ok(None))
+                .from(from)
+                .raw();
+            assert!(pages.try_next().await.unwrap().is_some());
+        }
+    }
+}

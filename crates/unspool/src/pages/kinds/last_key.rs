@@ -18,13 +18,13 @@ pub(super) const ENTRY: KindEntry = KindEntry {
             until a page is empty or the flag at `more` says so; `next=json` sends it as JSON, \
             `next=base64` the bytes behind it",
     parse: |options| {
-        let key = options.unnamed().unwrap_or("/id").parse()?;
+        let key = options.unnamed().as_deref().unwrap_or("/id").parse()?;
         let to: To = options.value("to")?.ok_or_else(|| {
             Error::request("expected `to`, where the key goes: `last:/id,to=starting_after`")
         })?;
         let mut kind = LastKey::new(key, to);
         kind.more = options.value("more")?;
-        kind.form = match options.text("next") {
+        kind.form = match options.text("next").as_deref() {
             None => Form::Plain,
             Some("json") => Form::Json,
             Some("base64") => Form::Base64,
@@ -166,6 +166,11 @@ impl Kind for LastKey {
 
     fn overlaps(&self) -> bool {
         true
+    }
+
+    /// What is before a key does not move what comes after it.
+    fn counts_from_front(&self, _: &Call) -> bool {
+        false
     }
 }
 

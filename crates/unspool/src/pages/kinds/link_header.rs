@@ -9,7 +9,7 @@ pub(super) const ENTRY: KindEntry = KindEntry {
     about: "the `Link` header with the relation REL, `next` by default (RFC 8288)",
     parse: |options| {
         Ok(Box::new(LinkHeader {
-            relation: options.unnamed().unwrap_or(NEXT).to_owned(),
+            relation: options.unnamed().unwrap_or_else(|| NEXT.to_owned()),
         }))
     },
     detect: |first| {

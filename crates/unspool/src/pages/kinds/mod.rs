@@ -1,16 +1,21 @@
 //! The kinds of pagination. To add one: its file, a line in [`KINDS`].
 
 pub(crate) mod auto;
+mod counted;
 mod cursor;
 mod custom;
+mod description;
+pub(crate) mod evidence;
 mod last_key;
 mod link_header;
 mod next_url;
 mod offset;
 mod page_number;
 mod relay;
+mod siblings;
 mod signs;
 mod single;
+mod token;
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,6 +35,8 @@ pub use relay::Relay;
 pub use single::Single;
 
 pub(crate) use custom::Custom;
+
+use description::{Description, OptionList};
 
 use super::account::{Doubt, Ended};
 use super::place::{At, number_of};
@@ -57,7 +64,7 @@ pub(crate) struct KindEntry {
     syntax: &'static str,
     about: &'static str,
     /// Reads what follows the name.
-    parse: fn(&mut OptionList<'_>) -> Result<Box<dyn Kind>, Error>,
+    parse: fn(&mut OptionList) -> Result<Box<dyn Kind>, Error>,
     /// How a walk might go on from a first page, the likeliest first.
     detect: fn(&First<'_>) -> Vec<Candidate>,
 }
@@ -101,6 +108,18 @@ pub(crate) trait Kind: fmt::Debug + Send {
     fn repeats_calls(&self) -> bool {
         false
     }
+
+    /// A call that does not give an empty page where the upstream understands the place
+    /// that this kind writes to: the first number, or a token that none is.
+    fn counterproof(&self) -> Option<Call> {
+        None
+    }
+
+    /// Whether the place of the page that this call asks for is the number of what
+    /// stands before it, which shifts when items come and go.
+    fn counts_from_front(&self, call: &Call) -> bool {
+        evidence::counts_by_name(call)
+    }
 }
 
 /// What comes after a page.
@@ -135,6 +154,7 @@ impl First<'_> {
             evidence: evidence.into(),
             is_named: false,
             control: None,
+            rank: 0,
         })
     }
 }
@@ -152,6 +172,22 @@ pub(crate) struct Candidate {
     pub(crate) is_named: bool,
     /// A call that has to give the first page again if this is it.
     pub(crate) control: Option<Call>,
+    /// Of candidates with the same trust, the lowest comes first.
+    pub(crate) rank: u8,
+}
+
+/// The rank of a name that nothing in the request or in the answer suggests.
+const GUESSED: u8 = 2;
+
+/// Names with their ranks, each once.
+fn unique<'n>(names: impl Iterator<Item = (&'n str, u8)>) -> Vec<(&'n str, u8)> {
+    let mut found: Vec<(&str, u8)> = Vec::new();
+    for (name, rank) in names {
+        if !found.iter().any(|(known, _)| *known == name) {
+            found.push((name, rank));
+        }
+    }
+    found
 }
 
 /// How much is guessed about a candidate.
@@ -189,6 +225,12 @@ pub(crate) struct PageEnd {
 }
 
 impl PageEnd {
+    /// Whether nothing new came after all items that the upstream states: the end,
+    /// whatever link stands there.
+    pub(crate) fn is_after_all_items(&self) -> bool {
+        self.fresh == 0 && self.distinct > 0 && self.stated.items == Some(self.distinct)
+    }
+
     /// What the page holds in that place.
     fn find(&self, at: &At) -> Option<Value> {
         at.find(&self.headers, &self.envelope)
@@ -325,115 +367,10 @@ impl FromStr for Paginate {
                 names.join(", ")
             )));
         };
-        let mut options = OptionList::new(options);
+        let mut options = OptionList::read(options)?;
         let kind = (entry.parse)(&mut options)?;
         options.end(entry)?;
         Ok(Paginate { kind })
-    }
-}
-
-/// What follows the name of a kind: `VALUE,name=value,…`, the first without a name.
-pub(crate) struct OptionList<'t> {
-    rest: Vec<&'t str>,
-}
-
-impl<'t> OptionList<'t> {
-    fn new(text: Option<&'t str>) -> Self {
-        OptionList {
-            rest: text.map_or_else(Vec::new, |text| text.split(',').collect()),
-        }
-    }
-
-    /// The option without a name.
-    fn unnamed(&mut self) -> Option<&'t str> {
-        let index = (self.rest.iter()).position(|option| Self::name_of(option).is_none())?;
-        Some(self.rest.remove(index))
-    }
-
-    /// The name of an option that has one; a JSONPath may hold a `=`, too.
-    fn name_of(option: &str) -> Option<&str> {
-        let (name, _) = option.split_once('=')?;
-        name.chars()
-            .all(|char| char.is_ascii_lowercase())
-            .then_some(name)
-    }
-
-    /// The text under a name.
-    fn text(&mut self, name: &str) -> Option<&'t str> {
-        let index = (self.rest.iter()).position(|option| Self::name_of(option) == Some(name))?;
-        self.rest
-            .remove(index)
-            .split_once('=')
-            .map(|(_, value)| value)
-    }
-
-    /// Something else under a name.
-    fn value<T: FromStr<Err = Error>>(&mut self, name: &str) -> Result<Option<T>, Error> {
-        self.text(name).map(str::parse).transpose()
-    }
-
-    /// A number under a name.
-    fn number(&mut self, name: &str) -> Result<Option<u64>, Error> {
-        let Some(text) = self.text(name) else {
-            return Ok(None);
-        };
-        match text.parse() {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => Err(Error::request(format!(
-                "expected a number for `{name}`, found `{text}`"
-            ))),
-        }
-    }
-
-    fn end(self, entry: &KindEntry) -> Result<(), Error> {
-        match self.rest.first() {
-            None => Ok(()),
-            Some(option) => Err(Error::request(format!(
-                "expected `{}{}`, found the option `{option}`",
-                entry.name, entry.syntax
-            ))),
-        }
-    }
-}
-
-/// Writes what [`OptionList`] reads.
-struct Description {
-    text: String,
-    separator: char,
-}
-
-impl Description {
-    fn new(name: &str) -> Self {
-        Description {
-            text: name.to_owned(),
-            separator: ':',
-        }
-    }
-
-    /// Adds the option without a name.
-    fn unnamed(mut self, value: Option<impl fmt::Display>) -> Self {
-        if let Some(value) = value {
-            self.add(&value.to_string());
-        }
-        self
-    }
-
-    /// Adds an option, if it is set.
-    fn option(mut self, name: &str, value: Option<impl fmt::Display>) -> Self {
-        if let Some(value) = value {
-            self.add(&format!("{name}={value}"));
-        }
-        self
-    }
-
-    fn add(&mut self, option: &str) {
-        self.text.push(self.separator);
-        self.text.push_str(option);
-        self.separator = ',';
-    }
-
-    fn end(self) -> String {
-        self.text
     }
 }
 
@@ -524,7 +461,12 @@ pub(crate) mod tests {
             "last:,to=since",
             "page:page",
             "page:p,first=0,last=4",
+            "page:p,first=0,more=!/last",
             "page:body:/page",
+            "offset:offset,more=/has_more",
+            "next:/_links/next,base=/_links/base",
+            "next:header:next-page,end=none",
+            "cursor:/next,to=cursor,end=-1,drop=set,drop=body:/filter",
             "offset:offset",
             "offset:start,first=1,step=50",
             "single",

@@ -1,34 +1,43 @@
 use serde_json::Value;
+use url::Url;
 
 use super::signs::{self, is_url};
-use super::{Candidate, Description, First, Kind, KindEntry, More, Next, PageEnd, Paginate, Trust};
+use super::{
+    Candidate, Description, First, Kind, KindEntry, More, Next, PageEnd, Paginate, Trust, token,
+};
 use crate::error::Error;
-use crate::http::link_target;
+use crate::http::{Call, link_target};
 use crate::json::Pointer;
 use crate::pages::account::{Doubt, Ended};
 use crate::pages::place::At;
 
 pub(super) const ENTRY: KindEntry = KindEntry {
     name: "next",
-    syntax: "[:AT][,more=AT]",
-    about: "the URL of the next page in the body: at AT, a JSON pointer or a JSONPath, or under a \
-            usual name; `more` is the place of a flag that says whether there is more (`!AT`: that \
-            there is not)",
+    syntax: "[:AT][,more=AT][,base=AT][,end=VALUE]",
+    about: "the URL of the next page: at AT, a JSON pointer, a JSONPath or `header:NAME`, or under \
+            a usual name in the body; `more` is the place of a flag that says whether there is \
+            more (`!AT`: that there is not); `base` is the place of what relative URLs are \
+            appended to; `end` is what stands at AT on the last page",
     parse: |options| {
         Ok(Box::new(NextUrl {
-            at: options.unnamed().map(str::parse).transpose()?,
+            at: options.unnamed_value()?,
             more: options.value("more")?,
+            base: options.value("base")?,
+            end: options.text("end"),
         }))
     },
     detect,
 };
 
 /// The URL of the next page in the body of each page, absolute or relative; a page
-/// where it is missing, `null`, `false` or empty is the last.
+/// where it is missing, `null`, `false`, empty, or a word for none (`"null"`) is the last.
 #[derive(Clone, Debug, Default)]
 pub struct NextUrl {
     at: Option<At>,
     more: Option<More>,
+    base: Option<At>,
+    /// What stands in the place of the URL on the last page.
+    end: Option<String>,
 }
 
 impl NextUrl {
@@ -43,7 +52,7 @@ impl NextUrl {
     pub fn at(place: impl Into<At>) -> Self {
         NextUrl {
             at: Some(place.into()),
-            more: None,
+            ..NextUrl::default()
         }
     }
 
@@ -59,6 +68,38 @@ impl NextUrl {
 }
 
 impl NextUrl {
+    /// The place of a URL that relative ones are appended to; what begins with a slash
+    /// as well.
+    #[must_use]
+    pub fn base(mut self, place: impl Into<At>) -> Self {
+        self.base = Some(place.into());
+        self
+    }
+
+    /// What stands in the place of the URL on the last page, where it is not empty.
+    #[must_use]
+    pub fn end(mut self, value: impl Into<String>) -> Self {
+        self.end = Some(value.into());
+        self
+    }
+
+    /// Whether a text in the place of the URL says that there is none.
+    fn is_end(&self, text: &str) -> bool {
+        match &self.end {
+            Some(end) => text.is_empty() || text == end,
+            None => text.is_empty() || token::is_word_for_none(&Value::from(text)),
+        }
+    }
+
+    /// The address of the next page.
+    fn address(&self, page: &PageEnd, target: &str) -> Result<Call, Error> {
+        let base = self.base.as_ref().and_then(|at| page.find(at));
+        match base.as_ref().and_then(Value::as_str) {
+            Some(base) => page.resolve(&joined(base, target)),
+            None => page.resolve(target),
+        }
+    }
+
     /// Whether this goes forward, and not by some other relation.
     fn names_next(&self) -> bool {
         let at = self.at.as_ref().map(|at| at.to_string().to_lowercase());
@@ -77,6 +118,8 @@ impl Kind for NextUrl {
         Description::new(ENTRY.name)
             .unnamed(self.at.as_ref())
             .option("more", self.more.as_ref())
+            .option("base", self.base.as_ref())
+            .option("end", self.end.as_ref())
             .end()
     }
 
@@ -104,8 +147,8 @@ impl Kind for NextUrl {
         };
         match page.find(at).as_ref().map_or(&Value::Null, target) {
             Value::Null | Value::Bool(false) => Ok(none),
-            Value::String(url) if url.is_empty() => Ok(none),
-            Value::String(url) => page.resolve(url).map(Next::Call),
+            Value::String(url) if self.is_end(url) => Ok(none),
+            Value::String(url) => self.address(page, url).map(Next::Call),
             other => Err(Error::content(format!(
                 "expected the URL of the next page at `{at}`, found `{other}`"
             ))
@@ -115,19 +158,89 @@ impl Kind for NextUrl {
 }
 
 fn detect(first: &First<'_>) -> Vec<Candidate> {
-    let Some((at, is_there)) = usual_place(first.page) else {
-        return Vec::new();
-    };
+    let mut found: Vec<Candidate> = by_name(first).into_iter().collect();
+    found.extend(in_fields(first));
+    found.extend(under_names_of_tokens(first));
+    found
+}
+
+/// The URL under a usual name.
+fn by_name(first: &First<'_>) -> Option<Candidate> {
+    let (at, is_there) = usual_place(first.page)?;
     let evidence = match is_there {
         true => format!("`{at}` holds a URL"),
         false => format!("`{at}` names the next page, and there is none"),
     };
     let more = signs::true_flag(first.page);
-    let kind = NextUrl { at: Some(at), more };
-    first
-        .candidate(kind, Trust::Stated, evidence)
-        .into_iter()
+    let base = base_of(first, &at);
+    let kind = NextUrl {
+        at: Some(at),
+        more,
+        base,
+        end: None,
+    };
+    first.candidate(kind, Trust::Stated, evidence)
+}
+
+/// Header fields for the next page with a URL in them.
+fn in_fields(first: &First<'_>) -> Vec<Candidate> {
+    let fields = first.page.headers.iter().filter(|(name, value)| {
+        let is_url = value.to_str().is_ok_and(signs::is_url_text);
+        is_url && signs::is_next_field(name.as_str())
+    });
+    fields
+        .filter_map(|(name, _)| {
+            let evidence = format!("the header `{name}` holds a URL");
+            let kind = NextUrl::at(At::header(name.clone()));
+            first.candidate(kind, Trust::Stated, evidence)
+        })
         .collect()
+}
+
+/// URLs where one would look for a token: it is followed, and not sent as one.
+fn under_names_of_tokens(first: &First<'_>) -> Vec<Candidate> {
+    (signs::members(&first.page.envelope).iter())
+        .filter(|member| is_url(member.value) && signs::names_token(member))
+        .filter(|member| !names_next_url(member.key))
+        .filter_map(|member| {
+            let evidence = format!("`{}` holds a URL", member.pointer);
+            first.candidate(NextUrl::at(member.at()), Trust::Token, evidence)
+        })
+        .collect()
+}
+
+/// A relative address appended to a base: not as a browser would resolve it, which takes
+/// a slash at its begin for the root of the server.
+fn joined(base: &str, target: &str) -> String {
+    if Url::parse(target).is_ok() || target.starts_with(['?', '#']) {
+        return target.to_owned();
+    }
+    format!(
+        "{}/{}",
+        base.trim_end_matches('/'),
+        target.trim_start_matches('/')
+    )
+}
+
+/// Where a base stands beside a relative address, if with it, and not without, that
+/// leads to the path of the request.
+fn base_of(first: &First<'_>, at: &At) -> Option<At> {
+    let found = first.page.find(at)?;
+    let address = (target(&found).as_str()).filter(|text| Url::parse(text).is_err())?;
+    let path = first.base.url.path();
+    let leads_home =
+        |text: &str| (first.page.resolve(text)).is_ok_and(|call| call.url.path() == path);
+    if leads_home(address) {
+        return None;
+    }
+    signs::members(&first.page.envelope)
+        .iter()
+        .find(|member| {
+            let is_base = member.key.to_ascii_lowercase().contains("base");
+            let base = member.value.as_str().filter(|_| is_base);
+            base.is_some_and(|base| leads_home(&joined(base, address)))
+        })
+        .map(signs::Member::at)
 }
 
 /// Whether a page has the URL of a next one under a usual name.
@@ -185,7 +298,7 @@ fn names_link(key: &str) -> bool {
 fn is_absent(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
-        Value::String(text) => text.is_empty(),
+        Value::String(text) => text.is_empty() || token::is_word_for_none(value),
         _ => false,
     }
 }
@@ -200,8 +313,9 @@ fn in_links(members: &[signs::Member<'_>]) -> Option<At> {
             let target = ["href", "url", "@href"]
                 .into_iter()
                 .find(|key| link.get(key).is_some_and(is_url))?;
+            // A string of JSON is one of JSONPath, too.
             let steps: String = (member.pointer.steps().iter())
-                .map(|step| format!("[\"{}\"]", step.replace('"', "\\\"")))
+                .map(|step| format!("[{}]", Value::from(step.as_str())))
                 .collect();
             format!("$[?@[\"{relation}\"]==\"next\"][\"{target}\"]")
                 .replacen('$', &format!("${steps}"), 1)
@@ -285,6 +399,45 @@ mod tests {
         ] {
             assert_eq!(ends(NextUrl::new().after(&page(end, 3))), Ended::NoNext);
         }
+    }
+
+    #[test]
+    fn a_word_for_none_and_what_the_caller_says_end_the_walk() {
+        for end in ["null", "None", "undefined"] {
+            let mut kind = NextUrl::at("/next".parse::<At>().unwrap());
+            assert_eq!(
+                ends(kind.after(&page(json!({"next": end}), 3))),
+                Ended::NoNext
+            );
+        }
+        let mut kind = NextUrl::at("/next".parse::<At>().unwrap()).end("#");
+        let next = |target: &str| page(json!({"next": target}), 3);
+        assert_eq!(asks(kind.after(&next("/null"))), "http://api.test/null");
+        assert_eq!(ends(kind.after(&next("#"))), Ended::NoNext);
+    }
+
+    #[test]
+    fn a_relative_url_is_appended_to_a_base() {
+        let links = |next: &str| json!({"_links": {"base": "http://api.test/wiki/", "next": next}});
+        let kind = |text: &str| text.parse::<Paginate>().unwrap().into_kind();
+        let mut pinned = kind("next:/_links/next,base=/_links/base");
+        for (next, expected) in [
+            ("/v1/things?page=2", "http://api.test/wiki/v1/things?page=2"),
+            ("things?page=2", "http://api.test/wiki/things?page=2"),
+            ("?page=2", "http://api.test/v1/things?page=2"),
+            ("http://api.test/b", "http://api.test/b"),
+        ] {
+            assert_eq!(asks(pinned.after(&page(links(next), 3))), expected);
+        }
+        let mut first = page(links("/v1/things?page=2"), 3);
+        first.call.url = "http://api.test/wiki/v1/things".parse().unwrap();
+        let found = detected(&ENTRY, &first).remove(0).kind;
+        assert_eq!(found.describe(), "next:/_links/next,base=/_links/base");
+        // Where the address leads to where the request went, it needs no base.
+        let found = detected(&ENTRY, &page(links("/v1/things?page=2"), 3))
+            .remove(0)
+            .kind;
+        assert_eq!(found.describe(), "next:/_links/next");
     }
 
     #[test]

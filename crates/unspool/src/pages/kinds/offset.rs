@@ -1,22 +1,26 @@
-use serde_json::json;
-
+use super::counted::{Counted, Flag};
 use super::{
-    Candidate, Description, First, Kind, KindEntry, Next, PageEnd, Paginate, Trust, auto, signs,
+    Candidate, First, GUESSED, Kind, KindEntry, More, Next, PageEnd, Paginate, Trust, evidence,
+    siblings, signs, unique,
 };
 use crate::error::Error;
-use crate::http::{Call, is_not_found};
-use crate::pages::account::{Doubt, Ended};
-use crate::pages::place::{To, number_of};
+use crate::http::Call;
+use crate::pages::account::Ended;
+use crate::pages::place::{At, To, number_of};
 
 pub(super) const ENTRY: KindEntry = KindEntry {
     name: "offset",
-    syntax: "[:TO][,first=N][,step=N]",
+    syntax: "[:TO][,first=N][,step=N][,more=AT]",
     about: "the number of items before the page in TO (`offset`), grown by the items that came, or by \
-            `step`, until the stated total has come or pages are empty or missing",
+            `step`, until the stated total has come, the flag at `more` says so, or pages are empty or \
+            missing",
     parse: |options| {
-        let mut kind = Offset::new(options.unnamed().unwrap_or("offset").parse::<To>()?);
-        kind.first = options.number("first")?;
-        kind.step = options.number("step")?;
+        let kind = Offset {
+            counted: Counted::parse(options, "offset", FIRST)?,
+            step: options.number("step")?,
+            size: 0,
+            total: None,
+        };
         match kind.step {
             Some(0) => Err(Error::request("expected `step` to be 1 or more, found 0")),
             _ => Ok(Box::new(kind)),
@@ -25,8 +29,8 @@ pub(super) const ENTRY: KindEntry = KindEntry {
     detect,
 };
 
-/// How many empty pages in a row are taken for the end where no total is known.
-const EMPTY_PAGES: u32 = 2;
+/// The offset of the first item where nothing says another.
+const FIRST: u64 = 0;
 
 /// The number of items before the page.
 ///
@@ -36,40 +40,28 @@ const EMPTY_PAGES: u32 = 2;
 /// (404), or behind two empty pages in a row.
 #[derive(Clone, Debug)]
 pub struct Offset {
-    to: To,
-    first: Option<u64>,
+    counted: Counted,
     step: Option<u64>,
-    base: Option<Call>,
-    begins_at: u64,
-    current: u64,
     /// The most items that a page held.
     size: u64,
-    empty: u32,
     total: Option<u64>,
-    received_all: bool,
 }
 
 impl Offset {
     /// An offset in this place, from that in the request or 0 on.
     pub fn new(to: impl Into<To>) -> Self {
         Offset {
-            to: to.into(),
-            first: None,
+            counted: Counted::new(to, FIRST),
             step: None,
-            base: None,
-            begins_at: 0,
-            current: 0,
             size: 0,
-            empty: 0,
             total: None,
-            received_all: false,
         }
     }
 
     /// The offset of the first item; some APIs count from 1.
     #[must_use]
     pub fn first(mut self, offset: u64) -> Self {
-        self.first = Some(offset);
+        self.counted.set_first(offset);
         self
     }
 
@@ -80,11 +72,14 @@ impl Offset {
         self
     }
 
-    fn call(&self, offset: u64) -> Result<Call, Error> {
-        match &self.base {
-            Some(base) => self.to.set(base, &json!(offset)),
-            None => Err(Error::request("the walk has not begun")),
-        }
+    /// The place of a flag that says whether there is a next page.
+    #[must_use]
+    pub fn more(mut self, place: impl Into<At>) -> Self {
+        self.counted.set_more(More {
+            at: place.into(),
+            is_inverted: false,
+        });
+        self
     }
 }
 
@@ -96,73 +91,66 @@ impl From<Offset> for Paginate {
 
 impl Kind for Offset {
     fn describe(&self) -> String {
-        Description::new(ENTRY.name)
-            .unnamed(Some(&self.to))
-            .option("first", self.first)
+        (self.counted.describe(ENTRY.name))
             .option("step", self.step)
             .end()
     }
 
     fn begin(&mut self, call: Call) -> Result<Call, Error> {
-        let in_call = self.to.read(&call).as_ref().and_then(number_of);
-        self.begins_at = self.first.or(in_call).unwrap_or(0);
-        self.current = self.begins_at;
-        self.base = Some(call);
-        self.call(self.current)
+        self.counted.begin(call)
     }
 
     fn resume(&mut self, call: &Call) -> Result<(), Error> {
-        let current = self.to.read(call).as_ref().and_then(number_of);
-        self.current = current.unwrap_or(self.begins_at);
+        self.counted.resume(call);
         Ok(())
     }
 
     fn after(&mut self, page: &PageEnd) -> Result<Next, Error> {
+        self.counted.note(page);
         self.size = self.size.max(page.items);
         self.total = page.stated.items.or(self.total);
-        self.received_all = page.stated.items == Some(page.distinct);
+        let flag = self.counted.by_flag(page);
+        if let Some(Flag::End(next)) = flag {
+            return Ok(next);
+        }
         // It may be the number of each page that is stated: the next one shows.
-        if self.received_all && !auto::may_count_itself(page) {
+        let is_end = self.counted.received_all && flag.is_none();
+        if is_end && !evidence::may_count_itself(page) {
             return Ok(Next::End(Ended::AllItems));
         }
-        self.empty = if page.items == 0 { self.empty + 1 } else { 0 };
-        if self.empty == EMPTY_PAGES || page.items == 0 && self.size == 0 {
+        let is_empty = page.items == 0 && self.size == 0;
+        if self.counted.is_behind_the_end() || is_empty {
             return Ok(Next::End(Ended::EmptyPages));
         }
-        let step = match page.items {
+        self.counted.advance(match page.items {
             // A hole is passed over by the size of a page.
             0 => self.step.unwrap_or(self.size),
             items => self.step.unwrap_or(items),
-        };
-        self.current = self.current.saturating_add(step);
-        self.call(self.current).map(Next::Call)
+        })
     }
 
     fn ahead(&self, steps: u64) -> Option<Call> {
         let step = self.step.unwrap_or(self.size);
-        let offset = self.current.checked_add(steps.checked_mul(step)?)?;
+        let offset = self.counted.current.checked_add(steps.checked_mul(step)?)?;
         let is_behind = self
             .total
-            .is_some_and(|total| offset >= self.begins_at + total);
+            .is_some_and(|total| offset >= self.counted.begins_at + total);
         if step == 0 || is_behind {
             return None;
         }
-        self.call(offset).ok()
+        self.counted.call(offset).ok()
     }
 
     fn end_by(&self, error: &Error) -> Option<Next> {
-        let ended = Ended::NoSuchPage { page: self.current };
-        match error.status()? {
-            _ if is_not_found(error) || self.received_all => Some(Next::End(ended)),
-            status @ (400 | 416 | 422) => Some(Next::Doubtful(
-                ended,
-                Doubt::RefusedPage {
-                    page: self.current,
-                    status,
-                },
-            )),
-            _ => None,
-        }
+        self.counted.end_by(error, false)
+    }
+
+    fn counterproof(&self) -> Option<Call> {
+        self.counted.call(self.counted.begins_at).ok()
+    }
+
+    fn counts_from_front(&self, _: &Call) -> bool {
+        true
     }
 }
 
@@ -176,10 +164,11 @@ const NAMES: &[&str] = &[
     "from",
     "$skip",
     "_start",
+    "resultOffset",
 ];
 
 fn detect(first: &First<'_>) -> Vec<Candidate> {
-    let Some((trust, evidence)) = auto::may_go_on(first) else {
+    let Some((trust, evidence)) = evidence::may_go_on(first) else {
         return Vec::new();
     };
     let has_body = first.base.body.is_some();
@@ -226,12 +215,26 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
             })
             .collect();
     }
-    let names = match trust {
-        Trust::Tried => &NAMES[..1],
-        _ => NAMES,
-    };
-    (names.iter())
-        .filter_map(|name| first.candidate(Offset::new(target(name)), trust, evidence.clone()))
+    let derived = siblings::offsets(first.base);
+    let alike: Vec<&str> = (derived.iter())
+        .filter(|sibling| sibling.is_alike)
+        .map(|sibling| sibling.name.as_str())
+        .collect();
+    let plain = derived.iter().filter(|sibling| !sibling.is_alike);
+    let mut names: Vec<&str> = plain.map(|sibling| sibling.name.as_str()).collect();
+    names.extend(NAMES.iter().filter(|name| !alike.contains(name)));
+    if trust == Trust::Tried {
+        names.truncate(1);
+    }
+    // What has the style of the request is likelier than a usual page number.
+    let alike = alike.into_iter().map(|name| (name, 0));
+    let names = names.into_iter().map(|name| (name, GUESSED));
+    (unique(alike.chain(names)).into_iter())
+        .filter_map(|(name, rank)| {
+            let kind = Offset::new(target(name));
+            let candidate = first.candidate(kind, trust, evidence.clone())?;
+            Some(Candidate { rank, ..candidate })
+        })
         .collect()
 }
 
@@ -261,6 +264,29 @@ mod tests {
         for (items, expected) in [(5, 5), (3, 8), (5, 13)] {
             assert_eq!(asks(kind.after(&page(json!([]), items))), url(expected));
         }
+    }
+
+    #[test]
+    fn a_flag_decides_before_all_else() {
+        let kind = || started(offsets().more("/more".parse::<At>().unwrap()));
+        let says = |more: bool, items| page(json!({"more": more, "total": 3, "data": []}), items);
+        let mut flagged = kind();
+        assert_eq!(asks(flagged.after(&says(true, 3))), url(3));
+        assert_eq!(ends(flagged.after(&says(false, 3))), Ended::NoMore);
+        let mut left_out = kind();
+        asks(left_out.after(&says(true, 3)));
+        assert_eq!(ends(left_out.after(&page(json!([]), 3))), Ended::NoMore);
+        // One that never was there decides nothing.
+        let mut elsewhere = kind();
+        assert_eq!(asks(elsewhere.after(&page(json!([]), 3))), url(3));
+        let mut never = kind();
+        asks(never.after(&says(true, 3)));
+        asks(never.after(&says(true, 0)));
+        let next = never.after(&says(true, 0)).unwrap();
+        assert!(
+            matches!(next, Next::Doubtful(Ended::EmptyPages, _)),
+            "{next:?}"
+        );
     }
 
     #[test]

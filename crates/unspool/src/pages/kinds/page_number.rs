@@ -1,34 +1,41 @@
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::counted::{Counted, Flag};
 use super::{
-    Candidate, Description, First, Kind, KindEntry, Next, PageEnd, Paginate, Trust, auto, signs,
+    Candidate, First, GUESSED, Kind, KindEntry, More, Next, PageEnd, Paginate, Trust, evidence,
+    siblings, signs, unique,
 };
 use crate::error::Error;
-use crate::http::{Call, is_not_found};
-use crate::pages::account::{Doubt, Ended};
-use crate::pages::place::{To, number_of};
+use crate::http::Call;
+use crate::pages::account::Ended;
+use crate::pages::place::{At, To, number_of};
 
 pub(super) const ENTRY: KindEntry = KindEntry {
     name: "page",
-    syntax: "[:TO][,first=N][,last=N]",
+    syntax: "[:TO][,first=N][,last=N][,more=AT]",
     about: "a page number in TO, a query parameter (`page`) or `body:POINTER`, up to the last page \
-            that is given or stated, or until pages are empty or missing",
+            that is given or stated, until the flag at `more` says so, or until pages are empty or \
+            missing",
     parse: |options| {
-        let mut kind = PageNumber::new(options.unnamed().unwrap_or("page").parse::<To>()?);
-        kind.first = options.number("first")?;
-        kind.last = options.number("last")?;
-        match (kind.first, kind.last) {
+        let kind = PageNumber {
+            last: None,
+            stated_last: None,
+            states_pages: false,
+            counted: Counted::parse(options, "page", FIRST)?,
+        };
+        let last = options.number("last")?;
+        match (kind.counted.first(), last) {
             (Some(first), Some(last)) if first > last => Err(Error::request(format!(
                 "expected `last` to be {first} or more, found {last}"
             ))),
-            _ => Ok(Box::new(kind)),
+            _ => Ok(Box::new(PageNumber { last, ..kind })),
         }
     },
     detect,
 };
 
-/// How many empty pages in a row are taken for the end where no last page is known.
-const EMPTY_PAGES: u32 = 2;
+/// The number of the first page where nothing says another.
+const FIRST: u64 = 1;
 
 /// A page number.
 ///
@@ -39,42 +46,29 @@ const EMPTY_PAGES: u32 = 2;
 /// those that are stated, ends it with a doubt, unless all stated items have come.
 #[derive(Clone, Debug)]
 pub struct PageNumber {
-    to: To,
-    /// The first page, if it was said.
-    first: Option<u64>,
+    counted: Counted,
     last: Option<u64>,
-    base: Option<Call>,
-    begins_at: u64,
-    current: u64,
-    empty: u32,
     /// The last page by the upstream's word, or as its number of items makes it.
     stated_last: Option<u64>,
     /// Whether it gives the number of pages itself.
     states_pages: bool,
-    received_all: bool,
 }
 
 impl PageNumber {
     /// A number in this place, from that in the request or 1 on.
     pub fn new(to: impl Into<To>) -> Self {
         PageNumber {
-            to: to.into(),
-            first: None,
+            counted: Counted::new(to, FIRST),
             last: None,
-            base: None,
-            begins_at: 1,
-            current: 1,
-            empty: 0,
             stated_last: None,
             states_pages: false,
-            received_all: false,
         }
     }
 
     /// The number of the first page; some APIs count from 0.
     #[must_use]
     pub fn first(mut self, page: u64) -> Self {
-        self.first = Some(page);
+        self.counted.set_first(page);
         self
     }
 
@@ -85,31 +79,43 @@ impl PageNumber {
         self
     }
 
-    fn call(&self, page: u64) -> Result<Call, Error> {
-        match &self.base {
-            Some(base) => self.to.set(base, &json!(page)),
-            None => Err(Error::request("the walk has not begun")),
-        }
+    /// The place of a flag that says whether there is a next page.
+    #[must_use]
+    pub fn more(mut self, place: impl Into<At>) -> Self {
+        self.counted.set_more(More {
+            at: place.into(),
+            is_inverted: false,
+        });
+        self
+    }
+}
+
+impl PageNumber {
+    /// How many pages have been asked for, with the one in hand.
+    fn asked(&self) -> u64 {
+        self.counted.current - self.counted.begins_at + 1
     }
 
     /// Notes what a page says of the end of the list.
     fn note_end(&mut self, page: &PageEnd) {
-        let asked = self.current - self.begins_at + 1;
         let by_items = match page.stated.items {
             // The first page tells how many items a page holds.
-            Some(items) if asked == 1 && page.items > 0 => Some(items.div_ceil(page.items)),
+            Some(items) if self.asked() == 1 && page.items > 0 => Some(items.div_ceil(page.items)),
             _ => None,
         };
         self.states_pages |= page.stated.pages.is_some();
         if let Some(pages) = page.stated.pages.or(by_items) {
-            self.stated_last = Some(self.begins_at + pages.max(1) - 1);
+            self.stated_last = Some(self.counted.begins_at + pages.max(1) - 1);
         }
-        self.received_all = page.stated.items == Some(page.distinct);
+        self.counted.note(page);
     }
 
     /// Whether there is a page behind this one by the upstream's word.
     fn states_another(&self) -> bool {
-        self.states_pages && self.stated_last.is_some_and(|last| last > self.current)
+        self.states_pages
+            && self
+                .stated_last
+                .is_some_and(|last| last > self.counted.current)
     }
 }
 
@@ -121,82 +127,71 @@ impl From<PageNumber> for Paginate {
 
 impl Kind for PageNumber {
     fn describe(&self) -> String {
-        Description::new(ENTRY.name)
-            .unnamed(Some(&self.to))
-            .option("first", self.first)
+        (self.counted.describe(ENTRY.name))
             .option("last", self.last)
             .end()
     }
 
     fn begin(&mut self, call: Call) -> Result<Call, Error> {
-        let in_call = self.to.read(&call).as_ref().and_then(number_of);
-        self.begins_at = self.first.or(in_call).unwrap_or(1);
-        self.current = self.begins_at;
-        self.base = Some(call);
-        self.call(self.current)
+        self.counted.begin(call)
     }
 
     fn resume(&mut self, call: &Call) -> Result<(), Error> {
-        let current = self.to.read(call).as_ref().and_then(number_of);
-        self.current = current.unwrap_or(self.begins_at);
+        self.counted.resume(call);
         Ok(())
     }
 
     fn after(&mut self, page: &PageEnd) -> Result<Next, Error> {
         self.note_end(page);
+        let current = self.counted.current;
         match self.last {
-            Some(last) if self.current >= last => return Ok(Next::End(Ended::Asked)),
-            Some(_) => {}
-            None => {
-                let asked = self.current - self.begins_at + 1;
-                if page.stated.pages.is_some_and(|pages| asked >= pages) {
-                    return Ok(Next::End(Ended::LastPage { page: self.current }));
-                }
-                // Where it may be the number of each page that is stated, or where another
-                // page is, one more request shows.
-                let is_open = self.states_another() || auto::may_count_itself(page);
-                if self.received_all && (page.items == 0 || !is_open) {
-                    return Ok(Next::End(Ended::AllItems));
-                }
-                self.empty = if page.items == 0 { self.empty + 1 } else { 0 };
-                if self.empty >= EMPTY_PAGES && !self.states_another() {
-                    return Ok(Next::End(Ended::EmptyPages));
-                }
-            }
+            Some(last) if current >= last => return Ok(Next::End(Ended::Asked)),
+            Some(_) => return self.counted.advance(1),
+            None => {}
         }
-        self.current += 1;
-        self.call(self.current).map(Next::Call)
+        match self.counted.by_flag(page) {
+            Some(Flag::End(next)) => return Ok(next),
+            Some(Flag::More) => return self.counted.advance(1),
+            None => {}
+        }
+        if (page.stated.pages).is_some_and(|pages| self.asked() >= pages) {
+            return Ok(Next::End(Ended::LastPage { page: current }));
+        }
+        // Where it may be the number of each page that is stated, or where another
+        // page is, one more request shows.
+        let is_open = self.states_another() || evidence::may_count_itself(page);
+        if self.counted.received_all && (page.items == 0 || !is_open) {
+            return Ok(Next::End(Ended::AllItems));
+        }
+        if self.counted.is_behind_the_end() && !self.states_another() {
+            return Ok(Next::End(Ended::EmptyPages));
+        }
+        self.counted.advance(1)
     }
 
     fn ahead(&self, steps: u64) -> Option<Call> {
-        let page = self.current.checked_add(steps)?;
+        let page = self.counted.current.checked_add(steps)?;
         let last = self.last.or(self.stated_last);
         if last.is_some_and(|last| page > last) {
             return None;
         }
-        self.call(page).ok()
+        self.counted.call(page).ok()
     }
 
     fn end_by(&self, error: &Error) -> Option<Next> {
         if self.last.is_some() {
             return None;
         }
-        let ended = Ended::NoSuchPage { page: self.current };
-        // WordPress says so in as many words.
-        let is_said = error.message().contains("invalid_page_number");
-        let is_stated = self.states_pages && self.stated_last >= Some(self.current);
-        match error.status()? {
-            400 | 404 | 416 | 422 if self.received_all => Some(Next::End(ended)),
-            _ if (is_not_found(error) || is_said) && !is_stated => Some(Next::End(ended)),
-            status @ (400 | 404 | 416 | 422) => Some(Next::Doubtful(
-                ended,
-                Doubt::RefusedPage {
-                    page: self.current,
-                    status,
-                },
-            )),
-            _ => None,
-        }
+        let is_stated = self.states_pages && self.stated_last >= Some(self.counted.current);
+        self.counted.end_by(error, is_stated)
+    }
+
+    fn counterproof(&self) -> Option<Call> {
+        self.counted.call(self.counted.begins_at).ok()
+    }
+
+    fn counts_from_front(&self, _: &Call) -> bool {
+        true
     }
 }
 
@@ -225,11 +220,13 @@ const ECHOES: &[&str] = &[
 ];
 
 fn detect(first: &First<'_>) -> Vec<Candidate> {
-    let Some((trust, evidence)) = auto::may_go_on(first) else {
+    let Some((trust, evidence)) = evidence::may_go_on(first) else {
         return Vec::new();
     };
     let has_body = first.base.body.is_some();
     let target = |name: &&str| signs::to_parameter(name, has_body);
+    // Behind offsets, where items are what the upstream counts.
+    let rank = u8::from(evidence::names_a_range(first.page));
     if let Some(name) = NAMES
         .iter()
         .find(|name| target(name).read(first.base).is_some())
@@ -240,6 +237,7 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
         return (candidate.into_iter())
             .map(|candidate| Candidate {
                 is_named: true,
+                rank,
                 ..candidate
             })
             .collect();
@@ -266,26 +264,33 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
                 let candidate = first.candidate(kind, trust, evidence.clone())?;
                 Some(Candidate {
                     is_named: name == key,
+                    rank,
                     ..candidate
                 })
             })
             .collect();
     }
-    let count = match trust {
-        Trust::Tried => 1,
-        _ => NAMES.len(),
+    let alike = siblings::pages(first.base);
+    let alike = (alike.iter())
+        .filter(|sibling| sibling.is_alike)
+        .map(|sibling| (sibling.name.as_str(), u8::from(!sibling.is_of_pages)));
+    let usual = match trust {
+        Trust::Tried => &NAMES[..1],
+        _ => NAMES,
     };
+    let usual = usual.iter().map(|name| (*name, GUESSED + rank));
     let mut candidates = Vec::new();
-    for name in &NAMES[..count] {
+    for (name, rank) in unique(alike.chain(usual)) {
         for number in [1, 0] {
-            let mut kind = PageNumber::new(target(name));
+            let mut kind = PageNumber::new(target(&name));
             if number == 0 {
                 kind = kind.first(0);
             }
             let candidate = first.candidate(kind, trust, evidence.clone());
             candidates.extend(candidate.map(|candidate| Candidate {
                 // Only a page of the same number as the first shows how they are counted.
-                control: target(name).set(first.base, &Value::from(number)).ok(),
+                control: target(&name).set(first.base, &Value::from(number)).ok(),
+                rank,
                 ..candidate
             }));
         }
@@ -328,6 +333,29 @@ mod tests {
         check_first(p().first(2), url, "http://api.test/?a=%7E+b&p=2&c");
         check_first(p(), "http://api.test/", "http://api.test/?p=1");
         check_first(p().first(0), "http://api.test/?", "http://api.test/?p=0");
+    }
+
+    #[test]
+    fn a_flag_decides_before_all_else() {
+        let kind = || started(pages().more("/more".parse::<At>().unwrap()));
+        let says = |more: bool, items| page(json!({"more": more, "total": 3, "data": []}), items);
+        let mut flagged = kind();
+        assert_eq!(asks(flagged.after(&says(true, 3))), page_url(2));
+        assert_eq!(ends(flagged.after(&says(false, 3))), Ended::NoMore);
+        let mut left_out = kind();
+        asks(left_out.after(&says(true, 3)));
+        assert_eq!(ends(left_out.after(&page(json!([]), 3))), Ended::NoMore);
+        // One that never was there decides nothing.
+        let mut elsewhere = kind();
+        assert_eq!(asks(elsewhere.after(&page(json!([]), 3))), page_url(2));
+        let mut never = kind();
+        asks(never.after(&says(true, 3)));
+        asks(never.after(&says(true, 0)));
+        let next = never.after(&says(true, 0)).unwrap();
+        assert!(
+            matches!(next, Next::Doubtful(Ended::EmptyPages, _)),
+            "{next:?}"
+        );
     }
 
     #[test]

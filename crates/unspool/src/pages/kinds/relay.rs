@@ -14,7 +14,7 @@ pub(super) const ENTRY: KindEntry = KindEntry {
             the only one, sent in TO (`body:/variables/after`)",
     parse: |options| {
         Ok(Box::new(Relay {
-            at: options.unnamed().map(str::parse).transpose()?,
+            at: options.unnamed_value()?,
             to: options.value("to")?,
             ..Relay::default()
         }))
@@ -112,6 +112,10 @@ impl Kind for Relay {
             Some(cursor) => cursor.after(page),
             None => Ok(Next::End(Ended::NoNext)),
         }
+    }
+
+    fn counterproof(&self) -> Option<Call> {
+        self.cursor.as_ref()?.counterproof()
     }
 }
 

@@ -3,9 +3,10 @@
 
 use serde_json::Value;
 
-use super::{More, PageEnd, truth};
+use super::siblings::words;
+use super::{More, PageEnd, token, truth};
 use crate::json::Pointer;
-use crate::pages::place::{At, To};
+use crate::pages::place::{At, To, text_of_element};
 
 /// How deep signs are looked for.
 const MAX_DEPTH: usize = 5;
@@ -26,7 +27,13 @@ impl Member<'_> {
 /// All members of objects in an envelope, those nearest to the root first.
 pub(super) fn members(envelope: &Value) -> Vec<Member<'_>> {
     let mut found: Vec<Member<'_>> = Vec::new();
-    let mut level: Vec<(Vec<String>, &Value)> = vec![(Vec::new(), envelope)];
+    let mut level: Vec<(Vec<String>, &Value)> = match envelope {
+        // Some answers are a list of what speaks of the page, and the items.
+        Value::Array(parts) => (parts.iter().enumerate())
+            .map(|(index, part)| (vec![index.to_string()], part))
+            .collect(),
+        envelope => vec![(Vec::new(), envelope)],
+    };
     for _ in 0..MAX_DEPTH {
         let mut below = Vec::new();
         for (steps, value) in level {
@@ -46,37 +53,60 @@ pub(super) fn members(envelope: &Value) -> Vec<Member<'_>> {
     found
 }
 
-/// Keys that are true where there is more.
-const MORE_KEYS: &[&str] = &[
-    "has_more",
-    "hasmore",
-    "has_more_items",
-    "hasmoreitems",
-    "has_next",
-    "hasnext",
-    "has_next_page",
-    "hasnextpage",
-    "more",
-    "more_items_in_collection",
-    "is_truncated",
-    "truncated",
-    "istruncated",
-    "incomplete",
-    "more_results",
-    "moreresults",
-];
+/// Whether a flag of this name is set where there is more, or where there is not.
+///
+/// By its words, and not by whole names: `hasMore`, `more_available`,
+/// `exceededTransferLimit`, `isLastPage`. Names in small letters without a sign between
+/// their words are listed: no rule finds the words of `endofrecords`.
+fn sense(key: &str) -> Option<Sense> {
+    let words = words(key);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let has = |word: &str| words.contains(&word);
+    let is_one_of = |names: &[&str]| names.contains(&words.concat().as_str());
+    let is_done = is_one_of(&[
+        "done",
+        "last",
+        "islast",
+        "lastpage",
+        "islastpage",
+        "finished",
+        "eof",
+        "exhausted",
+        "endofrecords",
+        "endoflist",
+        "isdone",
+        "atend",
+        "isend",
+        "nomore",
+    ]);
+    if is_done || has("end") && (has("of") || has("reached")) || has("last") && has("reached") {
+        return Some(Sense::Done);
+    }
+    if has("no") && has("more") {
+        return Some(Sense::Done);
+    }
+    let is_more = is_one_of(&[
+        "hasmore",
+        "hasnext",
+        "hasnextpage",
+        "hasmoreitems",
+        "moreresults",
+        "ismore",
+    ]);
+    let says_more = has("more")
+        || has("next") && (has("has") || has("is"))
+        || has("truncated")
+        || words == ["istruncated"]
+        || words == ["incomplete"]
+        || has("exceeded") && has("limit");
+    (is_more || says_more).then_some(Sense::More)
+}
 
-/// Keys that are true where there is no more.
-const DONE_KEYS: &[&str] = &[
-    "is_last",
-    "islast",
-    "is_last_page",
-    "islastpage",
-    "last_page_reached",
-    "end_of_list",
-    "endofrecords",
-    "done",
-];
+#[derive(Clone, Copy, PartialEq)]
+enum Sense {
+    More,
+    Done,
+}
 
 /// The place that says that there is more: one that says otherwise on a first page
 /// with a token or a link is about something else.
@@ -87,12 +117,7 @@ pub(super) fn true_flag(page: &PageEnd) -> Option<More> {
 /// The place that says whether there is more, and what it says.
 pub(super) fn more_flag(page: &PageEnd) -> Option<(More, bool)> {
     members(&page.envelope).into_iter().find_map(|member| {
-        let key = member.key.to_ascii_lowercase();
-        let is_inverted = match () {
-            () if MORE_KEYS.contains(&&*key) => false,
-            () if DONE_KEYS.contains(&&*key) => true,
-            () => return None,
-        };
+        let is_inverted = sense(member.key)? == Sense::Done;
         let is_set = match member.value {
             Value::Bool(_) | Value::String(_) => truth(member.value)?,
             _ => return None,
@@ -107,13 +132,36 @@ pub(super) fn more_flag(page: &PageEnd) -> Option<(More, bool)> {
 
 /// Whether a text is meant as a URL and not as a token.
 pub(super) fn is_url(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| {
-        ["http://", "https://", "/", "?"]
-            .iter()
-            .any(|begin| text.starts_with(begin))
-            // Base64 may begin with a slash.
-            && !(text.starts_with('/') && text.ends_with('='))
-    })
+    value.as_str().is_some_and(is_url_text)
+}
+
+/// The same of a text.
+pub(super) fn is_url_text(text: &str) -> bool {
+    let begins = (["http://", "https://", "/", "?", "./", "../"].iter())
+        .any(|begin| text.starts_with(begin));
+    // `things?page=2`, relative to the page.
+    let has_query = text.split_once('?').is_some_and(|(path, query)| {
+        let is_path = |char: char| char.is_ascii_alphanumeric() || "/._-~%".contains(char);
+        !path.is_empty() && path.chars().all(is_path) && query.contains('=')
+    });
+    // Base64 may begin with a slash.
+    (begins || has_query) && !(text.starts_with('/') && text.ends_with('='))
+}
+
+/// Whether a header field of this name holds what leads to the next page: a URL, a token
+/// or a number.
+pub(super) fn is_next_field(name: &str) -> bool {
+    let words = words(name);
+    let has = |word: &str| words.iter().any(|own| own == word);
+    let is_place = [
+        "page", "cursor", "token", "link", "url", "uri", "range", "offset", "key", "marker",
+        "start",
+    ]
+    .iter()
+    .any(|word| has(word));
+    has("next") && (is_place || words.len() == 1 || words == ["x", "next"])
+        || has("continuation")
+        || has("continuationtoken")
 }
 
 /// Names of parameters for the token that was found under a key, the likeliest
@@ -204,44 +252,22 @@ pub(super) fn parameters_for(key: &str) -> Vec<String> {
 
 /// Whether a member is what the upstream wants back for the next page.
 pub(super) fn is_token(member: &Member<'_>) -> bool {
-    let key = member.key.to_ascii_lowercase();
-    if ["prev", "back", "sync"]
-        .iter()
-        .any(|part| key.contains(part))
-    {
+    if leads_nowhere(member.value) {
         return false;
     }
-    let is_named = names_next(&key)
-        || is_below_next(member)
-        || matches!(
-            key.as_str(),
-            "cursor"
-                | "after"
-                | "after_cursor"
-                | "end_cursor"
-                | "endcursor"
-                | "continue"
-                | "continuation"
-                | "continuation_token"
-                | "continuationtoken"
-                | "scroll_id"
-                | "_scroll_id"
-                | "bookmark"
-                | "lastevaluatedkey"
-                | "last_seq"
-                | "search-continue"
-        );
+    let key = member.key.to_ascii_lowercase();
+    let is_named = names_token(member);
     match member.value {
         Value::String(text) => {
-            (is_named || key == "offset" && text.parse::<u64>().is_err())
-                && !text.is_empty()
-                && !is_url(member.value)
+            let is_offset = key == "offset" && text.parse::<u64>().is_err();
+            (is_named || is_offset) && !is_url(member.value)
         }
         // A key that names the next one holds its number.
         Value::Number(_) => {
             let is_place = matches!(key.as_str(), "last_seq" | "search-continue");
             is_place || names_next(&key) || is_below_next(member)
         }
+        value if text_of_element(value).is_some_and(|text| !text.is_empty()) => is_named,
         Value::Object(fields) => {
             let is_flat = !fields.is_empty() && fields.values().all(|value| !value.is_array());
             is_flat && matches!(key.as_str(), "lastevaluatedkey" | "continue")
@@ -250,14 +276,48 @@ pub(super) fn is_token(member: &Member<'_>) -> bool {
     }
 }
 
+/// Whether a member goes by a name for what leads to the next page.
+pub(super) fn names_token(member: &Member<'_>) -> bool {
+    let key = member.key.to_ascii_lowercase();
+    // What leads back, or belongs to another time, is not it.
+    let leads_elsewhere = ["prev", "back", "sync"]
+        .iter()
+        .any(|part| key.contains(part));
+    let is_usual = matches!(
+        key.as_str(),
+        "cursor"
+            | "after"
+            | "after_cursor"
+            | "end_cursor"
+            | "endcursor"
+            | "scroll_id"
+            | "_scroll_id"
+            | "bookmark"
+            | "lastevaluatedkey"
+            | "last_seq"
+            | "continuationtoken"
+            | "resumptiontoken"
+    );
+    let goes_on = || {
+        let words = words(member.key);
+        ["continue", "continuation", "resumption"]
+            .iter()
+            .any(|word| words.iter().any(|own| own == word))
+    };
+    !leads_elsewhere && (is_usual || names_next(&key) || is_below_next(member) || goes_on())
+}
+
 /// Whether a member stands where a token would, and says that there is none.
 pub(super) fn is_spent_token(member: &Member<'_>) -> bool {
-    let is_empty = match member.value {
-        Value::Null | Value::Bool(false) => true,
-        Value::String(text) => text.is_empty(),
-        _ => false,
-    };
-    is_empty && names_next(&member.key.to_ascii_lowercase())
+    let key = member.key.to_ascii_lowercase();
+    leads_nowhere(member.value) && (names_next(&key) || key == "resumptiontoken")
+}
+
+/// Whether a value in the place of a token says that there is none, or would lead back to
+/// the begin.
+fn leads_nowhere(value: &Value) -> bool {
+    token::of(value.clone())
+        .is_none_or(|token| token::is_word_for_none(&token) || token::is_begin(&token))
 }
 
 /// Whether a member is part of an object that describes the next page.
@@ -326,6 +386,19 @@ mod tests {
         assert!(is(json!({"LastEvaluatedKey": {"id": {"S": "7"}}})));
         assert!(is(json!({"offset": "itrXYZ/rec1"})));
         assert!(is(json!({"last_seq": 100})) && is(json!({"last_seq": "5-g1AAAB"})));
+        assert!(is(
+            json!({"resumptionToken": {"@cursor": "0", "#text": "abc"}})
+        ));
+        assert!(!is(json!({"resumptionToken": {"@cursor": "225"}})));
+        for none in [
+            json!(0),
+            json!(-1),
+            json!("-1"),
+            json!("null"),
+            json!("None"),
+        ] {
+            assert!(!is(json!({"next_cursor": none})), "{none}");
+        }
         assert!(!is(json!({"next": "https://api.test/?page=2"})));
         assert!(!is(
             json!({"offset": 0, "next_cursor": null, "nextcloud": {}})
