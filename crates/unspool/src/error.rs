@@ -36,6 +36,10 @@ pub(crate) enum Kind {
     Request,
     /// No connection, or one that broke before an answer came.
     Connection,
+    /// No connection to an upstream that has not answered before.
+    Unreachable,
+    /// The upstream asks for a wait that is longer than the longest one.
+    Throttled,
     /// The upstream was silent for longer than it may be.
     Timeout,
     /// An answer with a status that is not success.
@@ -163,8 +167,9 @@ impl Error {
         self
     }
 
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        self.inner.retry_after
+    /// Whether nothing was sent, because the upstream asks for too long a wait.
+    pub(crate) fn is_throttled(&self) -> bool {
+        self.inner.kind == Kind::Throttled
     }
 
     /// The message without the request that it belongs to.
@@ -188,6 +193,20 @@ impl Error {
     #[must_use]
     pub fn is_looped(&self) -> bool {
         self.inner.kind == Kind::Looped
+    }
+
+    /// Whether there is no way to an upstream that has not answered before: nobody listens
+    /// at its address, its host is not known, or its certificate is not trusted.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        self.inner.kind == Kind::Unreachable
+    }
+
+    /// How long the upstream asks to wait before the next request, if it does. More than
+    /// five minutes are not waited for.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.inner.retry_after
     }
 
     /// Whether the upstream was silent for too long.
@@ -214,7 +233,12 @@ impl Error {
             return is_retryable;
         }
         match self.inner.kind {
-            Kind::Connection | Kind::Timeout | Kind::Truncated | Kind::Reported => true,
+            Kind::Connection
+            | Kind::Unreachable
+            | Kind::Throttled
+            | Kind::Timeout
+            | Kind::Truncated
+            | Kind::Reported => true,
             // GitHub says 403 to those who are too fast.
             Kind::Status(403) => self.inner.retry_after.is_some(),
             Kind::Status(status) => status == 408 || status == 429 || status >= 500,

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZstdDecoder};
+use async_compression::zstd::DParameter;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyDataStream, BodyExt as _, combinators::MapErr};
 use reqwest::Response;
@@ -32,6 +33,9 @@ const CHUNK: usize = 32 << 10;
 
 /// Less room than this is not worth a chunk.
 const LEAST: usize = 4 << 10;
+
+/// The largest window that a decoder has to keep, as a power of two: 8 MiB (RFC 9659).
+const ZSTD_WINDOW: u32 = 23;
 
 /// A body that arrives in chunks, decompressed.
 pub(crate) struct Body {
@@ -203,7 +207,8 @@ fn encoding(headers: &HeaderMap) -> Result<Option<Make>, Error> {
         })),
         "br" if other.is_none() => Ok(Some(|reader| Decoder::Brotli(BrotliDecoder::new(reader)))),
         "zstd" if other.is_none() => Ok(Some(|reader| {
-            let mut decoder = ZstdDecoder::new(reader);
+            let window = DParameter::window_log_max(ZSTD_WINDOW);
+            let mut decoder = ZstdDecoder::with_params(reader, &[window]);
             decoder.multiple_members(true);
             Decoder::Zstd(decoder)
         })),

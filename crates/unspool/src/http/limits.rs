@@ -12,6 +12,16 @@ use reqwest::header::{DATE, HeaderMap};
 
 use super::link::unquoted;
 
+/// The longest time that is taken for one: what asks for more means something else.
+const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+/// Seconds since 1970 have been above this since 2001, and seconds from now would be
+/// thirty years.
+const SINCE_1970: f64 = 1e9;
+
+/// Nanoseconds since 1970 are below this for ten thousand years.
+const LARGEST: f64 = 1e21;
+
 /// What one policy of a server allows.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Allowance {
@@ -116,7 +126,7 @@ impl Family {
             match reset {
                 Reset::Any => until(text, now),
                 Reset::Within(unit) => {
-                    Some(Duration::from_millis(number(text)?.saturating_mul(*unit)))
+                    in_range(Duration::from_millis(number(text)?.saturating_mul(*unit)))
                 }
             }
         });
@@ -128,7 +138,7 @@ impl Family {
             name: format!("{} {}", self.remaining, part.unwrap_or_default()),
             limit: field(self.limit).and_then(number),
             remaining: field(self.remaining).and_then(number)?,
-            reset: reset.map(bounded),
+            reset,
         })
     }
 }
@@ -161,7 +171,7 @@ fn draft(headers: &HeaderMap) -> Vec<Allowance> {
             name: "ratelimit".to_owned(),
             limit: pair("limit="),
             remaining,
-            reset: pair("reset=").map(|seconds| bounded(rounded(seconds))),
+            reset: pair("reset=").map(rounded).and_then(in_range),
         }];
     }
     (fields.iter())
@@ -178,7 +188,7 @@ fn draft(headers: &HeaderMap) -> Vec<Allowance> {
                 name: format!("ratelimit {}", field.head),
                 limit: of_policy("q").and_then(number),
                 remaining: field.parameter("r").and_then(number)?,
-                reset: seconds.or(window).map(bounded),
+                reset: seconds.or(window).and_then(in_range),
             })
         })
         .collect()
@@ -235,22 +245,20 @@ fn number(text: &str) -> Option<u64> {
 }
 
 /// How long it is until the time that a field names.
-fn until(text: &str, now: SystemTime) -> Option<Duration> {
+pub(super) fn until(text: &str, now: SystemTime) -> Option<Duration> {
     let Ok(number) = text.parse::<f64>() else {
         let date = httpdate::parse_http_date(text)
             .ok()
             .or_else(|| date(text))?;
-        return Some(since(date, now, !text.contains('.')));
+        return in_range(since(date, now, !text.contains('.')));
     };
-    if number.is_nan() || number < 0.0 {
+    if !(0.0..LARGEST).contains(&number) {
         return None;
     }
-    // Seconds since 1970 have been above this since 2001, and seconds from now
-    // would be thirty years.
-    if number < 1e9 {
+    if number < SINCE_1970 {
         return match text.contains('.') {
-            true => Duration::try_from_secs_f64(number).ok(),
-            false => Some(rounded(number as u64)),
+            true => Duration::try_from_secs_f64(number).ok().and_then(in_range),
+            false => in_range(rounded(number as u64)),
         };
     }
     let is_whole = number < 1e11 && !text.contains('.');
@@ -260,7 +268,22 @@ fn until(text: &str, now: SystemTime) -> Option<Duration> {
         seconds /= 1000.0;
     }
     let date = SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
-    Some(since(date, now, is_whole))
+    in_range(since(date, now, is_whole))
+}
+
+/// The wait that a number of seconds asks for, exactly; where it is so large that it is one
+/// since 1970, until then.
+pub(super) fn wait(text: &str, now: SystemTime) -> Option<Duration> {
+    let number: f64 = text.parse().ok()?;
+    if !(0.0..SINCE_1970).contains(&number) {
+        return until(text, now);
+    }
+    Duration::try_from_secs_f64(number).ok().and_then(in_range)
+}
+
+/// A time, if it is short enough to be one.
+pub(super) fn in_range(wait: Duration) -> Option<Duration> {
+    (wait <= LONGEST).then_some(wait)
 }
 
 fn since(date: SystemTime, now: SystemTime, is_whole: bool) -> Duration {
@@ -274,11 +297,6 @@ fn since(date: SystemTime, now: SystemTime, is_whole: bool) -> Duration {
 /// Whole seconds, which may have been rounded down.
 fn rounded(seconds: u64) -> Duration {
     Duration::from_secs(seconds.saturating_add(1))
-}
-
-/// Far enough to make no difference, and small enough to count with.
-fn bounded(wait: Duration) -> Duration {
-    wait.min(Duration::from_secs(30 * 24 * 60 * 60))
 }
 
 /// A date as RFC 3339 and ISO 8601 write it: `2026-01-31T23:59:59.999Z`. Seconds
@@ -307,17 +325,24 @@ fn date(text: &str) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(whole + Duration::try_from_secs_f64(second).ok()?)
 }
 
-/// Minutes east of Greenwich.
+/// Minutes east of Greenwich: `Z`, `+02`, `+0200`, `+02:00`, `-02:30`.
 fn offset(zone: &str) -> Option<i64> {
-    let sign = match zone.chars().next() {
-        None | Some('Z' | 'z') => return Some(0),
-        Some('-') => -1,
-        Some(_) => 1,
+    let (sign, digits) = match zone.as_bytes() {
+        [] | [b'Z' | b'z'] => return Some(0),
+        [b'+', digits @ ..] => (1, digits),
+        [b'-', digits @ ..] => (-1, digits),
+        _ => return None,
     };
-    let digits = zone[1..].replace(':', "");
-    let (hours, minutes) = digits.split_at_checked(2)?;
-    let minutes = if minutes.is_empty() { "0" } else { minutes };
-    Some(sign * (hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?))
+    let two = |tens: &u8, ones: &u8| {
+        let digit = |byte: &u8| byte.is_ascii_digit().then(|| i64::from(byte - b'0'));
+        Some(digit(tens)? * 10 + digit(ones)?)
+    };
+    let (hours, minutes) = match digits {
+        [a, b] => (two(a, b)?, 0),
+        [a, b, c, d] | [a, b, b':', c, d] => (two(a, b)?, two(c, d)?),
+        _ => return None,
+    };
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes))
 }
 
 /// Days since 1970-01-01: years begin in March here, so that the leap day is the
@@ -587,7 +612,32 @@ mod tests {
         ] {
             assert_eq!(read(fields), []);
         }
-        for reset in ["soon", "-5", "NaN", "2013-13-01T00:00Z", "2013-01-01", ""] {
+        for reset in [
+            "soon",
+            "-5",
+            "NaN",
+            "2013-13-01T00:00Z",
+            "2013-01-01",
+            "",
+            // Neither finite nor a time that anybody waits for.
+            "inf",
+            "-inf",
+            "+inf",
+            "Infinity",
+            "1e400",
+            "1e308",
+            "9e99",
+            "999999999",
+            "9999-12-31T23:59:59Z",
+            "2013-08-20T16:51:00+019223372036854775807",
+            "2013-08-20T16:51:00+9223372036854775807",
+            "2013-08-20T16:51:00+24:00",
+            "2013-08-20T16:51:00+02:60",
+            "2013-08-20T16:51:00+-1:00",
+            "2013-08-20T16:51:00Zulu",
+            "2013-08-20T16:51:inf",
+            "2013-08-20T16:51:1e400",
+        ] {
             let fields = [("x-ratelimit-remaining", "1"), ("x-ratelimit-reset", reset)];
             assert_eq!(read(&fields)[0].reset, None, "{reset}");
         }

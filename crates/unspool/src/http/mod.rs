@@ -3,6 +3,8 @@
 mod body;
 mod builder;
 mod call;
+#[cfg(any(test, feature = "internals"))]
+pub(crate) mod checked;
 mod clean;
 mod client;
 mod cookies;

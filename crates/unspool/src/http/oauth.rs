@@ -299,10 +299,10 @@ fn granted(body: &[u8]) -> Result<Token, Error> {
     header.set_sensitive(true);
     let seconds = grant.expires_in.and_then(|value| match value {
         serde_json::Value::String(text) => text.trim().parse().ok(),
-        value => value.as_u64(),
+        value => value.as_f64(),
     });
     let old = seconds.and_then(|seconds| {
-        let life = Duration::from_secs(seconds);
+        let life = Duration::try_from_secs_f64(seconds).ok()?;
         Instant::now().checked_add(life - MARGIN.min(life / 10))
     });
     Ok(Token {

@@ -12,8 +12,9 @@ use tokio::time::{Instant, timeout_at};
 use url::Origin;
 
 use super::limits::{Allowance, allowances};
-use super::retry::{MAX_WAIT, retry_after};
+use super::retry::{MAX_WAIT, is_too_long, retry_after, too_long};
 use super::{Meter, Rate};
+use crate::error::{Error, Kind};
 
 /// Fewer requests than this are left when the rest is spread, however large the
 /// limit: a walk that needs no more is not slowed down for nothing.
@@ -75,6 +76,8 @@ struct Budget {
     /// The server asked for quiet until then.
     held_until: Option<Instant>,
     quotas: Vec<Quota>,
+    /// Whether it has ever answered.
+    is_known: bool,
 }
 
 /// What a server allows by one of its policies, as of its last word.
@@ -84,8 +87,7 @@ struct Quota {
     /// What was left of it, by the lowest count in this window.
     remaining: u64,
     reset: Option<Instant>,
-    /// When that was said, and how many requests had started by then.
-    said: Instant,
+    /// How many requests had started when that was said.
     started: u64,
 }
 
@@ -93,6 +95,8 @@ struct Quota {
 struct Wait {
     until: Instant,
     reason: String,
+    /// Whether the server itself says until when, and refuses before.
+    is_asked: bool,
 }
 
 impl Pace {
@@ -104,7 +108,16 @@ impl Pace {
     }
 
     /// Waits until a request to `origin` may start.
-    pub(super) async fn turn(&self, origin: Origin, queue: &Queue, meter: &Meter) -> Turn<'_> {
+    ///
+    /// # Errors
+    ///
+    /// The server asks for a wait that is longer than the longest one.
+    pub(super) async fn turn(
+        &self,
+        origin: Origin,
+        queue: &Queue,
+        meter: &Meter,
+    ) -> Result<Turn<'_>, Error> {
         let mut own_next = queue.next.lock().await;
         loop {
             // From here on no news is missed.
@@ -115,15 +128,20 @@ impl Pace {
             let wait = match self.state().claim(&origin, self.rate, own, now) {
                 Ok(number) => {
                     *own_next = queue.rate.map(|rate| now + rate.interval());
-                    return Turn {
+                    return Ok(Turn {
                         pace: self,
                         origin,
                         number,
                         is_over: false,
-                    };
+                    });
                 }
                 Err(wait) => wait,
             };
+            let asked = wait.until - now;
+            if wait.is_asked && is_too_long(asked) {
+                let message = format!("{}: {}", wait.reason, too_long(asked));
+                return Err(Error::new(Kind::Throttled, message).with_retry_after(Some(asked)));
+            }
             let _waiting = (!wait.reason.is_empty()).then(|| {
                 let seconds = (wait.until - now).as_secs_f64();
                 meter.waiting(format!("waiting {seconds:.1} s: {}", wait.reason))
@@ -138,6 +156,35 @@ impl Pace {
     }
 }
 
+#[cfg(any(test, feature = "internals"))]
+impl Pace {
+    /// How many waits come before the next turn after one answer; without end where that
+    /// is more than a hundred.
+    pub(super) fn waits_after(&self, status: StatusCode, headers: &HeaderMap) -> usize {
+        let (origin, mut now) = (Origin::new_opaque(), Instant::now());
+        let Ok(number) = self.state().claim(&origin, self.rate, None, now) else {
+            return usize::MAX;
+        };
+        let turn = Turn {
+            pace: self,
+            origin: origin.clone(),
+            number,
+            is_over: false,
+        };
+        turn.answered(status, headers);
+        for waits in 0..100 {
+            match self.state().claim(&origin, self.rate, None, now) {
+                Ok(_) => return waits,
+                Err(wait) => {
+                    assert!(wait.until > now, "a wait that is over");
+                    now = wait.until;
+                }
+            }
+        }
+        usize::MAX
+    }
+}
+
 /// The leave to send one request, and the duty to say what came of it.
 pub(super) struct Turn<'p> {
     pace: &'p Pace,
@@ -147,6 +194,15 @@ pub(super) struct Turn<'p> {
 }
 
 impl Turn<'_> {
+    /// Whether the origin has answered before.
+    pub(super) fn is_known(&self) -> bool {
+        let state = self.pace.state();
+        state
+            .origins
+            .get(&self.origin)
+            .is_some_and(|budget| budget.is_known)
+    }
+
     /// Takes in what the head of the answer says.
     pub(super) fn answered(mut self, status: StatusCode, headers: &HeaderMap) {
         self.is_over = true;
@@ -156,11 +212,12 @@ impl Turn<'_> {
             return;
         };
         budget.in_flight -= 1;
+        budget.is_known = true;
         for allowance in allowances(headers, SystemTime::now()) {
             budget.note(allowance, self.number, now);
         }
         if let (true, Some(wait)) = (is_for_all(status), retry_after(headers)) {
-            let until = now + wait.min(MAX_WAIT);
+            let until = now + wait;
             budget.held_until = budget.held_until.max(Some(until));
         }
         drop(state);
@@ -200,8 +257,8 @@ impl PaceState {
         own: Option<Wait>,
         now: Instant,
     ) -> Result<u64, Wait> {
-        if self.origins.len() > MAX_ORIGINS {
-            (self.origins).retain(|known, budget| known == origin || budget.in_flight > 0);
+        if self.origins.len() >= MAX_ORIGINS && !self.origins.contains_key(origin) {
+            self.forget_one(now);
         }
         let budget = self.origins.entry(origin.clone()).or_default();
         let longest = (budget.waits(now).into_iter())
@@ -219,6 +276,24 @@ impl PaceState {
     }
 }
 
+impl PaceState {
+    /// Forgets the origin that has been asked least recently, of those that have no request
+    /// on its way; one that asked for quiet only where all did.
+    fn forget_one(&mut self, now: Instant) {
+        let idle = self
+            .origins
+            .iter()
+            .filter(|(_, budget)| budget.in_flight == 0);
+        let oldest = idle.min_by_key(|(_, budget)| {
+            let is_held = budget.held_until.is_some_and(|until| until > now);
+            (is_held, budget.last_start)
+        });
+        if let Some(origin) = oldest.map(|(origin, _)| origin.clone()) {
+            self.origins.remove(&origin);
+        }
+    }
+}
+
 /// The wait for the next start that a rate allows.
 fn by_rate(rate: Option<Rate>, next: Option<Instant>, now: Instant) -> Option<Wait> {
     let (rate, until) = rate.zip(next)?;
@@ -228,7 +303,11 @@ fn by_rate(rate: Option<Rate>, next: Option<Instant>, now: Instant) -> Option<Wa
     } else {
         String::new()
     };
-    Some(Wait { until, reason })
+    Some(Wait {
+        until,
+        reason,
+        is_asked: false,
+    })
 }
 
 impl Budget {
@@ -246,6 +325,7 @@ impl Budget {
         let held = self.held_until.map(|until| Wait {
             until,
             reason: "the upstream asks for it with `Retry-After`".to_owned(),
+            is_asked: true,
         });
         (self.quotas.iter())
             .filter_map(|quota| quota.wait(self.in_flight, self.last_start, now))
@@ -259,7 +339,6 @@ impl Budget {
             limit: allowance.limit,
             remaining: allowance.remaining,
             reset: allowance.reset.map(|wait| now + wait),
-            said: now,
             started: self.started,
             name: allowance.name,
         };
@@ -285,14 +364,9 @@ impl Quota {
         }
     }
 
-    /// A new window allows the limit again; when it ends is not known yet. The
-    /// longest wait has the same effect: then the server decides.
+    /// A new window allows the limit again; when it ends is not known yet.
     fn renew(&mut self, now: Instant) {
-        let end = self.reset.map(|reset| match self.remaining {
-            0 => reset.min(self.said + MAX_WAIT),
-            _ => reset,
-        });
-        if end.is_some_and(|end| end <= now) {
+        if self.reset.is_some_and(|reset| reset <= now) {
             self.reset = None;
             self.remaining = self.limit.unwrap_or(u64::MAX);
         }
@@ -305,12 +379,14 @@ impl Quota {
             return (left == 0 && in_flight > 0).then(|| Wait {
                 until: now + MAX_WAIT,
                 reason: "the upstream allows no more requests at a time".to_owned(),
+                is_asked: false,
             });
         };
         if left == 0 {
             return Some(Wait {
-                until: reset.min(self.said + MAX_WAIT),
+                until: reset,
                 reason: "the upstream allows no more requests until then".to_owned(),
+                is_asked: true,
             });
         }
         let small = self.limit.map_or(0, |limit| (limit / 10).min(SMALL_REST));
@@ -318,7 +394,7 @@ impl Quota {
             return None;
         }
         let from = last_start.unwrap_or(now);
-        let share = u32::try_from(left + 1).unwrap_or(u32::MAX);
+        let share = u32::try_from(left.saturating_add(1)).unwrap_or(u32::MAX);
         let gap = reset.saturating_duration_since(from) / share;
         Some(Wait {
             until: from + gap.min(MAX_WAIT),
@@ -326,6 +402,7 @@ impl Quota {
                 "the upstream allows {left} more within {:.1} s",
                 reset.saturating_duration_since(now).as_secs_f64()
             ),
+            is_asked: false,
         })
     }
 }
@@ -402,7 +479,7 @@ mod tests {
         let (begin, meter, queue) = (Instant::now(), Meter::default(), Queue::new(None));
         let mut starts = Vec::new();
         for number in 0..requests {
-            let turn = pace.turn(origin(), &queue, &meter).await;
+            let turn = pace.turn(origin(), &queue, &meter).await.unwrap();
             starts.push(begin.elapsed().as_secs_f64());
             tokio::time::sleep(Duration::from_millis(10)).await;
             let (status, headers) = answer(number);
@@ -505,7 +582,7 @@ mod tests {
                 tasks.spawn(async move {
                     let (meter, queue) = (Meter::default(), Queue::new(None));
                     for number in 0..3 * limit / in_flight + 1 {
-                        let turn = pace.turn(origin(), &queue, &meter).await;
+                        let turn = pace.turn(origin(), &queue, &meter).await.unwrap();
                         // On the way there, and back: in any order.
                         let way =
                             |step: u64| Duration::from_millis(5 + (task * 7 + number * step) % 40);
@@ -530,33 +607,104 @@ mod tests {
             (429, "7", 7),
             (503, "7", 7),
             (403, "7", 7),
-            (429, "86400", 300),
+            (429, "300", 300),
             (200, "7", 0),
             (500, "7", 0),
         ] {
             let (pace, meter, queue) = (Pace::new(None), Meter::default(), Queue::new(None));
-            let turn = pace.turn(origin(), &queue, &meter).await;
+            let turn = pace.turn(origin(), &queue, &meter).await.unwrap();
             let begin = Instant::now();
             let status = StatusCode::from_u16(status).unwrap();
             turn.answered(status, &headers(&[("retry-after", asked)]));
             let other = url::Url::parse("https://other.example.com").unwrap();
-            drop(pace.turn(other.origin(), &queue, &meter).await);
+            drop(pace.turn(other.origin(), &queue, &meter).await.unwrap());
             assert_eq!(begin.elapsed().as_secs(), 0);
-            drop(pace.turn(origin(), &queue, &meter).await);
-            drop(pace.turn(origin(), &queue, &meter).await);
+            drop(pace.turn(origin(), &queue, &meter).await.unwrap());
+            drop(pace.turn(origin(), &queue, &meter).await.unwrap());
             assert_eq!(begin.elapsed().as_secs(), waited, "{status} {asked}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_far_reset_is_waited_for_no_longer_than_may_be() {
-        let fields = headers(&[
-            ("x-ratelimit-remaining", "0"),
-            ("x-ratelimit-reset-after", "3600.0"),
-        ]);
-        let starts = walk(&Pace::new(None), 3, |_| (StatusCode::OK, fields.clone())).await;
-        assert_eq!(starts[1].round(), 300.0, "{starts:?}");
-        assert_eq!(starts[2].round(), 600.0, "{starts:?}");
+    async fn a_wait_that_is_too_long_fails_at_once_and_for_this_origin_alone() {
+        for (status, fields, words) in [
+            (
+                200,
+                &[
+                    ("x-ratelimit-remaining", "0"),
+                    ("x-ratelimit-reset-after", "3600.0"),
+                ][..],
+                "a wait of 1 h,",
+            ),
+            (429, &[("retry-after", "86400")], "a wait of 1 d,"),
+            (
+                200,
+                &[("ratelimit", "\"day\";r=0;t=7200")],
+                "allows no more requests until then: the upstream asks for a wait of 2 h 1 s",
+            ),
+        ] {
+            let (pace, meter, queue) = (Pace::new(None), Meter::default(), Queue::new(None));
+            let turn = pace.turn(origin(), &queue, &meter).await.unwrap();
+            turn.answered(StatusCode::from_u16(status).unwrap(), &headers(fields));
+            let begin = Instant::now();
+            for _ in 0..2 {
+                let error = pace.turn(origin(), &queue, &meter).await.err().unwrap();
+                assert!(error.to_string().contains(words), "{error}");
+            }
+            let other = url::Url::parse("https://other.example.com").unwrap();
+            drop(pace.turn(other.origin(), &queue, &meter).await.unwrap());
+            assert!(begin.elapsed().is_zero());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_origins_do_not_make_one_forgotten_that_asked_for_quiet() {
+        let (pace, meter, queue) = (Pace::new(None), Meter::default(), Queue::new(None));
+        let turn = pace.turn(origin(), &queue, &meter).await.unwrap();
+        turn.answered(
+            StatusCode::TOO_MANY_REQUESTS,
+            &headers(&[("retry-after", "60")]),
+        );
+        let begin = Instant::now();
+        for number in 0..3 * MAX_ORIGINS {
+            let url = url::Url::parse(&format!("http://h{number}.test")).unwrap();
+            let turn = pace.turn(url.origin(), &queue, &meter).await.unwrap();
+            turn.answered(StatusCode::OK, &HeaderMap::new());
+        }
+        assert!(pace.state().origins.len() <= MAX_ORIGINS);
+        drop(pace.turn(origin(), &queue, &meter).await.unwrap());
+        assert_eq!(begin.elapsed().as_secs(), 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn five_minutes_are_waited_for() {
+        let fields = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "300")];
+        let starts = walk(&Pace::new(None), 2, |_| (StatusCode::OK, headers(&fields))).await;
+        assert_eq!(starts[1].round(), 301.0, "{starts:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_time_is_not_waited_for() {
+        for reset in [
+            "inf",
+            "Infinity",
+            "1e400",
+            "NaN",
+            "99999999999999999999",
+            "-1",
+        ] {
+            for name in ["x-ratelimit-reset", "x-rate-limit-reset", "ratelimit-reset"] {
+                let remaining = name.replace("reset", "remaining");
+                let mut fields = HeaderMap::new();
+                for (name, value) in [(name, reset), (&remaining, "0"), ("retry-after", reset)] {
+                    let name: reqwest::header::HeaderName = name.parse().unwrap();
+                    fields.insert(name, value.parse().unwrap());
+                }
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                let starts = walk(&Pace::new(None), 3, |_| (status, fields.clone())).await;
+                assert!(starts[2] < 1.0, "{name}: {reset}: {starts:?}");
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -566,7 +714,7 @@ mod tests {
             Meter::default(),
             Queue::new(None),
         );
-        let turn = pace.turn(origin(), &queue, &meter).await;
+        let turn = pace.turn(origin(), &queue, &meter).await.unwrap();
         assert_eq!(meter.read().waiting, None);
         let fields = [
             ("x-ratelimit-remaining", "0"),
@@ -594,7 +742,7 @@ mod tests {
             let _ = futures_util::FutureExt::now_or_never(&mut next);
             assert_eq!(meter.read().waiting.as_deref(), Some(expected));
             if after == 1 {
-                drop(next.await);
+                drop(next.await.unwrap());
             }
         }
     }
@@ -625,12 +773,12 @@ mod tests {
             ("x-ratelimit-remaining", "1"),
             ("x-ratelimit-reset-after", "20.0"),
         ];
-        let turn = pace.turn(origin(), &queue, &meter).await;
+        let turn = pace.turn(origin(), &queue, &meter).await.unwrap();
         turn.answered(StatusCode::OK, &headers(&fields));
         let begin = Instant::now();
-        drop(pace.turn(origin(), &queue, &meter).await);
+        drop(pace.turn(origin(), &queue, &meter).await.unwrap());
         assert_eq!(begin.elapsed().as_secs(), 0);
-        drop(pace.turn(origin(), &queue, &meter).await);
+        drop(pace.turn(origin(), &queue, &meter).await.unwrap());
         assert_eq!(begin.elapsed().as_secs(), 20);
     }
 }

@@ -8,11 +8,15 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::Meter;
-use super::limits::{exhausted, server_time};
+use super::limits::{exhausted, in_range, server_time, wait};
 use crate::error::Error;
 
-/// The longest wait, whatever a server asks for.
+/// The longest wait. What a server asks for beyond is not waited for in part: until then
+/// it would refuse again.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(300);
+
+/// Whole seconds may have been rounded up.
+const ROUNDING: Duration = Duration::from_secs(1);
 
 /// How often and how patiently a failed request is repeated.
 #[derive(Clone, Debug)]
@@ -63,8 +67,18 @@ impl Attempts {
         let Some(backoff) = self.waits.next() else {
             return Err(error);
         };
+        let asked = error.retry_after().and_then(in_range).unwrap_or_default();
+        if error.is_throttled() {
+            return Err(error);
+        }
+        if is_too_long(asked) {
+            return Err(error.with_note(too_long(asked)));
+        }
+        // Whom nobody has reached yet will hardly be there in half a minute.
+        if error.is_unreachable() && self.made > 0 {
+            return Err(error);
+        }
         self.made += 1;
-        let asked = error.retry_after().unwrap_or_default();
         let wait = backoff.max(asked).min(MAX_WAIT);
         let _waiting = self.meter.waiting(format!(
             "waiting {:.1} s to try again ({} of {}): {}",
@@ -77,6 +91,35 @@ impl Attempts {
         self.meter.retry();
         Ok(())
     }
+}
+
+/// Whether nobody waits for so long.
+pub(super) fn is_too_long(wait: Duration) -> bool {
+    wait > MAX_WAIT + ROUNDING
+}
+
+/// What is said of a wait that is too long.
+pub(super) fn too_long(wait: Duration) -> String {
+    format!(
+        "the upstream asks for a wait of {}, and the longest is {}",
+        spoken(wait),
+        spoken(MAX_WAIT)
+    )
+}
+
+/// A time as people say it: its two largest units.
+fn spoken(time: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (size, name) in UNITS {
+        if rest >= size && parts.len() < 2 {
+            parts.push(format!("{} {name}", rest / size));
+        }
+        rest %= size;
+    }
+    parts.join(" ")
 }
 
 /// How long a refused request should wait before it is made again, by the server's
@@ -94,18 +137,19 @@ pub(super) fn wait_for(status: StatusCode, headers: &HeaderMap) -> Option<Durati
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let field = |name: &str| Some(headers.get(name)?.to_str().ok()?.trim());
     let milliseconds = field("retry-after-ms").and_then(|text| text.parse::<f64>().ok());
-    if let Some(wait) = milliseconds.and_then(|wait| Duration::try_from_secs_f64(wait / 1e3).ok()) {
+    let milliseconds = milliseconds.and_then(|wait| Duration::try_from_secs_f64(wait / 1e3).ok());
+    if let Some(wait) = milliseconds.and_then(in_range) {
         return Some(wait);
     }
     let text = field(RETRY_AFTER.as_str())?;
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
     // The server's clock may not be ours.
     let now = server_time(headers).unwrap_or_else(SystemTime::now);
+    if text.parse::<f64>().is_ok() {
+        return wait(text, now);
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
     // A date in the past asks for no wait.
-    Some(date.duration_since(now).unwrap_or_default())
+    in_range(date.duration_since(now).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -131,8 +175,14 @@ mod tests {
         );
         assert_eq!(check("soon"), None);
         assert_eq!(check("0.25"), Some(Duration::from_millis(250)));
-        assert_eq!(check("-1"), None);
-        assert_eq!(check("NaN"), None);
+        for wrong in [
+            "-1", "NaN", "inf", "Infinity", "1e400", "1e308", "-inf", "99999999",
+        ] {
+            assert_eq!(check(wrong), None, "{wrong}");
+        }
+        assert_eq!(check("3600"), Some(Duration::from_secs(3600)));
+        // Some write when, in seconds since 1970.
+        assert_eq!(check("1377010241"), Some(Duration::from_secs(1)));
     }
 
     #[test]
@@ -174,9 +224,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_is_what_the_server_asked_for_but_clamped() {
+    async fn a_wait_is_what_the_server_asked_for() {
         let (retry, meter) = (Retry::default(), Arc::new(Meter::default()));
-        for (asked, expected) in [(7, 7), (86_400, 300)] {
+        // The last one is none, and is waited for as if nothing had been said.
+        for (asked, expected) in [(7, 7), (300, 300), (u64::MAX, 0)] {
             let begin = tokio::time::Instant::now();
             let error = Error::new(Kind::Status(429), "answered 429")
                 .with_retry_after(Some(Duration::from_secs(asked)));
@@ -186,6 +237,40 @@ mod tests {
                 .unwrap();
             assert_eq!(begin.elapsed().as_secs(), expected);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_is_too_long_fails_at_once_and_is_said() {
+        let (retry, meter) = (Retry::default(), Arc::new(Meter::default()));
+        for (kind, asked, words) in [
+            (Kind::Status(429), 86_400, "a wait of 1 d,"),
+            (Kind::Status(503), 3_725, "a wait of 1 h 2 min,"),
+            (
+                Kind::Reported,
+                302,
+                "a wait of 5 min 2 s, and the longest is 5 min",
+            ),
+        ] {
+            let begin = tokio::time::Instant::now();
+            let error = Error::new(kind, "no").with_retry_after(Some(Duration::from_secs(asked)));
+            let after = Attempts::new(&retry, Arc::clone(&meter)).after(error).await;
+            let error = after.unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+            assert!(begin.elapsed().is_zero() && error.is_retryable());
+        }
+        assert_eq!(meter.read().retries, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whom_nobody_has_reached_is_tried_once_more_and_soon() {
+        let meter = Arc::new(Meter::default());
+        let mut attempts = Attempts::new(&Retry::default(), Arc::clone(&meter));
+        let error = || Error::new(Kind::Unreachable, "cannot connect");
+        let begin = tokio::time::Instant::now();
+        attempts.after(error()).await.unwrap();
+        attempts.after(error()).await.unwrap_err();
+        assert!(begin.elapsed() < Duration::from_secs(1));
+        assert_eq!(meter.read().retries, 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::body::{Body, ENCODINGS};
 use super::clean::{CleanCall, clean};
-use super::client::Clients;
+use super::client::{Clients, proxy_secrets};
 use super::cookies::Jar;
 use super::credentials::{Credentials, Grants};
 use super::failure::{no_answer, silence};
@@ -179,17 +179,15 @@ impl Session {
         let headers = request.headers_mut();
         headers.entry(ACCEPT_ENCODING).or_insert(ENCODINGS);
         let client = self.clients.for_url(request.url())?;
-        let pace = &self.http.shared.pace;
-        let turn = pace
-            .turn(request.url().origin(), &self.queue, &self.meter)
-            .await;
+        let (pace, url) = (&self.http.shared.pace, request.url().clone());
+        let turn = pace.turn(url.origin(), &self.queue, &self.meter).await?;
         self.meter.request();
         match timeout(self.timeout, client.execute(request)).await {
             Ok(Ok(response)) => {
                 turn.answered(response.status(), response.headers());
                 Ok(response)
             }
-            Ok(Err(error)) => Err(no_answer(error)),
+            Ok(Err(error)) => Err(no_answer(error, &url, turn.is_known())),
             Err(_) => Err(silence(self.timeout, "no answer")),
         }
     }
@@ -244,6 +242,7 @@ impl Session {
     pub(crate) fn secrets(&self) -> Secrets {
         let mut secrets = self.grants.secrets();
         secrets.extend(self.jar.values());
+        secrets.extend(proxy_secrets());
         Secrets::of(secrets)
     }
 

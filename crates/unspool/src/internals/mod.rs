@@ -6,14 +6,18 @@
 
 mod answers;
 mod detection;
+mod headers;
 mod link;
+mod secrets;
 mod splitter;
 mod sse;
 mod xml;
 
 pub use answers::{check_answer, read_answer};
 pub use detection::check_detection;
+pub use headers::check_headers;
 pub use link::check_link;
+pub use secrets::check_secrets;
 pub use splitter::{Items, check_splitter, split};
 pub use sse::check_sse;
 pub use xml::check_xml;

@@ -96,3 +96,21 @@ async fn a_compressed_body_that_is_corrupt_is_an_error_and_not_truncated() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_window_that_no_decoder_has_to_keep_is_refused() {
+    let items = items();
+    let body = format!("[{}]", items.join(","));
+    for (window, is_taken) in [(20, true), (23, true), (24, false), (27, false)] {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(window).unwrap();
+        encoder.write_all(body.as_bytes()).unwrap();
+        let compressed = encoder.finish().unwrap();
+        let server = Server::start(move |_| reply("zstd").body(compressed.clone()));
+        let (found, account) = drain(unspool::pages(server.url("/")).retries(0).raw()).await;
+        match account {
+            Ok(account) => assert!(is_taken && account.complete && found == items, "{window}"),
+            Err(error) => assert!(!is_taken && !error.is_retryable(), "{window}: {error}"),
+        }
+    }
+}

@@ -102,20 +102,187 @@ async fn retry_after_is_waited_for() {
     assert!(begin.elapsed() >= Duration::from_secs(1));
 }
 
+/// An address at which nobody listens.
+fn unused() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// How long it took to fail, and the error.
+async fn failure(url: &str) -> (Duration, unspool::Error, u64) {
+    let begin = Instant::now();
+    let mut pages = unspool::pages(url).raw();
+    let error = futures_util::TryStreamExt::try_next(&mut pages)
+        .await
+        .unwrap_err();
+    (begin.elapsed(), error, pages.account().retries)
+}
+
 #[tokio::test]
-async fn a_refused_connection_is_retryable() {
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = unused.local_addr().unwrap();
-    drop(unused);
-    let (_, account) = drain(
-        hasty(unspool::pages(format!("http://{address}/")))
-            .retries(1)
-            .raw(),
-    )
-    .await;
-    let error = account.unwrap_err();
-    assert!(error.is_retryable());
+async fn a_refused_connection_is_tried_once_more() {
+    let (took, error, retries) = failure(&format!("http://{}/", unused())).await;
+    assert!(error.is_retryable() && error.is_unreachable());
     assert!(error.to_string().contains("cannot connect"), "{error}");
+    assert_eq!(retries, 1);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_refused_connection_of_one_who_was_there_is_retried_as_anything_else() {
+    // The server is gone after its first answer, as during a restart.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut connection, _) = listener.accept().unwrap();
+        drop(listener);
+        let _ = connection.read(&mut [0; 4096]);
+        let head = "HTTP/1.1 200 OK\r\nlink: </?page=2>; rel=next\r\nconnection: close\r\n";
+        let _ = write!(connection, "{head}content-length: 3\r\n\r\n[1]");
+    });
+    let request = hasty(unspool::pages(&url)).retries(3);
+    let mut pages = request.raw();
+    assert!(
+        futures_util::TryStreamExt::try_next(&mut pages)
+            .await
+            .is_ok()
+    );
+    let error = futures_util::TryStreamExt::try_next(&mut pages)
+        .await
+        .unwrap_err();
+    assert!(error.is_retryable() && !error.is_unreachable(), "{error:?}");
+    assert_eq!(pages.account().retries, 3);
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_known_is_final() {
+    for host in [
+        "no-such-host.invalid",
+        "a..b.invalid",
+        "xn--nothing-.invalid",
+    ] {
+        let (_, error, retries) = failure(&format!("http://{host}/")).await;
+        assert!(retries <= 1, "{host}: {error}");
+        // Without a network the resolver calls all names temporarily unknown.
+        let is_final = !error.is_retryable() || error.to_string().contains("emporary");
+        assert!(
+            error.is_request() || error.is_unreachable() && is_final,
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn https_where_http_is_spoken_is_a_wrong_request() {
+    // What web servers say to what they cannot read.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for mut connection in listener.incoming().flatten() {
+            let _ = connection.read(&mut [0; 4096]);
+            let _ = connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let (_, error, retries) = failure(&url).await;
+    assert!(
+        error.is_request() && error.to_string().contains("`http:`"),
+        "{error:?}"
+    );
+    assert_eq!(retries, 0);
+}
+
+#[tokio::test]
+async fn http_where_tls_is_spoken_is_a_wrong_request() {
+    // An alert: an unexpected message, a decoding error, a protocol version.
+    for description in [10, 50, 70] {
+        let alert = vec![0x15, 3, 1, 0, 2, 2, description];
+        let server = Server::start(move |_| Reply::bytes(alert.clone()));
+        let (_, error, retries) = failure(&server.url("/")).await;
+        assert!(
+            error.is_request() && error.to_string().contains("`https:`"),
+            "{error:?}"
+        );
+        assert_eq!(retries, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_wait_that_is_too_long_is_said_at_once() {
+    for (field, value, words) in [
+        ("retry-after", "86400", "a wait of 1 d,"),
+        ("retry-after-ms", "7200000", "a wait of 2 h,"),
+        ("retry-after", "Fri, 31 Dec 2027 23:59:59 GMT", "a wait of "),
+    ] {
+        let server = Server::start(move |_| {
+            Reply::status(429)
+                .header("date", "Fri, 31 Dec 2027 22:00:00 GMT")
+                .header(field, value)
+                .body("slow down")
+        });
+        let (took, error, retries) = failure(&server.url("/")).await;
+        assert!(took < Duration::from_secs(5));
+        assert_eq!((error.status(), retries), (Some(429), 0));
+        let shown = error.to_string();
+        assert!(
+            shown.contains(words) && shown.contains("slow down"),
+            "{shown}"
+        );
+        assert!(error.retry_after().unwrap() > Duration::from_secs(3600));
+    }
+    // What has been used up is not asked for, and the items before it are there.
+    let server = Server::start(|request| linked_page(request, 3, 1));
+    complete(unspool::pages(server.url("/")).raw()).await;
+    let server = Server::start(|_| {
+        Reply::status(200)
+            .header("link", "</?page=2>; rel=next")
+            .header("x-ratelimit-remaining", 0)
+            .header("x-ratelimit-reset", 3600)
+            .body("[0]")
+    });
+    let (items, account) = drain(unspool::pages(server.url("/")).raw()).await;
+    let error = account.unwrap_err();
+    assert_eq!(items, ["0"]);
+    assert!(error.to_string().contains("a wait of 1 h 1 s"), "{error}");
+    assert!(error.is_retryable() && !error.is_request());
+    assert_eq!(server.targets().len(), 1);
+}
+
+/// Each would have been waited for, or have been counted with, for ever.
+#[tokio::test]
+async fn numbers_that_are_none_change_nothing() {
+    for reset in [
+        "inf",
+        "Infinity",
+        "-inf",
+        "nan",
+        "1e400",
+        "1e308",
+        "18446744073709551616",
+        "2026-01-01T00:00:00+019223372036854775807",
+    ] {
+        let server = Server::start(move |request| {
+            let reply = match request.page() {
+                1 => Reply::status(200).header("link", "</?page=2>; rel=next"),
+                _ => Reply::status(200),
+            };
+            ["x-ratelimit", "x-rate-limit", "ratelimit"]
+                .into_iter()
+                .fold(reply, |reply, name| {
+                    reply
+                        .header(&format!("{name}-remaining"), 0)
+                        .header(&format!("{name}-reset"), reset)
+                })
+                .header("ratelimit-policy", format!("\"x\";q=9;w=-{reset}"))
+                .header("ratelimit", format!("\"x\";r=0;t=-{reset}"))
+                .header("retry-after", reset)
+                .header("set-cookie", format!("a=b; max-age={reset}"))
+                .body(numbers([request.page()]))
+        });
+        let walk = complete(unspool::pages(server.url("/")).raw());
+        let walked = tokio::time::timeout(Duration::from_secs(20), walk).await;
+        assert_eq!(walked.expect(reset).0, ["1", "2"]);
+    }
 }
 
 #[tokio::test]
