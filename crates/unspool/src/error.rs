@@ -315,7 +315,8 @@ impl Error {
     /// True for a failed connection, silence, a body that was cut short, the
     /// statuses 408, 429 and 5xx, a 403 that says when to come back, and what a model's
     /// server reports as passing; those have been retried by then, as far as nothing had
-    /// been handed out.
+    /// been handed out and no wait of more than five minutes was [asked
+    /// for](Error::retry_after).
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         if let Some(is_retryable) = self.inner.is_retryable {

@@ -51,6 +51,8 @@ async fn https_is_verified_and_speaks_http_2() {
         words.contains("cannot connect: invalid peer certificate"),
         "{words}"
     );
+    // It will not be another one the next time.
+    assert!(words.contains("in 1 request,"), "{words}");
 }
 
 /// A server with that certificate, which notes the version of each request.

@@ -276,8 +276,10 @@ impl Request {
 
     /// How often a request is repeated that failed in a way that may pass, before anything
     /// of the answer has been handed out; 5 by default. The waits in between double from a
-    /// quarter of a second to half a minute, or are what the upstream asks for, up to five
-    /// minutes.
+    /// quarter of a second to half a minute, or are what the upstream asks for. A wait of
+    /// more than five minutes is not begun: the answer fails at once and says how long the
+    /// upstream wants ([`Error::retry_after`]). A connection to a server that has never
+    /// answered is tried once more only.
     pub fn retries(mut self, retries: usize) -> Self {
         self.http.settings.retries = Some(retries);
         self

@@ -6,6 +6,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
 use url::Url;
 
+use super::secrets::in_address;
 use crate::error::Error;
 
 /// Who sends the requests.
@@ -54,9 +55,26 @@ impl Clients {
 
 /// Whether the proxy for `http:` is itself reached by TLS.
 fn has_tls_proxy() -> bool {
-    ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
-        .iter()
-        .any(|name| std::env::var(name).is_ok_and(|proxy| proxy.starts_with("https:")))
+    proxies(&["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+        .any(|proxy| proxy.starts_with("https:"))
+}
+
+/// User and password of the proxies of the environment, which may repeat them.
+pub(super) fn proxy_secrets() -> Vec<String> {
+    let names = [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ];
+    let urls = proxies(&names).filter_map(|proxy| Url::parse(&proxy).ok());
+    urls.flat_map(|url| in_address(&url)).collect()
+}
+
+fn proxies<'n>(names: &'n [&str]) -> impl Iterator<Item = String> + 'n {
+    names.iter().filter_map(|name| std::env::var(name).ok())
 }
 
 /// A client that follows no redirects by itself: those are ours, for the sake of

@@ -49,7 +49,7 @@ pub(super) fn no_answer(error: reqwest::Error, url: &Url, is_known: bool) -> Err
         .with_source(error);
     }
     let (what, is_final) = if is_about_certificates(&error) {
-        ("cannot connect securely", true)
+        ("cannot connect", true)
     } else if let Some(is_final) = is_unknown_host(&error) {
         ("cannot find the host", is_final && !is_known)
     } else {

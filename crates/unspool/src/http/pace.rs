@@ -257,8 +257,8 @@ impl PaceState {
         own: Option<Wait>,
         now: Instant,
     ) -> Result<u64, Wait> {
-        if self.origins.len() > MAX_ORIGINS {
-            (self.origins).retain(|known, budget| known == origin || budget.in_flight > 0);
+        if self.origins.len() >= MAX_ORIGINS && !self.origins.contains_key(origin) {
+            self.forget_one(now);
         }
         let budget = self.origins.entry(origin.clone()).or_default();
         let longest = (budget.waits(now).into_iter())
@@ -272,6 +272,24 @@ impl PaceState {
                 self.next = rate.map(|rate| now + rate.interval());
                 Ok(budget.start(now))
             }
+        }
+    }
+}
+
+impl PaceState {
+    /// Forgets the origin that has been asked least recently, of those that have no request
+    /// on its way; one that asked for quiet only where all did.
+    fn forget_one(&mut self, now: Instant) {
+        let idle = self
+            .origins
+            .iter()
+            .filter(|(_, budget)| budget.in_flight == 0);
+        let oldest = idle.min_by_key(|(_, budget)| {
+            let is_held = budget.held_until.is_some_and(|until| until > now);
+            (is_held, budget.last_start)
+        });
+        if let Some(origin) = oldest.map(|(origin, _)| origin.clone()) {
+            self.origins.remove(&origin);
         }
     }
 }
@@ -637,6 +655,25 @@ mod tests {
             drop(pace.turn(other.origin(), &queue, &meter).await.unwrap());
             assert!(begin.elapsed().is_zero());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_origins_do_not_make_one_forgotten_that_asked_for_quiet() {
+        let (pace, meter, queue) = (Pace::new(None), Meter::default(), Queue::new(None));
+        let turn = pace.turn(origin(), &queue, &meter).await.unwrap();
+        turn.answered(
+            StatusCode::TOO_MANY_REQUESTS,
+            &headers(&[("retry-after", "60")]),
+        );
+        let begin = Instant::now();
+        for number in 0..3 * MAX_ORIGINS {
+            let url = url::Url::parse(&format!("http://h{number}.test")).unwrap();
+            let turn = pace.turn(url.origin(), &queue, &meter).await.unwrap();
+            turn.answered(StatusCode::OK, &HeaderMap::new());
+        }
+        assert!(pace.state().origins.len() <= MAX_ORIGINS);
+        drop(pace.turn(origin(), &queue, &meter).await.unwrap());
+        assert_eq!(begin.elapsed().as_secs(), 60);
     }
 
     #[tokio::test(start_paused = true)]

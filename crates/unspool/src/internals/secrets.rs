@@ -29,11 +29,6 @@ pub fn check_secrets(data: &[u8]) {
     if words.is_empty() {
         assert_eq!(masked, text, "there is nothing to hide");
     }
-    assert_eq!(
-        secrets.shown(&shown),
-        shown,
-        "what is shown is not shown again"
-    );
 }
 
 #[cfg(test)]

@@ -241,7 +241,10 @@ impl Request {
 
     /// How often a request is repeated that failed in a way that may pass; 5 by
     /// default. The waits in between double from a quarter of a second to half a
-    /// minute, or are what `Retry-After` says, up to five minutes.
+    /// minute, or are what `Retry-After` says. A wait of more than five minutes is not
+    /// begun: the walk fails at once and says how long the upstream wants
+    /// ([`Error::retry_after`]). A connection to an upstream that has never answered is
+    /// tried once more only.
     pub fn retries(mut self, retries: usize) -> Self {
         self.http.settings.retries = Some(retries);
         self
