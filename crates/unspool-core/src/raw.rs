@@ -14,8 +14,10 @@
 //!    a pinned generator and stored in it. A pinned value does not move before it is
 //!    dropped, and the body is dropped with it or before it.
 //! 2. **A yielder stays in its own body, and is used as a whole.** The constructor
-//!    takes a [`Promise`] that only the macros give, in an `unsafe` block of its own;
-//!    the name that they bind the yielder to cannot be written by a user (mixed-site
+//!    takes a [`Promise`] that only the public macros give, in an `unsafe` block that
+//!    they write themselves: whoever calls the procedural macro under them, with a path
+//!    of their own to constructors of their own, has to write one, too. In the body
+//!    the name that the yielder is bound to cannot be written by a user (mixed-site
 //!    hygiene), and all that is done with it, be it a `yield`, a wait in a `try` or a
 //!    mark that a block has been left, carries a `break` to a label of the body, which
 //!    does not compile in a closure, an async block or an item nested in the body. So

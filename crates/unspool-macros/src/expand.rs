@@ -33,6 +33,7 @@ pub(crate) fn body(input: TokenStream, form: Form) -> TokenStream {
 fn wrap(input: Input, form: Form) -> TokenStream {
     let Input {
         crate_path,
+        promise,
         throws,
         mut statements,
     } = input;
@@ -110,8 +111,9 @@ fn wrap(input: Input, form: Form) -> TokenStream {
     } else {
         block
     };
-    // The `unsafe` block is beside the body and not around it, where it would extend
-    // to the user's code.
+    // The yielder's name and the label are hygienic; each use of the yielder is guarded
+    // by a `break` to the label, and is whole. So the promise is kept, whose `unsafe` is
+    // beside the body and not around it, where it would extend to the user's code.
     quote_spanned!(span=>
         #crate_path::__private::#make(
             move |#yielder| async move {
@@ -119,9 +121,7 @@ fn wrap(input: Input, form: Form) -> TokenStream {
                 #item_is_unit
                 #output
             },
-            // SAFETY: the yielder's name and the label are hygienic; each use of the
-            // yielder is guarded by a `break` to the label, and is whole.
-            unsafe { #crate_path::__private::Promise::new() },
+            #promise,
         )
     )
 }

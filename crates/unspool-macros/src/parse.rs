@@ -12,9 +12,13 @@ use quote::quote_spanned;
 use syn::parse::Parser;
 use syn::{Expr, ExprMatch, ExprYield, Pat, Result, Stmt, Type};
 
-/// The path of the exporting crate, the header, and the statements of the body.
+/// What the public macro puts first, the header, and the statements of the body.
 pub(crate) struct Input {
+    /// The path of the crate that exports the macro.
     pub(crate) crate_path: TokenStream,
+    /// The expression that makes the constructor believe the closure. It comes from the
+    /// public macro, so that whoever calls the inner one needs an `unsafe` of their own.
+    pub(crate) promise: TokenStream,
     /// The type in `#![throws(Type)]`.
     pub(crate) throws: Option<Type>,
     pub(crate) statements: Vec<Stmt>,
@@ -22,16 +26,19 @@ pub(crate) struct Input {
 
 pub(crate) fn input(tokens: TokenStream) -> Result<Input> {
     let mut rest = stack(tokens);
-    let Some(TokenTree::Group(crate_path)) = rest.pop() else {
+    let (Some(TokenTree::Group(crate_path)), Some(TokenTree::Group(promise))) =
+        (rest.pop(), rest.pop())
+    else {
         return Err(syn::Error::new(
             Span::call_site(),
-            "expected a path in parentheses; use `stream!`, `try_stream!` or `generator!` of `unspool-core`",
+            "not for direct use; use `stream!`, `try_stream!` or `generator!` of `unspool-core`",
         ));
     };
     let throws = throws(&mut rest)?;
     let body = rest.into_iter().rev().collect();
     Ok(Input {
         crate_path: crate_path.stream(),
+        promise: promise.stream(),
         throws,
         statements: syn::Block::parse_within.parse2(mark(body))?,
     })
