@@ -18,11 +18,13 @@
 //!    they write themselves: whoever calls the procedural macro under them, with a path
 //!    of their own to constructors of their own, has to write one, too. In the body
 //!    the name that the yielder is bound to cannot be written by a user (mixed-site
-//!    hygiene), and all that is done with it, be it a `yield`, a wait in a `try` or a
-//!    mark that a block has been left, carries a `break` to a label of the body, which
-//!    does not compile in a closure, an async block or an item nested in the body. So
-//!    it is done only while the body itself is being polled, and [`Generator::run`] is
-//!    all that polls it.
+//!    hygiene), and all that is done with it, be it a `yield` or the run of a block of a
+//!    `try … finally`, carries a `break` to a label of the body, which does not compile
+//!    in a closure, an async block or an item nested in the body. So it is done only
+//!    while the body itself is being polled, and [`Generator::run`] is all that polls it.
+//!    A block of a `try … finally` is an async block that the macros make, and has a
+//!    label of that kind of its own. It is awaited by the expression that makes it, so
+//!    that it counts as a part of the body: nobody else gets hold of it.
 //!    Among the arguments of another macro, which could take an expansion apart and put
 //!    its parts together otherwise, there is only the name of a macro of the body's
 //!    own; what that expands to nobody sees but the compiler. And the methods are
@@ -66,7 +68,9 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use crate::ending::{Ending, Returns, Silent, YieldsError};
-use crate::port::{Blocks, Delegates, Extra, Guard, Mode, Port, Sends, Throws, Way};
+use crate::port::{
+    Blocks, Delegates, Exit, Extra, Guard, Mode, Port, Sends, Throws, TryBlock, Way,
+};
 use crate::{GeneratorState, Resume};
 
 pub use chain::{Chain, Links};
@@ -738,19 +742,24 @@ impl<Y, M: Mode, X: Extra<Guard = Guard>> Yielder<Y, Port<M, X>> {
         }
     }
 
-    /// A `try` block begins.
-    pub fn enter_try(&self) {
-        self.guard().enter_try();
+    /// Runs the block of a `try`: over when `block` is, or when the body is to close in
+    /// a wait there; then its `finally` runs.
+    #[inline]
+    pub fn run_try<F>(&self, block: F) -> RunTry<'_, Y, M, X, F> {
+        RunTry {
+            innermost: self.guard().enter_try(),
+            yielder: self,
+            block,
+        }
     }
 
-    /// The innermost `try` block has been left for its `finally`.
-    pub fn enter_finally(&self) {
-        self.guard().enter_finally();
-    }
-
-    /// The innermost `finally` has been left; whether the body is to close now.
-    pub fn leave_finally(&self) -> bool {
-        self.guard().leave_finally()
+    /// Runs the block of a `finally`, to its end.
+    #[inline]
+    pub fn run_finally<F>(&self, block: F) -> RunFinally<'_, Y, M, X, F> {
+        RunFinally {
+            yielder: self,
+            block,
+        }
     }
 
     /// The body has closed and wants to be dropped.
@@ -759,40 +768,70 @@ impl<Y, M: Mode, X: Extra<Guard = Guard>> Yielder<Y, Port<M, X>> {
         pending()
     }
 
-    /// A wait inside of `try`: over when `future` is, or when the body is to close.
-    #[inline(always)]
-    pub fn until_closed<'b, F>(&'b self, future: Pin<&'b mut F>) -> UntilClosed<'b, Y, M, X, F> {
-        UntilClosed {
-            yielder: self,
-            future,
-        }
-    }
-
     #[inline(always)]
     fn guard(&self) -> &Guard {
         &self.slot().guard
     }
 }
 
-/// A wait that ends when its future does, with its value, or when the body is to
-/// close, with none.
+/// The block of a `try`, which is given up where it waits if the body is to close.
 #[must_use = "futures do nothing unless awaited"]
-pub struct UntilClosed<'b, Y, M: Mode, X: Extra, F> {
+pub struct RunTry<'b, Y, M: Mode, X: Extra, F> {
     yielder: &'b Yielder<Y, Port<M, X>>,
-    future: Pin<&'b mut F>,
+    innermost: TryBlock,
+    block: F,
 }
 
-impl<Y, M: Mode, X: Extra<Guard = Guard>, F: Future> Future for UntilClosed<'_, Y, M, X, F> {
-    type Output = Option<F::Output>;
+impl<Y, M: Mode, X: Extra<Guard = Guard>, V, R, F> Future for RunTry<'_, Y, M, X, F>
+where
+    F: Future<Output = Exit<V, R>>,
+{
+    type Output = Exit<V, R>;
 
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit<V, R>> {
+        let guard = self.yielder.guard();
         // The body awaits this where it was made, so that it is polled only while the
         // body is (fact 2).
-        if self.yielder.guard().take_closing() {
-            return Poll::Ready(None);
+        let polled = if guard.take_closing(&self.innermost) {
+            Poll::Ready(Exit::Close)
+        } else {
+            // SAFETY: the block is pinned with this, which has no destructor, and is
+            // `Unpin` only if the block is.
+            unsafe { self.map_unchecked_mut(|this| &mut this.block) }.poll(cx)
+        };
+        if polled.is_ready() {
+            guard.enter_finally();
         }
-        self.future.as_mut().poll(cx).map(Some)
+        polled
+    }
+}
+
+/// The block of a `finally`.
+#[must_use = "futures do nothing unless awaited"]
+pub struct RunFinally<'b, Y, M: Mode, X: Extra, F> {
+    yielder: &'b Yielder<Y, Port<M, X>>,
+    block: F,
+}
+
+impl<Y, M: Mode, X: Extra<Guard = Guard>, R, F> Future for RunFinally<'_, Y, M, X, F>
+where
+    F: Future<Output = Exit<(), R>>,
+{
+    type Output = Exit<(), R>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit<(), R>> {
+        let guard = self.yielder.guard();
+        // SAFETY: as for `RunTry`.
+        let block = unsafe { self.map_unchecked_mut(|this| &mut this.block) };
+        block.poll(cx).map(|exit| {
+            match (guard.leave_finally(), exit) {
+                (true, Exit::Value(())) => Exit::Close,
+                // It has been left in a way of its own.
+                (_, exit) => exit,
+            }
+        })
     }
 }
 

@@ -48,7 +48,7 @@ fn wrap(input: Input, form: Form) -> TokenStream {
         has_port,
         has_guard: has_port && (needs.finally || needs.delegates),
         yields: false,
-        tries: 0,
+        numbers: 0,
         blocks: Vec::new(),
         is_in_macro: false,
         definitions: Vec::new(),
@@ -69,7 +69,11 @@ fn wrap(input: Input, form: Form) -> TokenStream {
         return quote_spanned!(Span::mixed_site()=> { #errors });
     }
 
-    let (crate_path, definitions) = (body.crate_path, body.definitions);
+    let crate_path = body.crate_path;
+    let definitions = body
+        .definitions
+        .iter()
+        .map(|definition| definition.named(None));
     let span = Span::mixed_site();
     let yielder = yielder(span);
     let label = label(span);
@@ -143,6 +147,32 @@ fn hygienic(span: Span) -> Span {
     Span::mixed_site().located_at(span)
 }
 
+/// A macro that stands for a use of the yielder among the arguments of another macro,
+/// which sees no more of it than its name.
+struct Definition {
+    name: Ident,
+    pattern: TokenStream,
+    expansion: TokenStream,
+}
+
+impl Definition {
+    /// As Rust; with `name` in the place of its own if another macro gives that.
+    fn named(&self, name: Option<TokenStream>) -> TokenStream {
+        let Definition {
+            name: own,
+            pattern,
+            expansion,
+        } = self;
+        let name = name.unwrap_or_else(|| own.to_token_stream());
+        quote_spanned!(own.span()=>
+            #[allow(unused_macros)]
+            macro_rules! #name {
+                (#pattern) => { #expansion };
+            }
+        )
+    }
+}
+
 /// Rewrites the constructs that are not Rust, directly in the body; in what is
 /// nested in it, only `for await`.
 pub(crate) struct Body {
@@ -154,14 +184,14 @@ pub(crate) struct Body {
     /// Whether it has something to do when closed.
     has_guard: bool,
     yields: bool,
-    /// How many `try` blocks there are so far.
-    tries: usize,
+    /// How many names there are so far that differ in nothing but a number.
+    numbers: usize,
     /// The loops, labelled blocks, `try` and `finally` around what is visited.
     blocks: Vec<Block>,
     /// Whether what is visited is an argument of another macro.
     is_in_macro: bool,
     /// The macros that stand for uses of the yielder there.
-    definitions: Vec<TokenStream>,
+    definitions: Vec<Definition>,
     nested_in: Option<&'static str>,
     errors: Vec<syn::Error>,
 }
@@ -247,25 +277,6 @@ impl Body {
         })
     }
 
-    /// A future that is awaited in a `try`.
-    fn expand_await(&mut self, future: &TokenStream, span: Span) -> TokenStream {
-        let wait = self.operation(
-            "until_closed",
-            Some(&quote_spanned!(span=> future)),
-            |call| quote_spanned!(span=> #call.await),
-            span,
-        );
-        let close = self.exit_closing(span);
-        quote_spanned!(span=>
-            match ::core::pin::pin!(::core::future::IntoFuture::into_future(#future)) {
-                future => match #wait {
-                    ::core::option::Option::Some(value) => value,
-                    ::core::option::Option::None => #close,
-                },
-            }
-        )
-    }
-
     /// What the body does with its yielder: all that is done with it is made here. It
     /// compiles only directly in the body, because of the `break`.
     ///
@@ -278,32 +289,40 @@ impl Body {
         whole: impl FnOnce(TokenStream) -> TokenStream,
         span: Span,
     ) -> TokenStream {
-        let label = label(span);
-        let parameter = argument.map(|argument| match self.is_in_macro {
-            true => quote_spanned!(span=> $argument),
-            false => argument.clone(),
+        if !self.is_in_macro {
+            return Self::guarded(&whole(self.call(name, argument, span)), span);
+        }
+        let parameter = argument.map(|_| quote_spanned!(span=> $argument));
+        let expansion = Self::guarded(&whole(self.call(name, parameter.as_ref(), span)), span);
+        let name = format_ident!("__{name}_{}", self.number(), span = span);
+        self.definitions.push(Definition {
+            name: name.clone(),
+            pattern: parameter.map_or_else(
+                TokenStream::new,
+                |parameter| quote_spanned!(span=> #parameter:expr),
+            ),
+            expansion,
         });
-        let whole = whole(self.call(name, parameter.as_ref(), span));
-        let whole = quote_spanned!(span=> {
+        quote_spanned!(span=> #name!(#argument))
+    }
+
+    /// What compiles only directly in the body, or directly in a block of its `try …
+    /// finally`, because of the `break`.
+    fn guarded(whole: &TokenStream, span: Span) -> TokenStream {
+        let label = label(span);
+        quote_spanned!(span=> {
             #[allow(unreachable_code)]
             if false {
                 break #label (loop {});
             }
             #whole
-        });
-        if !self.is_in_macro {
-            return whole;
-        }
-        let number = self.definitions.len();
-        let name = format_ident!("__{name}_{number}", span = span);
-        let pattern = parameter.map(|parameter| quote_spanned!(span=> #parameter:expr));
-        self.definitions.push(quote_spanned!(span=>
-            #[allow(unused_macros)]
-            macro_rules! #name {
-                (#pattern) => { #whole };
-            }
-        ));
-        quote_spanned!(span=> #name!(#argument))
+        })
+    }
+
+    /// A number that no name has yet.
+    fn number(&mut self) -> usize {
+        self.numbers += 1;
+        self.numbers - 1
     }
 
     /// A call of a method of the yielder, by its path: a trait of the user's may have
@@ -394,10 +413,6 @@ impl Body {
         } = expression;
         let crate_path = &self.crate_path;
         let next = quote_spanned!(span=> #crate_path::__private::next(::core::pin::Pin::as_mut(&mut stream)));
-        let next = match self.is_closable() {
-            true => self.expand_await(&next, span),
-            false => quote_spanned!(span=> #next.await),
-        };
         // A `match` keeps the temporaries of the head alive for the whole loop,
         // as `for` does.
         parse_quote_spanned!(span=> #(#attrs)* {
@@ -405,7 +420,7 @@ impl Body {
                 stream => {
                     let mut stream = ::core::pin::pin!(stream);
                     #label loop {
-                        let #pattern = match #next {
+                        let #pattern = match #next.await {
                             ::core::option::Option::Some(item) => item,
                             ::core::option::Option::None => break,
                         };
@@ -483,11 +498,9 @@ impl VisitMut for Body {
             | Expr::Block(_)
             | Expr::Closure(_)
             | Expr::Async(_) => self.visit_scope(expression),
-            Expr::Return(_)
-            | Expr::Break(_)
-            | Expr::Continue(_)
-            | Expr::Try(_)
-            | Expr::Await(_) => self.visit_exit(expression),
+            Expr::Return(_) | Expr::Break(_) | Expr::Continue(_) | Expr::Try(_) => {
+                self.visit_exit(expression)
+            }
             _ => visit_mut::visit_expr_mut(self, expression),
         }
     }
@@ -502,7 +515,9 @@ impl VisitMut for Body {
         if !passes_by(invocation) {
             let arguments = std::mem::take(&mut invocation.tokens);
             let was_in_macro = std::mem::replace(&mut self.is_in_macro, true);
+            self.blocks.push(Block::Arguments);
             invocation.tokens = tokens::rewrite(self, parse::mark(arguments));
+            self.blocks.pop();
             self.is_in_macro = was_in_macro;
         }
     }

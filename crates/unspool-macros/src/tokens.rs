@@ -32,10 +32,10 @@ pub(crate) fn rewrite(body: &mut Body, tokens: TokenStream) -> TokenStream {
                     rewritten.extend(quote_spanned!(span=> ::core::result::Result::Ok(())));
                 }
             }
-            TokenTree::Ident(word) if is_exit(word) && body.is_in_try() => {
+            TokenTree::Ident(word) if is_exit(word) && body.is_in_region() => {
                 body.refuse_exit_in_macro(word.span());
             }
-            TokenTree::Punct(mark) if mark.as_char() == '?' && body.is_in_try() => {
+            TokenTree::Punct(mark) if mark.as_char() == '?' && body.is_in_region() => {
                 body.refuse_exit_in_macro(mark.span());
             }
             TokenTree::Ident(word) if word == "async" => {

@@ -376,7 +376,6 @@ where
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
         match this.stage {
-            Stage::First if this.slot().guard.take_closing() => this.begin_close(cx),
             Stage::First => match this.inner().poll_resume(cx, &mut None) {
                 Poll::Ready(None) => this.returned(),
                 Poll::Ready(Some(item)) => {
