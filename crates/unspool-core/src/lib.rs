@@ -274,7 +274,9 @@ macro_rules! try_stream {
 /// - `return value`, or the value at the end of the body, is the generator's return
 ///   value, which [`AsyncGenerator::take_return`] gives. `?` returns, as in a
 ///   function.
-/// - `let sent = yield item;` gets what [`asend`](AsyncGenerator::asend) sends.
+/// - `let sent = yield item;` gets what [`asend`](AsyncGenerator::asend) sends. A `yield`
+///   at the end of the body is a statement, with or without a `;`: to return what is
+///   sent, write `return yield item`.
 /// - `try { … } finally { … }`: the second block runs once however the first one is
 ///   left: at its end, by `return`, `?`, `break` or `continue`, or because the generator is
 ///   [closed](AsyncGenerator::aclose). It may wait. Blocks nest.

@@ -12,6 +12,8 @@ use quote::quote_spanned;
 use syn::parse::Parser;
 use syn::{Expr, ExprMatch, ExprYield, Pat, Result, Stmt, Type};
 
+use crate::recover;
+
 /// What the public macro puts first, the header, and the statements of the body.
 pub(crate) struct Input {
     /// The path of the crate that exports the macro.
@@ -22,6 +24,8 @@ pub(crate) struct Input {
     /// The type in `#![throws(Type)]`.
     pub(crate) throws: Option<Type>,
     pub(crate) statements: Vec<Stmt>,
+    /// What is wrong with the statements that are not there.
+    pub(crate) unread: Option<syn::Error>,
 }
 
 pub(crate) fn input(tokens: TokenStream) -> Result<Input> {
@@ -36,11 +40,13 @@ pub(crate) fn input(tokens: TokenStream) -> Result<Input> {
     };
     let throws = throws(&mut rest)?;
     let body = rest.into_iter().rev().collect();
+    let (statements, unread) = recover::statements(body);
     Ok(Input {
         crate_path: crate_path.stream(),
         promise: promise.stream(),
         throws,
-        statements: syn::Block::parse_within.parse2(mark(body))?,
+        statements,
+        unread,
     })
 }
 
@@ -197,7 +203,7 @@ fn take_pattern(rest: &mut Vec<TokenTree>) -> TokenStream {
 }
 
 /// Whether `name!` or `macro_rules! name` stands at the end.
-fn ends_with_macro_name(tokens: &[TokenTree]) -> bool {
+pub(crate) fn ends_with_macro_name(tokens: &[TokenTree]) -> bool {
     match tokens {
         [.., TokenTree::Ident(name), TokenTree::Punct(bang)] if bang.as_char() == '!' => {
             !is_keyword_before_not(name)

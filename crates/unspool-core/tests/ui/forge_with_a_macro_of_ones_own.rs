@@ -30,5 +30,5 @@ macro_rules! redirect {
 
 fn main() {
     let _ = stream! { yield 1u8; };
-    let _: unspool_core::__private::Promise = redirect! { yield 1u8; };
+    let _ = redirect! { yield 1u8; };
 }
