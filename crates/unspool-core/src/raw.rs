@@ -40,8 +40,8 @@
 //!    the body at once, which first of all reads the value. Where nothing goes in, the
 //!    poll sets [`Tag::Running`] when it takes the item; and a body of that kind sets
 //!    no others. (A [`Yields`] may leave an item for longer, and looks at the tag
-//!    before it writes; so does the drop of the generator, for an item of a body that
-//!    panicked.)
+//!    before it writes; so do the end of its body and the drop of the generator. An
+//!    error after such an item waits in the slot: [`Tag::EndedWithItem`].)
 //! 4. **Types agree.** `Generator`, `Slot` and `Yielder` share the parameters `Y`
 //!    and `P`, and all three are invariant in them, so that neither another type
 //!    nor a shorter lifetime can be smuggled through.
@@ -49,7 +49,7 @@
 //!    it is polled, which takes a `Pin<&mut Generator>`; everybody else needs such a
 //!    reference, too. A `&Generator` leads to it for reading only.
 //! 6. **The tag tells what the stage holds.** The closure before the start, the
-//!    output behind the end, nothing for [`Tag::Empty`], and otherwise the body.
+//!    output after the end, nothing for [`Tag::Empty`], and otherwise the body.
 //!    Where one is exchanged for another the tag is `Empty` in between, so that a
 //!    panic leaves nothing to be dropped twice.
 //!
@@ -127,9 +127,11 @@ pub enum Tag {
     Panicked,
     /// Before its begin.
     Unstarted,
-    /// Behind its end, with its output.
+    /// After its end, with its output.
     Ended,
-    /// Behind its end.
+    /// After its end, with its output, and with its last item in the slot.
+    EndedWithItem,
+    /// After its end.
     Empty,
 }
 
@@ -191,9 +193,10 @@ impl Stand for Wide {
             Tag::Panicked,
             Tag::Unstarted,
             Tag::Ended,
-            Tag::Empty,
+            Tag::EndedWithItem,
         ];
-        TAGS[self.0.get() as usize & 7]
+        let number = self.0.get() as usize;
+        TAGS.get(number).copied().unwrap_or(Tag::Empty)
     }
 
     #[inline(always)]
@@ -371,7 +374,7 @@ where
         match self.slot.stand.get() {
             Tag::Unstarted => {}
             Tag::Running | Tag::AtYield | Tag::Close => return true,
-            Tag::Done | Tag::Ended | Tag::Empty => return false,
+            Tag::Done | Tag::Ended | Tag::EndedWithItem | Tag::Empty => return false,
             Tag::Panicked => panicked_before(),
         }
         let slot = &raw const self.slot;
@@ -390,8 +393,12 @@ where
     fn prepare_and_return<'s, 'c, 'w>(
         &'s mut self,
         cx: &'c mut Context<'w>,
-    ) -> Option<(&'s mut Self, &'c mut Context<'w>)> {
-        self.prepare().then_some((self, cx))
+    ) -> Result<(&'s mut Self, &'c mut Context<'w>), &'s mut Self> {
+        if self.prepare() {
+            Ok((self, cx))
+        } else {
+            Err(self)
+        }
     }
 
     /// Runs the body to its next item, its next wait, or its end. `is_ready` saves the
@@ -409,12 +416,12 @@ where
         if !is_ready && !this.slot.stand.is_running() {
             if Slot::<Y, P>::IS_BRANCHLESS {
                 if !this.prepare() {
-                    return Poll::Ready(None);
+                    return Poll::Ready(this.take_last());
                 }
             } else {
                 match this.prepare_and_return(cx) {
-                    Some(prepared) => (this, cx) = prepared,
-                    None => return Poll::Ready(None),
+                    Ok(prepared) => (this, cx) = prepared,
+                    Err(this) => return Poll::Ready(this.take_last()),
                 }
             }
         }
@@ -433,14 +440,43 @@ where
                     None => Poll::Pending,
                 }
             }
-            Poll::Ready(output) => {
-                this.finish();
-                let (last, returned) = E::end(output);
-                this.stage.0.get_mut().ended = ManuallyDrop::new(returned);
-                this.slot.stand.set(Tag::Ended);
-                Poll::Ready(last)
-            }
+            Poll::Ready(output) => Poll::Ready(this.end_with(output)),
         }
+    }
+
+    /// Drops the body, which has ended with this output. Gives the next item, if there is
+    /// one.
+    #[inline]
+    fn end_with(&mut self, output: B::Output) -> Option<Y> {
+        let is_left = E::MAY_LEAVE_ITEM && self.slot.stand.is_at_yield();
+        // SAFETY: there is one (fact 3).
+        let left = is_left.then(|| unsafe { self.slot.take_item() });
+        if is_left {
+            self.slot.stand.leave();
+        }
+        self.finish();
+        let (last, returned) = E::end(output);
+        self.stage.0.get_mut().ended = ManuallyDrop::new(returned);
+        self.slot.stand.set(Tag::Ended);
+        match (left, last) {
+            (Some(left), Some(last)) => {
+                self.slot.load.get_mut().item = ManuallyDrop::new(last);
+                self.slot.stand.set(Tag::EndedWithItem);
+                Some(left)
+            }
+            (left, last) => left.or(last),
+        }
+    }
+
+    /// The item that was laid down when the body ended, if there is one.
+    #[inline]
+    fn take_last(&mut self) -> Option<Y> {
+        if !E::MAY_LEAVE_ITEM || self.slot.stand.get() != Tag::EndedWithItem {
+            return None;
+        }
+        self.slot.stand.set(Tag::Ended);
+        // SAFETY: there is one (fact 3), and the tag no longer says so.
+        Some(unsafe { self.slot.take_item() })
     }
 
     /// Drops the body where it stands: the generator has ended.
@@ -449,7 +485,7 @@ where
         // SAFETY: what there is is dropped in place.
         let this = unsafe { self.get_unchecked_mut() };
         match this.slot.stand.get() {
-            Tag::Ended | Tag::Empty => {}
+            Tag::Ended | Tag::EndedWithItem | Tag::Empty => {}
             _ => this.finish(),
         }
     }
@@ -486,6 +522,10 @@ where
             match tag {
                 Tag::Unstarted => ManuallyDrop::drop(&mut self.stage.0.get_mut().unstarted),
                 Tag::Ended => ManuallyDrop::drop(&mut self.stage.0.get_mut().ended),
+                Tag::EndedWithItem => {
+                    drop(self.slot.take_item());
+                    ManuallyDrop::drop(&mut self.stage.0.get_mut().ended);
+                }
                 Tag::Empty => {}
                 Tag::AtYield if !P::IS_TWO_WAY => {
                     drop(self.slot.take_item());
@@ -618,7 +658,7 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.tag() {
             Tag::Unstarted => "unstarted",
-            Tag::Ended | Tag::Empty => "ended",
+            Tag::Ended | Tag::EndedWithItem | Tag::Empty => "ended",
             _ => "running",
         };
         f.debug_struct("Generator")

@@ -528,9 +528,10 @@ impl VisitMut for Body {
     fn visit_expr_mut(&mut self, expression: &mut Expr) {
         // Around a `yield` they are needed, around its expansion they are not, and
         // the compiler would say so.
-        while let Expr::Paren(outer) = expression
-            && matches!(*outer.expr, Expr::Yield(_) | Expr::Paren(_))
-        {
+        while let Expr::Paren(outer) = expression {
+            if !matches!(*outer.expr, Expr::Yield(_) | Expr::Paren(_)) {
+                break;
+            }
             *expression = std::mem::replace(&mut *outer.expr, Expr::PLACEHOLDER);
         }
         match expression {

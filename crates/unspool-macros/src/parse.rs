@@ -93,7 +93,7 @@ pub(crate) fn mark(tokens: TokenStream) -> TokenStream {
             }
             // `match yield item {`: syn would take the brace for a struct's.
             TokenTree::Ident(word) if word == "yield" && is_condition => {
-                let operand = std::iter::from_fn(|| rest.pop_if(|token| !is_block(token)));
+                let operand = std::iter::from_fn(|| pop_if(&mut rest, |token| !is_block(token)));
                 let whole = std::iter::once(TokenTree::Ident(word)).chain(operand);
                 let whole = mark(whole.collect());
                 marked.push(TokenTree::Group(Group::new(Delimiter::Parenthesis, whole)));
@@ -122,6 +122,19 @@ pub(crate) fn stack(tokens: TokenStream) -> Vec<TokenTree> {
     let mut stack: Vec<TokenTree> = tokens.into_iter().collect();
     stack.reverse();
     stack
+}
+
+/// Takes the token on top if it is one of these. (`Vec::pop_if` is younger than the oldest
+/// compiler that this is for.)
+pub(crate) fn pop_if(
+    stack: &mut Vec<TokenTree>,
+    is_wanted: impl FnOnce(&TokenTree) -> bool,
+) -> Option<TokenTree> {
+    if is_wanted(stack.last()?) {
+        stack.pop()
+    } else {
+        None
+    }
 }
 
 /// Whether what follows `token` stands between `match`, `if` or `while` and its
@@ -199,7 +212,7 @@ pub(crate) fn is_word(token: Option<&TokenTree>, expected: &str) -> bool {
 
 /// The tokens up to the loop's `in`.
 fn take_pattern(rest: &mut Vec<TokenTree>) -> TokenStream {
-    std::iter::from_fn(|| rest.pop_if(|token| !is_word(Some(token), "in"))).collect()
+    std::iter::from_fn(|| pop_if(rest, |token| !is_word(Some(token), "in"))).collect()
 }
 
 /// Whether `name!` or `macro_rules! name` stands at the end.

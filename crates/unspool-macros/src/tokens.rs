@@ -8,7 +8,7 @@ use syn::visit_mut::VisitMut;
 use syn::{Expr, ExprClosure, ExprForLoop, ExprMatch, ExprYield, Result};
 
 use crate::expand::Body;
-use crate::parse::{is_block, is_word, regroup, stack};
+use crate::parse::{is_block, is_word, pop_if, regroup, stack};
 
 /// Rewrites `yield`, plain `return` and what is marked among `tokens`.
 pub(crate) fn rewrite(body: &mut Body, tokens: TokenStream) -> TokenStream {
@@ -159,10 +159,10 @@ fn nested_function(body: &mut Body, rest: &mut Vec<TokenTree>, rewritten: &mut T
     if !matches!(rest.last(), Some(TokenTree::Ident(_))) {
         return;
     }
-    let is_head = |token: &mut TokenTree| {
+    let is_head = |token: &TokenTree| {
         !is_block(token) && !matches!(token, TokenTree::Punct(mark) if mark.as_char() == ';')
     };
-    rewritten.extend(std::iter::from_fn(|| rest.pop_if(is_head)));
+    rewritten.extend(std::iter::from_fn(|| pop_if(rest, is_head)));
     nested_block(body, "an item nested in the body", rest, rewritten);
 }
 
@@ -173,7 +173,7 @@ fn nested_block(
     rest: &mut Vec<TokenTree>,
     rewritten: &mut TokenStream,
 ) {
-    let Some(TokenTree::Group(group)) = rest.pop_if(|token| is_block(token)) else {
+    let Some(TokenTree::Group(group)) = pop_if(rest, is_block) else {
         return;
     };
     body.nested(place, |body| {
@@ -200,7 +200,7 @@ fn rewrite_bar(
     if is_operator {
         rewritten.extend([bar]);
         // The second half of `||`.
-        rewritten.extend(rest.pop_if(|token| is_bar(token)));
+        rewritten.extend(pop_if(rest, is_bar));
         return;
     }
     let tokens = std::iter::once(bar.clone()).chain(rest.iter().rev().cloned());

@@ -147,13 +147,15 @@ fn a_hidden_wait_in_a_finally_is_waited_for() {
 fn a_loop_in_an_argument_keeps_its_breaks() {
     let log = &Log::default();
     let mut generator = pin!(generator! {
-        loop {
+        for round in 0.. {
             try {
                 tokio::select! {
-                    () = async {} => loop {
+                    () = async {} => for _ in 0.. {
                         try {
                             yield 1;
-                            break;
+                            if round == 0 {
+                                break;
+                            }
                         } finally {
                             log.borrow_mut().push("inner");
                         }
@@ -163,7 +165,9 @@ fn a_loop_in_an_argument_keeps_its_breaks() {
             } finally {
                 log.borrow_mut().push("outer");
             }
-            break;
+            if round == 0 {
+                break;
+            }
         }
     });
     assert_eq!(generator.anext().now_or_never(), Some(Some(1)));
