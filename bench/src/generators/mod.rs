@@ -113,6 +113,7 @@ fn compare(
     for (name, kind) in [
         ("stream / best crate", Kind::Crate),
         ("stream / nightly", Kind::Compiler),
+        ("stream / stream_fn", Kind::WithoutMacro),
     ] {
         if let Some(ratios) = ratios(&measured, kind) {
             layout::row(name, &ratios, 2);
@@ -151,7 +152,12 @@ impl Programs {
     fn that_runs(&self, row: &Row) -> Option<&Path> {
         match row.kind {
             Kind::Compiler => self.nightly.as_ref()?.as_deref().ok(),
-            Kind::Ours | Kind::TwoWay | Kind::Floor | Kind::Crate | Kind::Block => Some(&self.this),
+            Kind::Ours
+            | Kind::TwoWay
+            | Kind::WithoutMacro
+            | Kind::Floor
+            | Kind::Crate
+            | Kind::Block => Some(&self.this),
         }
     }
 }

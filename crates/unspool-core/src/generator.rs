@@ -406,7 +406,7 @@ where
         match self.tag() {
             Tag::AtYield => GeneratorState::Suspended,
             Tag::Unstarted => GeneratorState::Unstarted,
-            Tag::Ended | Tag::Empty => GeneratorState::Ended,
+            Tag::Ended | Tag::EndedWithItem | Tag::Empty => GeneratorState::Ended,
             Tag::Running | Tag::Close | Tag::Done | Tag::Panicked => GeneratorState::Running,
         }
     }

@@ -179,6 +179,10 @@ mod ending;
 mod for_await;
 mod functions;
 mod generator;
+#[expect(
+    unsafe_code,
+    reason = "in what the macros of this crate expand to, and nowhere else"
+)]
 mod iterators;
 mod port;
 #[expect(
@@ -219,7 +223,13 @@ pub use raw::{IntoStream, YieldItem, Yields};
 #[macro_export]
 macro_rules! stream {
     ($($body:tt)*) => {
-        $crate::__private::stream_inner!(($crate) $($body)*)
+        // SAFETY: the expansion uses this once, for the closure that it makes of the body;
+        // how it keeps the promise stands in `raw`.
+        $crate::__private::stream_inner!(
+            ($crate)
+            { unsafe { $crate::__private::Promise::new() } }
+            $($body)*
+        )
     };
 }
 
@@ -247,7 +257,13 @@ macro_rules! stream {
 #[macro_export]
 macro_rules! try_stream {
     ($($body:tt)*) => {
-        $crate::__private::try_stream_inner!(($crate) $($body)*)
+        // SAFETY: the expansion uses this once, for the closure that it makes of the body;
+        // how it keeps the promise stands in `raw`.
+        $crate::__private::try_stream_inner!(
+            ($crate)
+            { unsafe { $crate::__private::Promise::new() } }
+            $($body)*
+        )
     };
 }
 
@@ -258,7 +274,9 @@ macro_rules! try_stream {
 /// - `return value`, or the value at the end of the body, is the generator's return
 ///   value, which [`AsyncGenerator::take_return`] gives. `?` returns, as in a
 ///   function.
-/// - `let sent = yield item;` gets what [`asend`](AsyncGenerator::asend) sends.
+/// - `let sent = yield item;` gets what [`asend`](AsyncGenerator::asend) sends. A `yield`
+///   at the end of the body is a statement, with or without a `;`: to return what is
+///   sent, write `return yield item`.
 /// - `try { … } finally { … }`: the second block runs once however the first one is
 ///   left: at its end, by `return`, `?`, `break` or `continue`, or because the generator is
 ///   [closed](AsyncGenerator::aclose). It may wait. Blocks nest.
@@ -302,7 +320,13 @@ macro_rules! try_stream {
 #[macro_export]
 macro_rules! generator {
     ($($body:tt)*) => {
-        $crate::__private::generator_inner!(($crate) $($body)*)
+        // SAFETY: the expansion uses this once, for the closure that it makes of the body;
+        // how it keeps the promise stands in `raw`.
+        $crate::__private::generator_inner!(
+            ($crate)
+            { unsafe { $crate::__private::Promise::new() } }
+            $($body)*
+        )
     };
 }
 

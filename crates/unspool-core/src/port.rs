@@ -176,6 +176,9 @@ pub struct Guard {
     bits: Cell<u32>,
 }
 
+/// A `try` block that runs: the blocks up to it.
+pub(crate) struct TryBlock(u32);
+
 /// The wait in which the body stands is to be given up.
 const IS_CLOSING: u32 = 1 << 31;
 /// The body is to close when the `finally` that runs has ended.
@@ -207,24 +210,30 @@ impl Guard {
         true
     }
 
-    /// A `try` block begins.
-    pub fn enter_try(&self) {
-        self.set_blocks(self.bits.get() << 1);
+    /// A `try` block begins. Gives what tells it from the others.
+    pub(crate) fn enter_try(&self) -> TryBlock {
+        let blocks = (self.bits.get() & !FLAGS) << 1;
+        self.set_blocks(blocks);
+        TryBlock(blocks)
     }
 
     /// The innermost `try` block has been left for its `finally`.
-    pub fn enter_finally(&self) {
+    pub(crate) fn enter_finally(&self) {
         self.bits.set(self.bits.get() | 1);
     }
 
     /// The innermost `finally` has been left; whether the body is to close now.
-    pub fn leave_finally(&self) -> bool {
+    pub(crate) fn leave_finally(&self) -> bool {
         self.set_blocks((self.bits.get() & !FLAGS) >> 1);
         self.take(CLOSES_LATER)
     }
 
+    /// Whether a wait in this block, and in none within it, is to be given up now.
     #[inline(always)]
-    pub(crate) fn take_closing(&self) -> bool {
+    pub(crate) fn take_closing(&self, block: &TryBlock) -> bool {
+        if self.bits.get() & !CLOSES_LATER != block.0 | IS_CLOSING {
+            return false;
+        }
         self.take(IS_CLOSING)
     }
 

@@ -14,13 +14,17 @@
 //!    a pinned generator and stored in it. A pinned value does not move before it is
 //!    dropped, and the body is dropped with it or before it.
 //! 2. **A yielder stays in its own body, and is used as a whole.** The constructor
-//!    takes a [`Promise`] that only the macros give, in an `unsafe` block of its own;
-//!    the name that they bind the yielder to cannot be written by a user (mixed-site
-//!    hygiene), and all that is done with it, be it a `yield`, a wait in a `try` or a
-//!    mark that a block has been left, carries a `break` to a label of the body, which
-//!    does not compile in a closure, an async block or an item nested in the body. So
-//!    it is done only while the body itself is being polled, and [`Generator::run`] is
-//!    all that polls it.
+//!    takes a [`Promise`] that only the public macros give, in an `unsafe` block that
+//!    they write themselves: whoever calls the procedural macro under them, with a path
+//!    of their own to constructors of their own, has to write one, too. In the body
+//!    the name that the yielder is bound to cannot be written by a user (mixed-site
+//!    hygiene), and all that is done with it, be it a `yield` or the run of a block of a
+//!    `try … finally`, carries a `break` to a label of the body, which does not compile
+//!    in a closure, an async block or an item nested in the body. So it is done only
+//!    while the body itself is being polled, and [`Generator::run`] is all that polls it.
+//!    A block of a `try … finally` is an async block that the macros make, and has a
+//!    label of that kind of its own. It is awaited by the expression that makes it, so
+//!    that it counts as a part of the body: nobody else gets hold of it.
 //!    Among the arguments of another macro, which could take an expansion apart and put
 //!    its parts together otherwise, there is only the name of a macro of the body's
 //!    own; what that expands to nobody sees but the compiler. And the methods are
@@ -36,8 +40,8 @@
 //!    the body at once, which first of all reads the value. Where nothing goes in, the
 //!    poll sets [`Tag::Running`] when it takes the item; and a body of that kind sets
 //!    no others. (A [`Yields`] may leave an item for longer, and looks at the tag
-//!    before it writes; so does the drop of the generator, for an item of a body that
-//!    panicked.)
+//!    before it writes; so do the end of its body and the drop of the generator. An
+//!    error after such an item waits in the slot: [`Tag::EndedWithItem`].)
 //! 4. **Types agree.** `Generator`, `Slot` and `Yielder` share the parameters `Y`
 //!    and `P`, and all three are invariant in them, so that neither another type
 //!    nor a shorter lifetime can be smuggled through.
@@ -45,7 +49,7 @@
 //!    it is polled, which takes a `Pin<&mut Generator>`; everybody else needs such a
 //!    reference, too. A `&Generator` leads to it for reading only.
 //! 6. **The tag tells what the stage holds.** The closure before the start, the
-//!    output behind the end, nothing for [`Tag::Empty`], and otherwise the body.
+//!    output after the end, nothing for [`Tag::Empty`], and otherwise the body.
 //!    Where one is exchanged for another the tag is `Empty` in between, so that a
 //!    panic leaves nothing to be dropped twice.
 //!
@@ -64,7 +68,9 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use crate::ending::{Ending, Returns, Silent, YieldsError};
-use crate::port::{Blocks, Delegates, Extra, Guard, Mode, Port, Sends, Throws, Way};
+use crate::port::{
+    Blocks, Delegates, Exit, Extra, Guard, Mode, Port, Sends, Throws, TryBlock, Way,
+};
 use crate::{GeneratorState, Resume};
 
 pub use chain::{Chain, Links};
@@ -121,9 +127,11 @@ pub enum Tag {
     Panicked,
     /// Before its begin.
     Unstarted,
-    /// Behind its end, with its output.
+    /// After its end, with its output.
     Ended,
-    /// Behind its end.
+    /// After its end, with its output, and with its last item in the slot.
+    EndedWithItem,
+    /// After its end.
     Empty,
 }
 
@@ -185,9 +193,10 @@ impl Stand for Wide {
             Tag::Panicked,
             Tag::Unstarted,
             Tag::Ended,
-            Tag::Empty,
+            Tag::EndedWithItem,
         ];
-        TAGS[self.0.get() as usize & 7]
+        let number = self.0.get() as usize;
+        TAGS.get(number).copied().unwrap_or(Tag::Empty)
     }
 
     #[inline(always)]
@@ -365,7 +374,7 @@ where
         match self.slot.stand.get() {
             Tag::Unstarted => {}
             Tag::Running | Tag::AtYield | Tag::Close => return true,
-            Tag::Done | Tag::Ended | Tag::Empty => return false,
+            Tag::Done | Tag::Ended | Tag::EndedWithItem | Tag::Empty => return false,
             Tag::Panicked => panicked_before(),
         }
         let slot = &raw const self.slot;
@@ -384,8 +393,12 @@ where
     fn prepare_and_return<'s, 'c, 'w>(
         &'s mut self,
         cx: &'c mut Context<'w>,
-    ) -> Option<(&'s mut Self, &'c mut Context<'w>)> {
-        self.prepare().then_some((self, cx))
+    ) -> Result<(&'s mut Self, &'c mut Context<'w>), &'s mut Self> {
+        if self.prepare() {
+            Ok((self, cx))
+        } else {
+            Err(self)
+        }
     }
 
     /// Runs the body to its next item, its next wait, or its end. `is_ready` saves the
@@ -403,12 +416,12 @@ where
         if !is_ready && !this.slot.stand.is_running() {
             if Slot::<Y, P>::IS_BRANCHLESS {
                 if !this.prepare() {
-                    return Poll::Ready(None);
+                    return Poll::Ready(this.take_last());
                 }
             } else {
                 match this.prepare_and_return(cx) {
-                    Some(prepared) => (this, cx) = prepared,
-                    None => return Poll::Ready(None),
+                    Ok(prepared) => (this, cx) = prepared,
+                    Err(this) => return Poll::Ready(this.take_last()),
                 }
             }
         }
@@ -427,14 +440,43 @@ where
                     None => Poll::Pending,
                 }
             }
-            Poll::Ready(output) => {
-                this.finish();
-                let (last, returned) = E::end(output);
-                this.stage.0.get_mut().ended = ManuallyDrop::new(returned);
-                this.slot.stand.set(Tag::Ended);
-                Poll::Ready(last)
-            }
+            Poll::Ready(output) => Poll::Ready(this.end_with(output)),
         }
+    }
+
+    /// Drops the body, which has ended with this output. Gives the next item, if there is
+    /// one.
+    #[inline]
+    fn end_with(&mut self, output: B::Output) -> Option<Y> {
+        let is_left = E::MAY_LEAVE_ITEM && self.slot.stand.is_at_yield();
+        // SAFETY: there is one (fact 3).
+        let left = is_left.then(|| unsafe { self.slot.take_item() });
+        if is_left {
+            self.slot.stand.leave();
+        }
+        self.finish();
+        let (last, returned) = E::end(output);
+        self.stage.0.get_mut().ended = ManuallyDrop::new(returned);
+        self.slot.stand.set(Tag::Ended);
+        match (left, last) {
+            (Some(left), Some(last)) => {
+                self.slot.load.get_mut().item = ManuallyDrop::new(last);
+                self.slot.stand.set(Tag::EndedWithItem);
+                Some(left)
+            }
+            (left, last) => left.or(last),
+        }
+    }
+
+    /// The item that was laid down when the body ended, if there is one.
+    #[inline]
+    fn take_last(&mut self) -> Option<Y> {
+        if !E::MAY_LEAVE_ITEM || self.slot.stand.get() != Tag::EndedWithItem {
+            return None;
+        }
+        self.slot.stand.set(Tag::Ended);
+        // SAFETY: there is one (fact 3), and the tag no longer says so.
+        Some(unsafe { self.slot.take_item() })
     }
 
     /// Drops the body where it stands: the generator has ended.
@@ -443,7 +485,7 @@ where
         // SAFETY: what there is is dropped in place.
         let this = unsafe { self.get_unchecked_mut() };
         match this.slot.stand.get() {
-            Tag::Ended | Tag::Empty => {}
+            Tag::Ended | Tag::EndedWithItem | Tag::Empty => {}
             _ => this.finish(),
         }
     }
@@ -480,6 +522,10 @@ where
             match tag {
                 Tag::Unstarted => ManuallyDrop::drop(&mut self.stage.0.get_mut().unstarted),
                 Tag::Ended => ManuallyDrop::drop(&mut self.stage.0.get_mut().ended),
+                Tag::EndedWithItem => {
+                    drop(self.slot.take_item());
+                    ManuallyDrop::drop(&mut self.stage.0.get_mut().ended);
+                }
                 Tag::Empty => {}
                 Tag::AtYield if !P::IS_TWO_WAY => {
                     drop(self.slot.take_item());
@@ -612,7 +658,7 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.tag() {
             Tag::Unstarted => "unstarted",
-            Tag::Ended | Tag::Empty => "ended",
+            Tag::Ended | Tag::EndedWithItem | Tag::Empty => "ended",
             _ => "running",
         };
         f.debug_struct("Generator")
@@ -736,19 +782,24 @@ impl<Y, M: Mode, X: Extra<Guard = Guard>> Yielder<Y, Port<M, X>> {
         }
     }
 
-    /// A `try` block begins.
-    pub fn enter_try(&self) {
-        self.guard().enter_try();
+    /// Runs the block of a `try`: over when `block` is, or when the body is to close in
+    /// a wait there; then its `finally` runs.
+    #[inline]
+    pub fn run_try<F>(&self, block: F) -> RunTry<'_, Y, M, X, F> {
+        RunTry {
+            innermost: self.guard().enter_try(),
+            yielder: self,
+            block,
+        }
     }
 
-    /// The innermost `try` block has been left for its `finally`.
-    pub fn enter_finally(&self) {
-        self.guard().enter_finally();
-    }
-
-    /// The innermost `finally` has been left; whether the body is to close now.
-    pub fn leave_finally(&self) -> bool {
-        self.guard().leave_finally()
+    /// Runs the block of a `finally`, to its end.
+    #[inline]
+    pub fn run_finally<F>(&self, block: F) -> RunFinally<'_, Y, M, X, F> {
+        RunFinally {
+            yielder: self,
+            block,
+        }
     }
 
     /// The body has closed and wants to be dropped.
@@ -757,40 +808,70 @@ impl<Y, M: Mode, X: Extra<Guard = Guard>> Yielder<Y, Port<M, X>> {
         pending()
     }
 
-    /// A wait inside of `try`: over when `future` is, or when the body is to close.
-    #[inline(always)]
-    pub fn until_closed<'b, F>(&'b self, future: Pin<&'b mut F>) -> UntilClosed<'b, Y, M, X, F> {
-        UntilClosed {
-            yielder: self,
-            future,
-        }
-    }
-
     #[inline(always)]
     fn guard(&self) -> &Guard {
         &self.slot().guard
     }
 }
 
-/// A wait that ends when its future does, with its value, or when the body is to
-/// close, with none.
+/// The block of a `try`, which is given up where it waits if the body is to close.
 #[must_use = "futures do nothing unless awaited"]
-pub struct UntilClosed<'b, Y, M: Mode, X: Extra, F> {
+pub struct RunTry<'b, Y, M: Mode, X: Extra, F> {
     yielder: &'b Yielder<Y, Port<M, X>>,
-    future: Pin<&'b mut F>,
+    innermost: TryBlock,
+    block: F,
 }
 
-impl<Y, M: Mode, X: Extra<Guard = Guard>, F: Future> Future for UntilClosed<'_, Y, M, X, F> {
-    type Output = Option<F::Output>;
+impl<Y, M: Mode, X: Extra<Guard = Guard>, V, R, F> Future for RunTry<'_, Y, M, X, F>
+where
+    F: Future<Output = Exit<V, R>>,
+{
+    type Output = Exit<V, R>;
 
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit<V, R>> {
+        let guard = self.yielder.guard();
         // The body awaits this where it was made, so that it is polled only while the
         // body is (fact 2).
-        if self.yielder.guard().take_closing() {
-            return Poll::Ready(None);
+        let polled = if guard.take_closing(&self.innermost) {
+            Poll::Ready(Exit::Close)
+        } else {
+            // SAFETY: the block is pinned with this, which has no destructor, and is
+            // `Unpin` only if the block is.
+            unsafe { self.map_unchecked_mut(|this| &mut this.block) }.poll(cx)
+        };
+        if polled.is_ready() {
+            guard.enter_finally();
         }
-        self.future.as_mut().poll(cx).map(Some)
+        polled
+    }
+}
+
+/// The block of a `finally`.
+#[must_use = "futures do nothing unless awaited"]
+pub struct RunFinally<'b, Y, M: Mode, X: Extra, F> {
+    yielder: &'b Yielder<Y, Port<M, X>>,
+    block: F,
+}
+
+impl<Y, M: Mode, X: Extra<Guard = Guard>, R, F> Future for RunFinally<'_, Y, M, X, F>
+where
+    F: Future<Output = Exit<(), R>>,
+{
+    type Output = Exit<(), R>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit<(), R>> {
+        let guard = self.yielder.guard();
+        // SAFETY: as for `RunTry`.
+        let block = unsafe { self.map_unchecked_mut(|this| &mut this.block) };
+        block.poll(cx).map(|exit| {
+            match (guard.leave_finally(), exit) {
+                (true, Exit::Value(())) => Exit::Close,
+                // It has been left in a way of its own.
+                (_, exit) => exit,
+            }
+        })
     }
 }
 

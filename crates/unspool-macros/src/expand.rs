@@ -2,12 +2,13 @@
 
 mod exits;
 mod needs;
+mod statements;
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Expr, ExprForLoop, ExprYield, Item, Lifetime, Macro, parse_quote_spanned};
+use syn::{Expr, ExprForLoop, ExprYield, Item, Lifetime, Macro, Stmt, Type, parse_quote_spanned};
 
 use self::exits::Block;
 use self::needs::{Needs, asks};
@@ -33,97 +34,142 @@ pub(crate) fn body(input: TokenStream, form: Form) -> TokenStream {
 fn wrap(input: Input, form: Form) -> TokenStream {
     let Input {
         crate_path,
+        promise,
         throws,
         mut statements,
+        unread,
     } = input;
+    if form == Form::Generator {
+        statements::end(&mut statements);
+    }
     let may_fail = form == Form::TryStream || form == Form::Stream && asks(&mut statements);
-    let needs = Needs::of(&mut statements);
-    let has_port = form == Form::Generator
-        && (throws.is_some() || needs.value || needs.finally || needs.delegates);
-    let mut body = Body {
-        crate_path,
+    let kind = Kind {
         form,
         may_fail,
-        has_port,
-        has_guard: has_port && (needs.finally || needs.delegates),
-        yields: false,
-        tries: 0,
-        blocks: Vec::new(),
-        is_in_macro: false,
-        definitions: Vec::new(),
-        nested_in: None,
-        errors: Vec::new(),
+        throws,
+        needs: Needs::of(&mut statements),
     };
-    if let (Some(throws), true) = (&throws, form != Form::Generator) {
+    let mut body = Body::new(crate_path, &kind);
+    if let (Some(throws), true) = (&kind.throws, form != Form::Generator) {
         body.refuse(throws.span(), "`throws` belongs to `generator!`".to_owned());
     }
     for statement in &mut statements {
         body.visit_stmt_mut(statement);
     }
-    if let Some(error) = body.errors.into_iter().reduce(|mut all, error| {
-        all.combine(error);
-        all
-    }) {
-        let errors = error.to_compile_error();
-        return quote_spanned!(Span::mixed_site()=> { #errors });
+
+    let span = Span::mixed_site();
+    let refused =
+        (std::mem::take(&mut body.errors).into_iter()).map(|error| error.to_compile_error());
+    let refused: TokenStream = refused.collect();
+    if !refused.is_empty() {
+        return quote_spanned!(span=> { #refused });
+    }
+    let generator = kind.construct(&body, &statements, &promise);
+    match unread.map(|error| error.to_compile_error()) {
+        // For an editor, which shows the types and names of what there is.
+        Some(unread) => quote_spanned!(span=> { #unread #generator }),
+        None => generator,
+    }
+}
+
+/// What kind of generator a body becomes.
+struct Kind {
+    form: Form,
+    /// Whether its output is a result whose error is the last item.
+    may_fail: bool,
+    throws: Option<Type>,
+    needs: Needs,
+}
+
+impl Kind {
+    /// Whether values go into the body, or it has something to do when closed.
+    fn has_port(&self) -> bool {
+        self.form == Form::Generator
+            && (self.throws.is_some() || self.needs.value || self.has_guard())
     }
 
-    let (crate_path, definitions) = (body.crate_path, body.definitions);
-    let span = Span::mixed_site();
-    let yielder = yielder(span);
-    let label = label(span);
-    let make = match form {
-        Form::Generator if throws.is_some() => format_ident!("duplex_throws", span = span),
-        Form::Generator if body.has_port => format_ident!("duplex", span = span),
-        Form::Generator => format_ident!("generator", span = span),
-        _ if may_fail => format_ident!("try_stream", span = span),
-        _ => format_ident!("stream", span = span),
-    };
-    let port = body.has_port.then(|| {
-        let mode = match (&throws, needs.value) {
-            (Some(throws), _) => quote_spanned!(span=> #crate_path::__private::Throws<_, #throws>),
-            (None, false) => quote_spanned!(span=> #crate_path::__private::Sends<()>),
-            (None, true) => quote_spanned!(span=> #crate_path::__private::Sends<_>),
+    /// Whether the body has something to do when closed.
+    fn has_guard(&self) -> bool {
+        self.form == Form::Generator && (self.needs.finally || self.needs.delegates)
+    }
+
+    /// The call of the constructor.
+    fn construct(&self, body: &Body, statements: &[Stmt], promise: &TokenStream) -> TokenStream {
+        let span = Span::mixed_site();
+        let (crate_path, yielder, label) = (&body.crate_path, yielder(span), label(span));
+        let definitions = body
+            .definitions
+            .iter()
+            .map(|definition| definition.named(None));
+        let types = self.types(body);
+        let block = quote_spanned!(span=> #label: { #(#definitions)* #(#statements)* });
+        let output = if self.may_fail {
+            quote_spanned!(span=>
+                let () = #block;
+                #[allow(unreachable_code)]
+                ::core::result::Result::Ok(())
+            )
+        } else {
+            block
         };
-        let extra = match () {
-            () if needs.delegates => quote_spanned!(span=> #crate_path::__private::Links<_, _, _>),
-            () if needs.finally => quote_spanned!(span=> #crate_path::__private::Guarded),
-            () => quote_spanned!(span=> ()),
-        };
+        let constructor = self.constructor();
+        // The yielder's name and the label are hygienic; each use of the yielder is guarded
+        // by a `break` to the label, and is whole. So the promise is kept, whose `unsafe` is
+        // beside the body and not around it, where it would extend to the user's code.
         quote_spanned!(span=>
-            let _: &#crate_path::__private::Yielder<_, #crate_path::__private::Port<#mode, #extra>> = &#yielder;
+            #crate_path::__private::#constructor(
+                move |#yielder| async move {
+                    #types
+                    #output
+                },
+                #promise,
+            )
         )
-    });
-    let item_is_unit = (!body.yields).then(|| match form {
-        Form::TryStream => {
-            quote_spanned!(span=> let _: &#crate_path::__private::Yielder<::core::result::Result<(), _>> = &#yielder;)
+    }
+
+    fn constructor(&self) -> Ident {
+        let name = match self.form {
+            Form::Generator if self.throws.is_some() => "duplex_throws",
+            Form::Generator if self.has_port() => "duplex",
+            Form::Generator => "generator",
+            _ if self.may_fail => "try_stream",
+            _ => "stream",
+        };
+        Ident::new(name, Span::mixed_site())
+    }
+
+    /// Says what nothing else in the body says about the type of its yielder.
+    fn types(&self, body: &Body) -> TokenStream {
+        let span = Span::mixed_site();
+        let (crate_path, yielder) = (&body.crate_path, yielder(span));
+        let private = quote_spanned!(span=> #crate_path::__private);
+        let mut types = TokenStream::new();
+        if self.has_port() {
+            let mode = match &self.throws {
+                Some(throws) => quote_spanned!(span=> Throws<_, #throws>),
+                None if self.needs.value => quote_spanned!(span=> Sends<_>),
+                None => quote_spanned!(span=> Sends<()>),
+            };
+            let extra = if self.needs.delegates {
+                quote_spanned!(span=> #private::Links<_, _, _>)
+            } else if self.needs.finally {
+                quote_spanned!(span=> #private::Guarded)
+            } else {
+                quote_spanned!(span=> ())
+            };
+            types.extend(quote_spanned!(span=>
+                let _: &#private::Yielder<_, #private::Port<#private::#mode, #extra>> = &#yielder;
+            ));
         }
-        _ => quote_spanned!(span=> let _: &#crate_path::__private::Yielder<(), _> = &#yielder;),
-    });
-    let block = quote_spanned!(span=> #label: { #(#definitions)* #(#statements)* });
-    let output = if may_fail {
-        quote_spanned!(span=>
-            let () = #block;
-            #[allow(unreachable_code)]
-            ::core::result::Result::Ok(())
-        )
-    } else {
-        block
-    };
-    // The `unsafe` block is beside the body and not around it, where it would extend
-    // to the user's code.
-    quote_spanned!(span=>
-        #crate_path::__private::#make(
-            move |#yielder| async move {
-                #port
-                #item_is_unit
-                #output
-            },
-            // SAFETY: the yielder's name and the label are hygienic; each use of the
-            // yielder is guarded by a `break` to the label, and is whole.
-            unsafe { #crate_path::__private::Promise::new() },
-        )
-    )
+        if !body.yields {
+            let item = match self.form {
+                Form::TryStream => quote_spanned!(span=> ::core::result::Result<(), _>),
+                Form::Stream | Form::Generator => quote_spanned!(span=> ()),
+            };
+            types.extend(quote_spanned!(span=> let _: &#private::Yielder<#item, _> = &#yielder;));
+        }
+        types
+    }
 }
 
 /// The name that the body's yielder is bound to. No user can write it: a
@@ -143,6 +189,32 @@ fn hygienic(span: Span) -> Span {
     Span::mixed_site().located_at(span)
 }
 
+/// A macro that stands for a use of the yielder among the arguments of another macro,
+/// which sees no more of it than its name.
+struct Definition {
+    name: Ident,
+    pattern: TokenStream,
+    expansion: TokenStream,
+}
+
+impl Definition {
+    /// As Rust; with `name` in the place of its own if another macro gives that.
+    fn named(&self, name: Option<TokenStream>) -> TokenStream {
+        let Definition {
+            name: own,
+            pattern,
+            expansion,
+        } = self;
+        let name = name.unwrap_or_else(|| own.to_token_stream());
+        quote_spanned!(own.span()=>
+            #[allow(unused_macros)]
+            macro_rules! #name {
+                (#pattern) => { #expansion };
+            }
+        )
+    }
+}
+
 /// Rewrites the constructs that are not Rust, directly in the body; in what is
 /// nested in it, only `for await`.
 pub(crate) struct Body {
@@ -154,19 +226,36 @@ pub(crate) struct Body {
     /// Whether it has something to do when closed.
     has_guard: bool,
     yields: bool,
-    /// How many `try` blocks there are so far.
-    tries: usize,
+    /// How many names there are so far that differ in nothing but a number.
+    numbers: usize,
     /// The loops, labelled blocks, `try` and `finally` around what is visited.
     blocks: Vec<Block>,
     /// Whether what is visited is an argument of another macro.
     is_in_macro: bool,
     /// The macros that stand for uses of the yielder there.
-    definitions: Vec<TokenStream>,
+    definitions: Vec<Definition>,
     nested_in: Option<&'static str>,
     errors: Vec<syn::Error>,
 }
 
 impl Body {
+    fn new(crate_path: TokenStream, kind: &Kind) -> Self {
+        Body {
+            crate_path,
+            form: kind.form,
+            may_fail: kind.may_fail,
+            has_port: kind.has_port(),
+            has_guard: kind.has_guard(),
+            yields: false,
+            numbers: 0,
+            blocks: Vec::new(),
+            is_in_macro: false,
+            definitions: Vec::new(),
+            nested_in: None,
+            errors: Vec::new(),
+        }
+    }
+
     pub(crate) fn is_nested(&self) -> bool {
         self.nested_in.is_some()
     }
@@ -183,15 +272,15 @@ impl Body {
         self.visit_expr_mut(inner);
         let wait = self.operation(
             "yield_in",
-            Some(&quote_spanned!(span=> ::core::pin::Pin::as_mut(&mut inner))),
+            Some(&quote_spanned!(span=> ::core::pin::Pin::as_mut(&mut __unspool_inner))),
             |call| quote_spanned!(span=> #call.await),
             span,
         );
         let exit_closing = self.exit_closing(span);
         parse_quote_spanned!(span=> {
-            let mut inner = ::core::pin::pin!(#inner);
+            let mut __unspool_inner = ::core::pin::pin!(#inner);
             match #wait {
-                ::core::option::Option::Some(value) => value,
+                ::core::option::Option::Some(__unspool_value) => __unspool_value,
                 ::core::option::Option::None => #exit_closing,
             }
         })
@@ -208,7 +297,7 @@ impl Body {
             None => quote_spanned!(span=> ()),
         };
         let item_span = hygienic(expression.expr.as_ref().map_or(span, |item| item.span()));
-        let bound = Ident::new("__item", item_span);
+        let bound = Ident::new("__unspool_item", item_span);
         let wrapped = match self.form {
             Form::TryStream => quote_spanned!(item_span=> ::core::result::Result::Ok(#bound)),
             Form::Stream | Form::Generator => bound.to_token_stream(),
@@ -233,7 +322,7 @@ impl Body {
                 let close = self.exit_closing(span);
                 quote_spanned!(span=>
                     match #handed_over {
-                        ::core::option::Option::Some(value) => value,
+                        ::core::option::Option::Some(__unspool_value) => __unspool_value,
                         ::core::option::Option::None => #close,
                     }
                 )
@@ -245,25 +334,6 @@ impl Body {
             let #bound = #item;
             #value
         })
-    }
-
-    /// A future that is awaited in a `try`.
-    fn expand_await(&mut self, future: &TokenStream, span: Span) -> TokenStream {
-        let wait = self.operation(
-            "until_closed",
-            Some(&quote_spanned!(span=> future)),
-            |call| quote_spanned!(span=> #call.await),
-            span,
-        );
-        let close = self.exit_closing(span);
-        quote_spanned!(span=>
-            match ::core::pin::pin!(::core::future::IntoFuture::into_future(#future)) {
-                future => match #wait {
-                    ::core::option::Option::Some(value) => value,
-                    ::core::option::Option::None => #close,
-                },
-            }
-        )
     }
 
     /// What the body does with its yielder: all that is done with it is made here. It
@@ -278,32 +348,40 @@ impl Body {
         whole: impl FnOnce(TokenStream) -> TokenStream,
         span: Span,
     ) -> TokenStream {
-        let label = label(span);
-        let parameter = argument.map(|argument| match self.is_in_macro {
-            true => quote_spanned!(span=> $argument),
-            false => argument.clone(),
+        if !self.is_in_macro {
+            return Self::guarded(&whole(self.call(name, argument, span)), span);
+        }
+        let parameter = argument.map(|_| quote_spanned!(span=> $argument));
+        let expansion = Self::guarded(&whole(self.call(name, parameter.as_ref(), span)), span);
+        let name = format_ident!("__{name}_{}", self.number(), span = span);
+        self.definitions.push(Definition {
+            name: name.clone(),
+            pattern: parameter.map_or_else(
+                TokenStream::new,
+                |parameter| quote_spanned!(span=> #parameter:expr),
+            ),
+            expansion,
         });
-        let whole = whole(self.call(name, parameter.as_ref(), span));
-        let whole = quote_spanned!(span=> {
+        quote_spanned!(span=> #name!(#argument))
+    }
+
+    /// What compiles only directly in the body, or directly in a block of its `try …
+    /// finally`, because of the `break`.
+    fn guarded(whole: &TokenStream, span: Span) -> TokenStream {
+        let label = label(span);
+        quote_spanned!(span=> {
             #[allow(unreachable_code)]
             if false {
                 break #label (loop {});
             }
             #whole
-        });
-        if !self.is_in_macro {
-            return whole;
-        }
-        let number = self.definitions.len();
-        let name = format_ident!("__{name}_{number}", span = span);
-        let pattern = parameter.map(|parameter| quote_spanned!(span=> #parameter:expr));
-        self.definitions.push(quote_spanned!(span=>
-            #[allow(unused_macros)]
-            macro_rules! #name {
-                (#pattern) => { #whole };
-            }
-        ));
-        quote_spanned!(span=> #name!(#argument))
+        })
+    }
+
+    /// A number that no name has yet.
+    fn number(&mut self) -> usize {
+        self.numbers += 1;
+        self.numbers - 1
     }
 
     /// A call of a method of the yielder, by its path: a trait of the user's may have
@@ -393,20 +471,16 @@ impl Body {
             ..
         } = expression;
         let crate_path = &self.crate_path;
-        let next = quote_spanned!(span=> #crate_path::__private::next(::core::pin::Pin::as_mut(&mut stream)));
-        let next = match self.is_closable() {
-            true => self.expand_await(&next, span),
-            false => quote_spanned!(span=> #next.await),
-        };
+        let next = quote_spanned!(span=> #crate_path::__private::next(::core::pin::Pin::as_mut(&mut __unspool_stream)));
         // A `match` keeps the temporaries of the head alive for the whole loop,
         // as `for` does.
         parse_quote_spanned!(span=> #(#attrs)* {
             match #expr {
-                stream => {
-                    let mut stream = ::core::pin::pin!(stream);
+                __unspool_stream => {
+                    let mut __unspool_stream = ::core::pin::pin!(__unspool_stream);
                     #label loop {
-                        let #pattern = match #next {
-                            ::core::option::Option::Some(item) => item,
+                        let #pattern = match #next.await {
+                            ::core::option::Option::Some(__unspool_item) => __unspool_item,
                             ::core::option::Option::None => break,
                         };
                         #body
@@ -414,6 +488,16 @@ impl Body {
                 }
             }
         })
+    }
+
+    /// A `try` in the wrong place, or without a `finally`.
+    pub(crate) fn refuse_try(&mut self, span: Span) {
+        let message = if self.is_nested() || self.form != Form::Generator {
+            "`try … finally` must stand directly in the body of `generator!`"
+        } else {
+            "`try` needs a `finally`: `try { … } finally { … }`"
+        };
+        self.refuse(span, message.to_owned());
     }
 
     fn refuse_yield(&mut self, expression: &ExprYield, place: &str) {
@@ -444,9 +528,10 @@ impl VisitMut for Body {
     fn visit_expr_mut(&mut self, expression: &mut Expr) {
         // Around a `yield` they are needed, around its expansion they are not, and
         // the compiler would say so.
-        while let Expr::Paren(outer) = expression
-            && matches!(*outer.expr, Expr::Yield(_) | Expr::Paren(_))
-        {
+        while let Expr::Paren(outer) = expression {
+            if !matches!(*outer.expr, Expr::Yield(_) | Expr::Paren(_)) {
+                break;
+            }
             *expression = std::mem::replace(&mut *outer.expr, Expr::PLACEHOLDER);
         }
         match expression {
@@ -465,14 +550,13 @@ impl VisitMut for Body {
                 }
                 Some(place) => self.refuse_yield(inner, place),
             },
+            Expr::TryBlock(inner) => self.refuse_try(inner.try_token.span),
             Expr::Match(inner) => {
                 let span = inner.match_token.span;
                 match parse::try_finally(inner) {
                     None => visit_mut::visit_expr_match_mut(self, inner),
                     Some(_) if self.is_nested() || self.form != Form::Generator => {
-                        let message =
-                            "`try … finally` must stand directly in the body of `generator!`";
-                        self.refuse(span, message.to_owned());
+                        self.refuse_try(span);
                     }
                     Some((body, last)) => *expression = self.expand_try(body, last, span),
                 }
@@ -483,11 +567,9 @@ impl VisitMut for Body {
             | Expr::Block(_)
             | Expr::Closure(_)
             | Expr::Async(_) => self.visit_scope(expression),
-            Expr::Return(_)
-            | Expr::Break(_)
-            | Expr::Continue(_)
-            | Expr::Try(_)
-            | Expr::Await(_) => self.visit_exit(expression),
+            Expr::Return(_) | Expr::Break(_) | Expr::Continue(_) | Expr::Try(_) => {
+                self.visit_exit(expression)
+            }
             _ => visit_mut::visit_expr_mut(self, expression),
         }
     }
@@ -502,7 +584,9 @@ impl VisitMut for Body {
         if !passes_by(invocation) {
             let arguments = std::mem::take(&mut invocation.tokens);
             let was_in_macro = std::mem::replace(&mut self.is_in_macro, true);
+            self.blocks.push(Block::Arguments);
             invocation.tokens = tokens::rewrite(self, parse::mark(arguments));
+            self.blocks.pop();
             self.is_in_macro = was_in_macro;
         }
     }

@@ -5,6 +5,7 @@
 
 mod expand;
 mod parse;
+mod recover;
 mod tokens;
 
 use proc_macro::TokenStream;

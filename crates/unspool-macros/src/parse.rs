@@ -12,28 +12,41 @@ use quote::quote_spanned;
 use syn::parse::Parser;
 use syn::{Expr, ExprMatch, ExprYield, Pat, Result, Stmt, Type};
 
-/// The path of the exporting crate, the header, and the statements of the body.
+use crate::recover;
+
+/// What the public macro puts first, the header, and the statements of the body.
 pub(crate) struct Input {
+    /// The path of the crate that exports the macro.
     pub(crate) crate_path: TokenStream,
+    /// The expression that makes the constructor believe the closure. It comes from the
+    /// public macro, so that whoever calls the inner one needs an `unsafe` of their own.
+    pub(crate) promise: TokenStream,
     /// The type in `#![throws(Type)]`.
     pub(crate) throws: Option<Type>,
     pub(crate) statements: Vec<Stmt>,
+    /// What is wrong with the statements that are not there.
+    pub(crate) unread: Option<syn::Error>,
 }
 
 pub(crate) fn input(tokens: TokenStream) -> Result<Input> {
     let mut rest = stack(tokens);
-    let Some(TokenTree::Group(crate_path)) = rest.pop() else {
+    let (Some(TokenTree::Group(crate_path)), Some(TokenTree::Group(promise))) =
+        (rest.pop(), rest.pop())
+    else {
         return Err(syn::Error::new(
             Span::call_site(),
-            "expected a path in parentheses; use `stream!`, `try_stream!` or `generator!` of `unspool-core`",
+            "not for direct use; use `stream!`, `try_stream!` or `generator!` of `unspool-core`",
         ));
     };
     let throws = throws(&mut rest)?;
     let body = rest.into_iter().rev().collect();
+    let (statements, unread) = recover::statements(body);
     Ok(Input {
         crate_path: crate_path.stream(),
+        promise: promise.stream(),
         throws,
-        statements: syn::Block::parse_within.parse2(mark(body))?,
+        statements,
+        unread,
     })
 }
 
@@ -80,7 +93,7 @@ pub(crate) fn mark(tokens: TokenStream) -> TokenStream {
             }
             // `match yield item {`: syn would take the brace for a struct's.
             TokenTree::Ident(word) if word == "yield" && is_condition => {
-                let operand = std::iter::from_fn(|| rest.pop_if(|token| !is_block(token)));
+                let operand = std::iter::from_fn(|| pop_if(&mut rest, |token| !is_block(token)));
                 let whole = std::iter::once(TokenTree::Ident(word)).chain(operand);
                 let whole = mark(whole.collect());
                 marked.push(TokenTree::Group(Group::new(Delimiter::Parenthesis, whole)));
@@ -109,6 +122,19 @@ pub(crate) fn stack(tokens: TokenStream) -> Vec<TokenTree> {
     let mut stack: Vec<TokenTree> = tokens.into_iter().collect();
     stack.reverse();
     stack
+}
+
+/// Takes the token on top if it is one of these. (`Vec::pop_if` is younger than the oldest
+/// compiler that this is for.)
+pub(crate) fn pop_if(
+    stack: &mut Vec<TokenTree>,
+    is_wanted: impl FnOnce(&TokenTree) -> bool,
+) -> Option<TokenTree> {
+    if is_wanted(stack.last()?) {
+        stack.pop()
+    } else {
+        None
+    }
 }
 
 /// Whether what follows `token` stands between `match`, `if` or `while` and its
@@ -186,11 +212,11 @@ pub(crate) fn is_word(token: Option<&TokenTree>, expected: &str) -> bool {
 
 /// The tokens up to the loop's `in`.
 fn take_pattern(rest: &mut Vec<TokenTree>) -> TokenStream {
-    std::iter::from_fn(|| rest.pop_if(|token| !is_word(Some(token), "in"))).collect()
+    std::iter::from_fn(|| pop_if(rest, |token| !is_word(Some(token), "in"))).collect()
 }
 
 /// Whether `name!` or `macro_rules! name` stands at the end.
-fn ends_with_macro_name(tokens: &[TokenTree]) -> bool {
+pub(crate) fn ends_with_macro_name(tokens: &[TokenTree]) -> bool {
     match tokens {
         [.., TokenTree::Ident(name), TokenTree::Punct(bang)] if bang.as_char() == '!' => {
             !is_keyword_before_not(name)

@@ -5,17 +5,30 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::VisitMut;
-use syn::{Expr, ExprForLoop, ExprMatch, ExprYield, Result};
+use syn::{Expr, ExprClosure, ExprForLoop, ExprMatch, ExprYield, Result};
 
 use crate::expand::Body;
-use crate::parse::{is_block, is_word, regroup, stack};
+use crate::parse::{is_block, is_word, pop_if, regroup, stack};
 
 /// Rewrites `yield`, plain `return` and what is marked among `tokens`.
 pub(crate) fn rewrite(body: &mut Body, tokens: TokenStream) -> TokenStream {
     let mut rewritten = TokenStream::new();
     let mut rest = stack(tokens);
+    let mut is_operand = false;
     while let Some(token) = rest.pop() {
+        let is_after_operand = std::mem::replace(&mut is_operand, ends_operand(&token));
         match &token {
+            TokenTree::Punct(mark) if mark.as_char() == '|' => {
+                rewrite_bar(body, token, is_after_operand, &mut rest, &mut rewritten);
+            }
+            TokenTree::Ident(word) if word == "fn" => {
+                rewritten.extend([token]);
+                nested_function(body, &mut rest, &mut rewritten);
+            }
+            TokenTree::Ident(word) if word == "try" && rest.last().is_some_and(is_block) => {
+                body.refuse_try(word.span());
+                rewritten.extend(rest.pop());
+            }
             TokenTree::Ident(word) if word == "yield" && !body.is_nested() => {
                 expression::<ExprYield>(body, token, &mut rest, &mut rewritten, Expr::Yield);
             }
@@ -32,10 +45,10 @@ pub(crate) fn rewrite(body: &mut Body, tokens: TokenStream) -> TokenStream {
                     rewritten.extend(quote_spanned!(span=> ::core::result::Result::Ok(())));
                 }
             }
-            TokenTree::Ident(word) if is_exit(word) && body.is_in_try() => {
+            TokenTree::Ident(word) if is_exit(word) && body.is_in_region() => {
                 body.refuse_exit_in_macro(word.span());
             }
-            TokenTree::Punct(mark) if mark.as_char() == '?' && body.is_in_try() => {
+            TokenTree::Punct(mark) if mark.as_char() == '?' && body.is_in_region() => {
                 body.refuse_exit_in_macro(mark.span());
             }
             TokenTree::Ident(word) if word == "async" => {
@@ -132,15 +145,38 @@ impl<T: Parse> Parse for Front<T> {
     }
 }
 
-/// The block behind `async` or `async move`, where nothing belongs to the body.
+/// The block after `async` or `async move`, where nothing belongs to the body.
 fn async_block(body: &mut Body, rest: &mut Vec<TokenTree>, rewritten: &mut TokenStream) {
-    if matches!(rest.last(), Some(TokenTree::Ident(word)) if word == "move") {
+    if is_word(rest.last(), "move") {
         rewritten.extend(rest.pop());
     }
-    let Some(TokenTree::Group(group)) = rest.pop_if(|token| is_block(token)) else {
+    nested_block(body, "an async block", rest, rewritten);
+}
+
+/// A function after its `fn`, where nothing belongs to the body. (Of a type there is no
+/// block.)
+fn nested_function(body: &mut Body, rest: &mut Vec<TokenTree>, rewritten: &mut TokenStream) {
+    if !matches!(rest.last(), Some(TokenTree::Ident(_))) {
+        return;
+    }
+    let is_head = |token: &TokenTree| {
+        !is_block(token) && !matches!(token, TokenTree::Punct(mark) if mark.as_char() == ';')
+    };
+    rewritten.extend(std::iter::from_fn(|| pop_if(rest, is_head)));
+    nested_block(body, "an item nested in the body", rest, rewritten);
+}
+
+/// A block in which nothing belongs to the body, if there is one.
+fn nested_block(
+    body: &mut Body,
+    place: &'static str,
+    rest: &mut Vec<TokenTree>,
+    rewritten: &mut TokenStream,
+) {
+    let Some(TokenTree::Group(group)) = pop_if(rest, is_block) else {
         return;
     };
-    body.nested("an async block", |body| {
+    body.nested(place, |body| {
         match syn::parse2::<syn::Block>(TokenTree::Group(group.clone()).into()) {
             Ok(mut block) => {
                 body.visit_block_mut(&mut block);
@@ -149,6 +185,50 @@ fn async_block(body: &mut Body, rest: &mut Vec<TokenTree>, rewritten: &mut Token
             Err(_) => rewritten.extend([TokenTree::Group(group)]),
         }
     });
+}
+
+/// A `|`: the begin of a closure, where nothing belongs to the body, or an operator.
+fn rewrite_bar(
+    body: &mut Body,
+    bar: TokenTree,
+    is_operator: bool,
+    rest: &mut Vec<TokenTree>,
+    rewritten: &mut TokenStream,
+) {
+    let is_bar =
+        |token: &TokenTree| matches!(token, TokenTree::Punct(mark) if mark.as_char() == '|');
+    if is_operator {
+        rewritten.extend([bar]);
+        // The second half of `||`.
+        rewritten.extend(pop_if(rest, is_bar));
+        return;
+    }
+    let tokens = std::iter::once(bar.clone()).chain(rest.iter().rev().cloned());
+    match syn::parse2::<Front<ExprClosure>>(tokens.collect()) {
+        Ok(Front(closure, after)) => {
+            let mut closure = Expr::Closure(closure);
+            body.visit_expr_mut(&mut closure);
+            closure.to_tokens(rewritten);
+            *rest = stack(after);
+        }
+        // A pattern that begins with it.
+        Err(_) => rewritten.extend([bar]),
+    }
+}
+
+/// Whether this may be the end of an operand or of a pattern, so that a `|` after it is
+/// an operator.
+fn ends_operand(token: &TokenTree) -> bool {
+    match token {
+        TokenTree::Ident(word) => ![
+            "move", "async", "static", "return", "break", "in", "else", "match", "if", "while",
+            "yield",
+        ]
+        .iter()
+        .any(|keyword| word == keyword),
+        TokenTree::Punct(mark) => mark.as_char() == '?',
+        TokenTree::Group(_) | TokenTree::Literal(_) => true,
+    }
 }
 
 fn is_bang(token: Option<&TokenTree>) -> bool {

@@ -15,6 +15,7 @@ mod genawaiter_rc;
 mod genawaiter_sync;
 mod generator;
 mod hand;
+mod stream_fn;
 mod unfold;
 mod unspool;
 
@@ -28,6 +29,8 @@ pub(crate) enum Kind {
     Ours,
     /// What this repository gives for values in both directions.
     TwoWay,
+    /// What this repository gives to those who want no macro.
+    WithoutMacro,
     /// What it costs without a generator.
     Floor,
     /// A crate that writes streams as generators, on stable Rust.
@@ -60,10 +63,11 @@ impl Row {
 pub(crate) const COMPILER: &str = "nightly";
 
 /// All rows, in the order in which the tables show them.
-pub(crate) const ROWS: [Row; 15] = [
+pub(crate) const ROWS: [Row; 16] = [
     Row::new::<block::Block>("async block", Kind::Block),
     Row::new::<hand::Hand>("hand", Kind::Floor),
     Row::new::<unspool::Unspool>("stream", Kind::Ours),
+    Row::new::<stream_fn::StreamFn>("stream_fn", Kind::WithoutMacro),
     Row::new::<generator::Generator>("generator, sent", Kind::TwoWay),
     Row {
         name: COMPILER,

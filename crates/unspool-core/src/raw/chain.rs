@@ -376,7 +376,6 @@ where
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
         match this.stage {
-            Stage::First if this.slot().guard.take_closing() => this.begin_close(cx),
             Stage::First => match this.inner().poll_resume(cx, &mut None) {
                 Poll::Ready(None) => this.returned(),
                 Poll::Ready(Some(item)) => {
@@ -443,10 +442,11 @@ where
     // SAFETY: by facts 7 and 8; the node was made for this type.
     let mut inner = unsafe { Pin::new_unchecked(&mut *(*node).inner.cast::<G>()) };
     let polled = inner.as_mut().poll_resume(cx, input);
-    if !matches!(polled, Poll::Ready(None))
-        // SAFETY: it is not touched again but through the chain (fact 8).
-        && let Some(chain) = unsafe { inner.chain() }
-    {
+    if let Poll::Ready(None) = polled {
+        return polled;
+    }
+    // SAFETY: it is not touched again but through the chain (fact 8).
+    if let Some(chain) = unsafe { inner.chain() } {
         // SAFETY: it is linked (fact 7).
         unsafe { (*chain.top).above.set(node) };
         leaf.set(chain.leaf);

@@ -7,7 +7,8 @@ use core::task::{Context, Poll};
 
 use futures_core::FusedStream;
 
-use super::{Promise, Slot, Stand, Yielder, stream, try_stream};
+use super::{Generator, Promise, Slot, Stand, Yielder};
+use crate::ending::{MayLeaveItem, Silent, YieldsError};
 
 /// The way out for the items of a [`stream_fn`](crate::stream_fn).
 ///
@@ -90,13 +91,11 @@ pub(crate) fn stream_of<Y, F>(body: F) -> impl FusedStream<Item = Y>
 where
     F: for<'b> AsyncFnOnce(Yields<'b, Y>),
 {
-    // SAFETY: the yielder goes only into `call`.
+    // SAFETY: the yielder goes only into the `Yields` of the body that the closure
+    // returns, which is used in the way that fact 2 describes for it.
     let promise = unsafe { Promise::new() };
-    let run = move |yielder: Yielder<Y>| async move {
-        // SAFETY: it is awaited directly in the body that the yielder is for.
-        unsafe { call(yielder, body) }.await
-    };
-    stream(run, promise)
+    let call = move |yielder: Yielder<Y>| body(yielder.yields());
+    Generator::<_, _, _, _, MayLeaveItem<Silent>>::new(call, (), promise)
 }
 
 /// The stream of [`try_stream_fn`](crate::try_stream_fn).
@@ -104,35 +103,18 @@ pub(crate) fn try_stream_of<T, E, F>(body: F) -> impl FusedStream<Item = Result<
 where
     F: for<'b> AsyncFnOnce(Yields<'b, Result<T, E>>) -> Result<(), E>,
 {
-    // SAFETY: the yielder goes only into `call`.
+    // SAFETY: as for `stream_of`.
     let promise = unsafe { Promise::new() };
-    let run = move |yielder| async move {
-        // SAFETY: it is awaited directly in the body that the yielder is for.
-        unsafe { call(yielder, body) }.await
-    };
-    try_stream(run, promise)
+    let call = move |yielder: Yielder<_>| body(yielder.yields());
+    Generator::<_, _, _, _, MayLeaveItem<YieldsError>>::new(call, (), promise)
 }
 
-/// Runs the closure of a function form.
-///
-/// # Safety
-///
-/// `yielder` is that of the body which awaits this at once.
-async unsafe fn call<Y, F, R>(yielder: Yielder<Y>, body: F) -> R
-where
-    F: for<'b> AsyncFnOnce(Yields<'b, Y>) -> R,
-{
-    // An item may be left in the end whose future was dropped after its poll.
-    let left = YieldItem {
-        slot: yielder.slot,
-        item: None,
-        body: PhantomData,
-    };
-    let returned = body(Yields {
-        slot: yielder.slot,
-        body: PhantomData,
-    })
-    .await;
-    left.await;
-    returned
+impl<Y> Yielder<Y> {
+    /// What the closure of a function form is given.
+    fn yields<'b>(self) -> Yields<'b, Y> {
+        Yields {
+            slot: self.slot,
+            body: PhantomData,
+        }
+    }
 }

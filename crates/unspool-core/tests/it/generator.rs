@@ -73,3 +73,63 @@ async fn a_generator_can_be_boxed() {
     assert_eq!(generator.anext().await, None);
     assert_eq!(generator.as_mut().take_return(), Some(Ok("lift-off")));
 }
+
+/// A generator into which nothing goes, and which returns nothing.
+fn one_way<G: AsyncGenerator<Yield = u32, Return = ()>>(generator: G) -> (G, usize) {
+    let size = size_of_val(&generator);
+    (generator, size)
+}
+
+#[tokio::test]
+async fn a_yield_at_the_end_is_a_statement_with_or_without_its_semicolon() {
+    let (with, size) = one_way(generator! { yield 1; yield 2; });
+    let (without, same_size) = one_way(generator! { yield 1; yield 2 });
+    assert_eq!(size, same_size);
+    let (mut with, mut without) = (pin!(with), pin!(without));
+    for item in [Some(1), Some(2), None] {
+        assert_eq!(with.anext().await, item);
+        assert_eq!(without.anext().await, item);
+    }
+    assert_eq!(without.take_return(), Some(()));
+}
+
+#[tokio::test]
+async fn a_yield_at_the_end_of_a_loop_or_branch_is_a_statement() {
+    let (generator, _) = one_way(generator! {
+        for number in 0..2 {
+            yield number
+        }
+        let mut number = 2;
+        while number < 4 {
+            number += 1;
+            if number == 3 { yield 2 } else { yield 3 }
+        }
+        match number {
+            4 => yield 4,
+            other => { yield other }
+        }
+        loop {
+            if number == 5 { break }
+            number = 5;
+            yield number
+        }
+        if number == 5 { yield 6 }
+    });
+    let mut generator = pin!(generator);
+    for item in 0..7 {
+        assert_eq!(generator.anext().await, Some(item));
+    }
+    assert_eq!(generator.anext().await, None);
+}
+
+#[tokio::test]
+async fn a_yield_whose_value_is_returned_says_so() {
+    let mut explicit = pin!(generator! { return yield 1; });
+    let mut parenthesized = pin!(generator! { (yield 1) });
+    assert_eq!(explicit.start().await, Ok(Some(1)));
+    assert_eq!(parenthesized.start().await, Ok(Some(1)));
+    assert_eq!(explicit.asend("sent").await, Ok(None));
+    assert_eq!(parenthesized.asend("sent").await, Ok(None));
+    assert_eq!(explicit.as_mut().take_return(), Some("sent"));
+    assert_eq!(parenthesized.as_mut().take_return(), Some("sent"));
+}

@@ -159,6 +159,98 @@ async fn an_arm_can_try_and_yield_from_others() {
     assert_eq!(*log.borrow(), [7, 11, 10]);
 }
 
+#[expect(
+    clippy::needless_return,
+    reason = "a `return` that means nothing still has to compile"
+)]
+#[tokio::test]
+async fn a_return_in_a_closure_or_function_in_an_argument_is_its_own() {
+    fn numbers() -> impl Stream<Item = Result<usize, String>> {
+        try_stream! {
+            let mut seen = vec![];
+            select! {
+                _ = work() => {
+                    [1, 2].iter().for_each(|number| {
+                        if *number == 1 {
+                            return;
+                        }
+                        seen.push(*number);
+                    });
+                    let again = move || { return; };
+                    again();
+                    let is_any = seen.is_empty() || !seen.is_empty();
+                    fn nested(_: fn(u8) -> u8) {
+                        return;
+                    }
+                    nested(|number| { return number; });
+                    let later = async |number: usize| { if number == 0 { return; } };
+                    later(1).await;
+                    match seen.first() {
+                        | None | Some(0) => return,
+                        Some(_) if is_any || seen.len() == 7 => yield seen.len(),
+                        Some(_) => return,
+                    }
+                    if seen.len() == 1 | 1 {
+                        return;
+                    }
+                }
+            }
+            yield 9;
+        }
+    }
+    assert_eq!(numbers().collect::<Vec<_>>().await, [Ok(1)]);
+}
+
+mod items_of_the_same_names {
+    #![expect(
+        non_upper_case_globals,
+        non_camel_case_types,
+        dead_code,
+        reason = "the names that an expansion might bind"
+    )]
+    use std::pin::pin;
+
+    use futures_util::{StreamExt, stream as streams};
+    use unspool_core::{AsyncGenerator, generator, try_stream};
+
+    const error: u8 = 1;
+    const value: u8 = 2;
+    const item: u8 = 3;
+    const exit: u8 = 4;
+    static inner: u8 = 5;
+    static future: u8 = 6;
+    struct stream;
+    struct yielder;
+
+    #[tokio::test]
+    async fn do_not_collide_with_the_expansion() {
+        let numbers = try_stream! {
+            for await number in streams::iter([1]) {
+                yield number;
+            }
+            Err("two")?;
+        };
+        assert_eq!(numbers.collect::<Vec<_>>().await, [Ok(1), Err("two")]);
+        let mut generator = pin!(generator! {
+            try {
+                let sent: u8 = yield 1;
+                yield in generator! { let _: u8 = yield sent; };
+                let number = Ok::<u8, String>(3)?;
+                std::future::ready(()).await;
+                yield number;
+                return Ok(error);
+            } finally {
+                std::future::ready(()).await;
+            }
+        });
+        assert_eq!(generator.start().await, Ok(Some(1)));
+        assert_eq!(generator.asend(2).await, Ok(Some(2)));
+        assert_eq!(generator.asend(2).await, Ok(Some(3)));
+        assert_eq!(generator.asend(2).await, Ok(None));
+        assert_eq!(generator.as_mut().take_return(), Some(Ok::<u8, String>(1)));
+    }
+}
+
 mod in_the_way {
     use std::pin::pin;
 

@@ -7,6 +7,7 @@ mod delegation;
 mod for_await;
 mod functions;
 mod generator;
+mod hidden_waits;
 mod in_macros;
 mod iterators;
 mod poll;

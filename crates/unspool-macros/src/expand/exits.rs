@@ -1,23 +1,36 @@
 //! The ways out of a body and of its blocks, and what they pass: `try … finally`,
 //! `return`, `?`, `break`, `continue`, and closing.
+//!
+//! Each block of a `try … finally` becomes an async block of its own, awaited where it
+//! stands. Its output is an [`Exit`](../../unspool_core/__private), a type that only this
+//! module makes: the exits that are seen here become a `break` with one. An exit that is
+//! not seen, because a macro expands to it, does not compile: a `return` or `?` has
+//! another type, and there is no `break` out of an async block.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote_spanned};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote_spanned};
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, ExprReturn, Lifetime, parse_quote_spanned};
 
-use super::{Body, hygienic};
+use super::{Body, Definition, hygienic, label};
 
 /// Something that can be left.
 pub(super) enum Block {
     Loop(Option<Lifetime>),
     Labelled(Lifetime),
-    /// Left by a `break` to this label.
-    Try(Lifetime, Vec<Jump>),
-    Finally,
+    /// A block of a `try … finally`.
+    Region(Region),
+    /// The arguments of a macro: loops in them are not seen.
+    Arguments,
 }
 
-/// A `break` or `continue` that leaves a `try`: it is made behind the `finally`.
+/// A block of a `try … finally`: left by a `break` to this label.
+pub(super) struct Region {
+    label: Lifetime,
+    jumps: Vec<Jump>,
+}
+
+/// A `break` or `continue` that leaves a region: it is made after the `finally`.
 #[derive(Clone)]
 pub(super) struct Jump {
     label: Option<Lifetime>,
@@ -32,23 +45,21 @@ impl Body {
                 visit_mut::visit_expr_return_mut(self, inner);
                 Self::expand_return(inner);
             }
-            Expr::Break(inner) if self.leaves_try(inner.label.as_ref()) => {
+            Expr::Break(inner) if self.leaves_region(inner.label.as_ref()) => {
                 let span = inner.break_token.span;
                 if inner.expr.is_some() {
                     let message = "a `break` with a value out of `try … finally`: assign the value to a variable first";
                     self.refuse(span, message.to_owned());
                 }
                 let (label, tokens) = (inner.label.clone(), inner.to_token_stream());
-                let exit = self.exit_jumping(Jump { label, tokens }, hygienic(span));
-                *expression = parse_quote_spanned!(span=> #exit);
+                *expression = self.expand_jump(Jump { label, tokens }, span);
             }
-            Expr::Continue(inner) if self.leaves_try(inner.label.as_ref()) => {
+            Expr::Continue(inner) if self.leaves_region(inner.label.as_ref()) => {
                 let span = inner.continue_token.span;
                 let (label, tokens) = (inner.label.clone(), inner.to_token_stream());
-                let exit = self.exit_jumping(Jump { label, tokens }, hygienic(span));
-                *expression = parse_quote_spanned!(span=> #exit);
+                *expression = self.expand_jump(Jump { label, tokens }, span);
             }
-            Expr::Return(inner) if self.is_in_try() => {
+            Expr::Return(inner) if self.is_in_region() => {
                 let span = hygienic(inner.return_token.span);
                 visit_mut::visit_expr_return_mut(self, inner);
                 let value = match &inner.expr {
@@ -58,208 +69,207 @@ impl Body {
                 let exit = self.exit_returning(&value, span);
                 *expression = parse_quote_spanned!(span=> #exit);
             }
-            Expr::Try(inner) if self.is_in_try() => {
+            Expr::Try(inner) if self.is_in_region() => {
                 let span = hygienic(inner.question_token.span);
                 visit_mut::visit_expr_try_mut(self, inner);
                 *expression = self.expand_ask(&inner.expr, span);
-            }
-            Expr::Await(inner) if self.is_closable() => {
-                let span = hygienic(inner.await_token.span);
-                visit_mut::visit_expr_await_mut(self, inner);
-                let wait = self.expand_await(&inner.base.to_token_stream(), span);
-                *expression = parse_quote_spanned!(span=> #wait);
             }
             _ => visit_mut::visit_expr_mut(self, expression),
         }
     }
 
+    fn expand_jump(&mut self, jump: Jump, span: Span) -> Expr {
+        let span = hygienic(span);
+        let exit = self.exit_jumping(jump, span);
+        parse_quote_spanned!(span=> #exit)
+    }
+
     /// `try { … } finally { … }`: however the first block is left, the second one
-    /// runs; then what left it goes on.
+    /// runs; then what left it goes on, unless the second one was left in another way.
     pub(super) fn expand_try(&mut self, body: &mut Expr, last: &mut Expr, span: Span) -> Expr {
         let span = hygienic(span);
-        self.tries += 1;
-        let label = Lifetime::new(&format!("'__try_{}", self.tries), span);
-        self.blocks.push(Block::Try(label.clone(), Vec::new()));
-        self.visit_expr_mut(body);
-        let jumps = match self.blocks.pop() {
-            Some(Block::Try(_, jumps)) => jumps,
-            _ => Vec::new(),
-        };
-        self.blocks.push(Block::Finally);
-        self.visit_expr_mut(last);
-        self.blocks.pop();
+        let value = quote_spanned!(span=> __unspool_value);
+        let (tried, jumps) = self.region("run_try", body, &value, span);
+        let unit = quote_spanned!(span=> ());
+        let (finished, last_jumps) = self.region("run_finally", last, &unit, span);
+
         let crate_path = self.crate_path.clone();
-        let [enter_try, enter_finally, leave_finally] =
-            ["enter_try", "enter_finally", "leave_finally"]
-                .map(|name| self.operation(name, None, |call| call, span));
         let exit = quote_spanned!(span=> #crate_path::__private::Exit);
-        let returned = quote_spanned!(span=> value);
-        let exit_returning = self.exit_returning(&returned, span);
-        let exit_closing = self.exit_closing(span);
-        let jumps = (0u32..)
-            .zip(jumps)
-            .map(|(index, jump)| {
-                let jump = self.exit_jumping(jump, span);
-                quote_spanned!(span=> (false, #exit::Jump(#index)) => #jump,)
-            })
-            .collect::<TokenStream>();
+        let returning = self.exit_returning(&value, span);
+        let closing = self.exit_closing(span);
+        let went_well = quote_spanned!(span=> #exit::Value(()));
+        let mut jump_arms = TokenStream::new();
+        for (index, jump) in (0u32..).zip(jumps) {
+            let jump = self.exit_jumping(jump, span);
+            jump_arms.extend(quote_spanned!(span=> (#went_well, #exit::Jump(#index)) => #jump,));
+        }
+        for (index, jump) in (0u32..).zip(last_jumps) {
+            let jump = self.exit_jumping(jump, span);
+            jump_arms.extend(quote_spanned!(span=> (#exit::Jump(#index), _) => #jump,));
+        }
         parse_quote_spanned!(span=> {
-            #enter_try;
+            let __unspool_tried = #tried;
+            let __unspool_finished = #finished;
             #[allow(unreachable_code, clippy::diverging_sub_expression)]
-            let exit = #label: {
-                let value = #body;
-                #exit::Value(value)
-            };
-            #enter_finally;
-            #[allow(unreachable_code, clippy::diverging_sub_expression)]
-            let () = #last;
-            #[allow(unreachable_code)]
-            match (#leave_finally, exit) {
-                (false, #exit::Value(value)) => value,
-                (false, #exit::Return(value)) => #exit_returning,
-                #jumps
-                _ => #exit_closing,
+            match (__unspool_finished, __unspool_tried) {
+                (#went_well, #exit::Value(#value)) => #value,
+                (#went_well, #exit::Return(#value)) | (#exit::Return(#value), _) => #returning,
+                #jump_arms
+                _ => #closing,
             }
         })
     }
 
-    /// Leaves the body, or the innermost `try` in it, with what the body returns.
-    fn exit_returning(&mut self, value: &TokenStream, span: Span) -> TokenStream {
-        let crate_path = self.crate_path.clone();
-        self.exit(
-            &quote_spanned!(span=> #crate_path::__private::Exit::Return(#value)),
-            |_| quote_spanned!(span=> return #value),
-            span,
-        )
-    }
-
-    /// Leaves the innermost `try`, or the body for good, in order to close.
-    pub(super) fn exit_closing(&mut self, span: Span) -> TokenStream {
-        let crate_path = self.crate_path.clone();
-        self.exit(
-            &quote_spanned!(span=> #crate_path::__private::Exit::Close),
-            |this| {
-                let done = this.operation(
-                    "done",
-                    None,
-                    |call| quote_spanned!(span=> #call.await),
-                    span,
-                );
-                quote_spanned!(span=> match #done {})
-            },
-            span,
-        )
-    }
-
-    fn exit(
+    /// Runs a block as an async block of its own, through the method `run` of the
+    /// yielder. Gives the expression, and the jumps that leave the block.
+    fn region(
         &mut self,
-        of_try: &TokenStream,
-        of_body: impl FnOnce(&mut Self) -> TokenStream,
+        run: &str,
+        block: &mut Expr,
+        value: &TokenStream,
+        span: Span,
+    ) -> (TokenStream, Vec<Jump>) {
+        let number = self.number();
+        let exit_label = Lifetime::new(&format!("'__region_{number}"), span);
+        let outer_definitions = std::mem::take(&mut self.definitions);
+        self.blocks.push(Block::Region(Region {
+            label: exit_label.clone(),
+            jumps: Vec::new(),
+        }));
+        self.visit_expr_mut(block);
+        let jumps = match self.blocks.pop() {
+            Some(Block::Region(region)) => region.jumps,
+            _ => Vec::new(),
+        };
+        let definitions = std::mem::replace(&mut self.definitions, outer_definitions);
+
+        let crate_path = &self.crate_path;
+        let block = quote_spanned!(span=> #exit_label: {
+            #[allow(unreachable_code, clippy::diverging_sub_expression)]
+            let #value = #block;
+            #[allow(unreachable_code)]
+            #crate_path::__private::Exit::Value(#value)
+        });
+        if self.is_in_macro {
+            return (
+                self.region_in_macro(run, number, &block, &definitions, span),
+                jumps,
+            );
+        }
+        let definitions = definitions.iter().map(|definition| definition.named(None));
+        let definitions: Vec<_> = definitions.collect();
+        (
+            self.run(run, &quote_spanned!(span=> #(#definitions)* #block), span),
+            jumps,
+        )
+    }
+
+    /// The same among the arguments of another macro, which sees the block, the name of
+    /// the macro that runs it, and the names of the macros that are defined for it.
+    fn region_in_macro(
+        &mut self,
+        run: &str,
+        number: usize,
+        block: &TokenStream,
+        definitions: &[Definition],
         span: Span,
     ) -> TokenStream {
-        let is_finally = |block: &&Block| matches!(block, Block::Finally);
-        let label = self.blocks.iter().rev().find_map(|block| match block {
-            Block::Try(label, _) => Some(label.clone()),
-            _ => None,
+        let name = format_ident!("__{run}_{number}", span = span);
+        let body = format_ident!("__body_{number}", span = span);
+        let names: Vec<&Ident> = definitions
+            .iter()
+            .map(|definition| &definition.name)
+            .collect();
+        let given = definitions.iter().map(|definition| {
+            let name = &definition.name;
+            definition.named(Some(quote_spanned!(span=> $#name)))
         });
-        let is_inside = |block: &&Block| !matches!(block, Block::Try(..));
-        let inside = self.blocks.iter().rev().take_while(is_inside);
-        let count = inside.filter(is_finally).count();
-        let left = self.leave(count, span);
-        match label {
-            Some(label) => quote_spanned!(span=> { #left break #label #of_try }),
-            None => {
-                let of_body = of_body(self);
-                quote_spanned!(span=> { #left #of_body })
+        let statements = quote_spanned!(span=> #(#given)* $#body);
+        self.definitions.push(Definition {
+            pattern: quote_spanned!(span=> #($#names:ident)* $#body:block),
+            expansion: self.run(run, &statements, span),
+            name: name.clone(),
+        });
+        quote_spanned!(span=> #name!(#(#names)* { #block }))
+    }
+
+    /// An async block of these statements, run where it stands.
+    fn run(&self, method: &str, statements: &TokenStream, span: Span) -> TokenStream {
+        let label = label(span);
+        let block = quote_spanned!(span=> async {
+            #[allow(unused_labels)]
+            #label: { #statements }
+        });
+        let call = self.call(method, Some(&block), span);
+        Self::guarded(&quote_spanned!(span=> #call.await), span)
+    }
+
+    /// Leaves the body, or the innermost region in it, with what the body returns.
+    fn exit_returning(&mut self, value: &TokenStream, span: Span) -> TokenStream {
+        let crate_path = &self.crate_path;
+        match self.innermost_region() {
+            Some(label) => {
+                quote_spanned!(span=> break #label #crate_path::__private::Exit::Return(#value))
             }
+            None => quote_spanned!(span=> return #value),
         }
     }
 
-    /// Leaves so many `finally` blocks.
-    fn leave(&mut self, count: usize, span: Span) -> TokenStream {
-        (0..count)
-            .map(|_| {
-                let leave = self.operation("leave_finally", None, |call| call, span);
-                quote_spanned!(span=> #leave;)
-            })
-            .collect()
+    /// Leaves the innermost region, or the body for good, in order to close.
+    pub(super) fn exit_closing(&mut self, span: Span) -> TokenStream {
+        if let Some(label) = self.innermost_region() {
+            let crate_path = &self.crate_path;
+            return quote_spanned!(span=> break #label #crate_path::__private::Exit::Close);
+        }
+        let done = self.operation(
+            "done",
+            None,
+            |call| quote_spanned!(span=> #call.await),
+            span,
+        );
+        quote_spanned!(span=> match #done {})
+    }
+
+    fn innermost_region(&self) -> Option<Lifetime> {
+        self.blocks.iter().rev().find_map(|block| match block {
+            Block::Region(region) => Some(region.label.clone()),
+            _ => None,
+        })
     }
 
     /// Whether what is visited stands in a `try` or `finally` of the body.
-    pub(crate) fn is_in_try(&self) -> bool {
-        !self.is_nested()
-            && (self.blocks.iter()).any(|block| matches!(block, Block::Try(..) | Block::Finally))
+    pub(crate) fn is_in_region(&self) -> bool {
+        !self.is_nested() && self.innermost_region().is_some()
     }
 
-    /// Whether a wait here ends when the body is to close.
-    pub(super) fn is_closable(&self) -> bool {
-        let innermost = (self.blocks.iter().rev())
-            .find(|block| matches!(block, Block::Try(..) | Block::Finally));
-        !self.is_nested() && matches!(innermost, Some(Block::Try(..)))
-    }
-
-    /// `?` in a `try`.
+    /// `?` in a region.
     fn expand_ask(&mut self, result: &Expr, span: Span) -> Expr {
-        let error =
-            quote_spanned!(span=> ::core::result::Result::Err(::core::convert::From::from(error)));
+        let error = quote_spanned!(span=> ::core::result::Result::Err(::core::convert::From::from(__unspool_error)));
         let exit = self.exit_returning(&error, span);
         parse_quote_spanned!(span=>
             match #result {
-                ::core::result::Result::Ok(value) => value,
-                ::core::result::Result::Err(error) => #exit,
+                ::core::result::Result::Ok(__unspool_value) => __unspool_value,
+                ::core::result::Result::Err(__unspool_error) => #exit,
             }
         )
     }
 
-    /// Makes a jump, or leaves the innermost `try` that it leaves in order to make it
-    /// behind the `finally`.
+    /// Makes a jump, or leaves the innermost region that it leaves in order to make it
+    /// after the `finally`.
     fn exit_jumping(&mut self, jump: Jump, span: Span) -> TokenStream {
-        let mut count = 0;
-        let mut through = None;
-        for block in self.blocks.iter_mut().rev() {
-            match block {
-                Block::Loop(_) if jump.label.is_none() => break,
-                Block::Loop(Some(own)) | Block::Labelled(own)
-                    if (jump.label.as_ref()).is_some_and(|label| label.ident == own.ident) =>
-                {
-                    break;
-                }
-                Block::Loop(_) | Block::Labelled(_) => {}
-                Block::Finally => count += 1,
-                Block::Try(label, jumps) => {
-                    through = Some((label.clone(), jumps.len() as u32));
-                    jumps.push(jump.clone());
-                    break;
-                }
-            }
-        }
-        let left = self.leave(count, span);
-        match through {
-            Some((label, index)) => {
-                let crate_path = &self.crate_path;
-                quote_spanned!(span=> { #left break #label #crate_path::__private::Exit::Jump(#index) })
-            }
-            None if left.is_empty() => jump.tokens,
-            None => {
-                let tokens = jump.tokens;
-                quote_spanned!(span=> { #left #tokens })
+        let crate_path = &self.crate_path;
+        match region_left(&mut self.blocks, jump.label.as_ref()) {
+            None => jump.tokens,
+            Some(region) => {
+                let (label, index) = (&region.label, region.jumps.len() as u32);
+                region.jumps.push(jump);
+                quote_spanned!(span=> break #label #crate_path::__private::Exit::Jump(#index))
             }
         }
     }
 
-    /// Whether a jump to `label`, or out of the innermost loop, leaves a `try` or
-    /// `finally`.
-    fn leaves_try(&self, label: Option<&Lifetime>) -> bool {
-        let leaves = |block: &&Block| matches!(block, Block::Try(..) | Block::Finally);
-        (self.blocks.iter().rev())
-            .take_while(|block| match (block, label) {
-                (Block::Loop(_), None) => false,
-                (Block::Loop(Some(own)) | Block::Labelled(own), Some(label)) => {
-                    own.ident != label.ident
-                }
-                _ => true,
-            })
-            .any(|block| leaves(&block))
+    fn leaves_region(&mut self, label: Option<&Lifetime>) -> bool {
+        region_left(&mut self.blocks, label).is_some()
     }
 
     /// An exit in a macro's argument cannot be made to pass the `finally`.
@@ -277,4 +287,24 @@ impl Body {
         };
         expression.expr = Some(parse_quote_spanned!(span=> ::core::result::Result::Ok(#value)));
     }
+}
+
+/// The innermost region that a jump to `label`, or out of the innermost loop, leaves.
+///
+/// Beyond the arguments of a macro nothing is looked for: the loop may be in them. If it
+/// is not, and the jump leaves a region, it does not compile.
+fn region_left<'b>(blocks: &'b mut [Block], label: Option<&Lifetime>) -> Option<&'b mut Region> {
+    for block in blocks.iter_mut().rev() {
+        match (block, label) {
+            (Block::Region(region), _) => return Some(region),
+            (Block::Arguments, _) | (Block::Loop(_), None) => return None,
+            (Block::Loop(Some(own)) | Block::Labelled(own), Some(label))
+                if own.ident == label.ident =>
+            {
+                return None;
+            }
+            (Block::Loop(_) | Block::Labelled(_), _) => {}
+        }
+    }
+    None
 }
