@@ -40,7 +40,7 @@ impl Exit {
         match stop {
             stop if stop.is_natural() => Exit::Complete,
             Stop::Asked => Exit::Complete,
-            Stop::Unstated => Exit::NotProved,
+            Stop::Unstated | Stop::Doubtful => Exit::NotProved,
             _ => Exit::Incomplete,
         }
     }

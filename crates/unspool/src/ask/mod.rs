@@ -10,14 +10,18 @@
 //! an error. *Auth*: keys from the environment or of the caller's, for the origin that is
 //! asked.
 
+mod amend;
 mod answer;
+mod checks;
 mod endpoint;
 mod event;
 mod frames;
 mod items;
+mod lenient;
 mod outcome;
 mod prompt;
 mod protocols;
+mod reading;
 mod report;
 mod source;
 mod stop_at;
@@ -40,7 +44,10 @@ pub use answer::{Answer, Whole};
 pub use event::Event;
 pub use outcome::{Outcome, Stop, Usage};
 pub use prompt::{Message, Tool};
-pub use protocols::{ANTHROPIC, GEMINI, OLLAMA, OPENAI, Provider, RESPONSES};
+pub use protocols::{
+    ANTHROPIC, DEEPSEEK, FIREWORKS, GEMINI, GROQ, LLAMA_CPP, LM_STUDIO, MISTRAL, OLLAMA, OPENAI,
+    OPENROUTER, Provider, RESPONSES, TOGETHER, VLLM, XAI,
+};
 
 #[cfg(any(test, feature = "internals"))]
 pub(crate) use frames::Frames;

@@ -18,6 +18,8 @@ pub struct Outcome {
     pub reason: Option<String>,
     /// The stop sequence that ended the answer, where the upstream says which.
     pub stop_sequence: Option<String>,
+    /// What speaks against the answer being whole, though the upstream calls it so.
+    pub doubts: Vec<String>,
     /// The words with which the model refused, where those were apart from its text: up to
     /// 64 KiB of them.
     pub refusal: Option<String>,
@@ -75,6 +77,9 @@ pub enum Stop {
     Other,
     /// The upstream proved the end, but gave no reason.
     Unstated,
+    /// The upstream says that it is the end, and something speaks against it:
+    /// [`Outcome::doubts`].
+    Doubtful,
     /// The text came to where the caller wanted it to stop.
     Asked,
     /// The caller stopped, or has not come to the end.
@@ -151,6 +156,7 @@ impl fmt::Display for Stop {
             Stop::Pause => "the upstream paused the turn",
             Stop::Other => "the model stopped for a reason that is not known here",
             Stop::Unstated => "the upstream did not say why the model stopped",
+            Stop::Doubtful => "the upstream calls the answer complete, which is in doubt",
             Stop::Asked => "the text came to where it should stop",
             Stop::Stopped => "stopped by the reader",
             Stop::Failed => "failed",

@@ -126,6 +126,11 @@ impl Watch {
         words.as_deref().map(|words| self.redacted(words))
     }
 
+    /// Something speaks against the answer being whole.
+    pub(super) fn doubt(&self, doubt: impl Into<String>) {
+        self.draft().outcome.doubts.push(doubt.into());
+    }
+
     /// How many tokens the answer has, by the upstream's count.
     pub(super) fn output_tokens(&self) -> Option<u64> {
         self.draft().outcome.usage.output_tokens
