@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use serde_json::Value;
-use unspool::ask::{DEFAULT_MODEL, Event, Message, Provider, Request, Tool};
+use unspool::ask::{Event, Message, Provider, Request, Tool};
 use unspool::{Pointer, RawItem};
 
 use crate::args::{Common, HttpArgs};
@@ -22,12 +22,13 @@ use crate::stdin;
 #[derive(Parser)]
 #[command(after_long_help = after_long_help())]
 pub(crate) struct Args {
-    /// What to ask. What comes through a pipe on standard input is put before it; `-`, or
-    /// nothing, is what comes there alone.
+    /// What to ask; `@FILE` reads it from a file. What comes through a pipe on standard input
+    /// is put before it; `-`, or nothing, is what comes there alone.
+    #[arg(value_parser = flags::text)]
     prompt: Option<String>,
 
-    /// The model, by its provider's name for it; by default `claude-sonnet-4-6`. Its name
-    /// or the environment tells whom to ask.
+    /// The model, by its provider's name for it; by default that of the provider whose key
+    /// is set. Its name or the environment tells whom to ask.
     #[arg(short, long, value_name = "NAME")]
     model: Option<String>,
 
@@ -59,9 +60,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "JSON", value_parser = flags::json)]
     tools: Option<Value>,
 
-    /// How many tokens the answer may have.
-    #[arg(long, value_name = "N", default_value_t = 1024)]
-    max_tokens: u64,
+    /// How many tokens the answer may have. By default the upstream decides; Anthropic's
+    /// protocol asks for a number, which is 1,024 then.
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<u64>,
 
     /// How far the model may go from what is likeliest.
     #[arg(long, value_name = "NUMBER")]
@@ -162,9 +164,11 @@ fn request(args: &Args) -> Result<Request, String> {
         false => stdin::prompt(args.prompt.as_deref(), messages.is_empty())?,
     };
     let mut request = unspool::ask::conversation(messages)
-        .max_tokens(args.max_tokens)
         .retries(args.http.retries)
         .first_byte(args.first_byte);
+    if let Some(tokens) = args.max_tokens {
+        request = request.max_tokens(tokens);
+    }
     if let Some(limit) = args.http.timeout {
         request = request.idle(limit);
     }
@@ -237,17 +241,21 @@ fn after_long_help() -> String {
     let providers: Vec<String> = Provider::all()
         .map(|provider| {
             let variables: Vec<_> = provider.variables().collect();
+            let model = provider.default_model();
+            let model = model.map_or(String::new(), |model| format!("; `{model}` by default"));
             format!(
-                "  {}\n          {}; {}",
+                "  {}\n          {}; {}; {}{model}",
                 provider.name(),
                 provider.about(),
+                provider.base_url(),
                 variables.join(", ")
             )
         })
         .collect();
     format!(
-        "Providers, and the variables of the environment that say who and where:\n{}\n\n\
-         Without any of it, `{DEFAULT_MODEL}` is asked at `anthropic`.\n\n{}",
+        "Providers, where they are, and the variables of the environment with the key or another \
+         address:\n{}\n\n\
+         Without a model, the first one whose key is set is asked.\n\n{}",
         providers.join("\n"),
         crate::exit::HELP
     )

@@ -3,7 +3,6 @@
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use super::DEFAULT_MODEL;
 use super::protocols::{ANTHROPIC, Key, OLLAMA, OPENAI, Provider, ProviderEntry};
 use crate::error::{Error, Kind};
 
@@ -15,6 +14,9 @@ pub(super) struct Wanted {
     pub(super) base_url: Option<String>,
     pub(super) api_key: Option<String>,
 }
+
+/// Providers that a variable with an address tells, the likeliest first.
+const BASED: [Provider; 3] = [OPENAI, ANTHROPIC, OLLAMA];
 
 /// Whom to ask.
 pub(super) struct Endpoint {
@@ -45,19 +47,21 @@ impl Wanted {
     ) -> Result<Endpoint, Error> {
         let provider = self.provider(environment)?;
         let entry = provider.entry();
-        let model = match &self.model {
-            Some(model) => model.clone(),
-            None if provider == ANTHROPIC => DEFAULT_MODEL.to_owned(),
-            None => {
+        let variable = |names: &[&str]| names.iter().find_map(|name| environment(name));
+        let base = self.base_url.clone().or(variable(entry.base_variables));
+        let is_usual = base.is_none();
+        // Whoever speaks OpenAI's protocol elsewhere has other models.
+        let usual_model = entry.model.filter(|_| is_usual || provider != OPENAI);
+        let model = match (&self.model, usual_model) {
+            (Some(model), _) => model.clone(),
+            (None, Some(model)) => model.to_owned(),
+            (None, None) => {
                 return Err(Error::new(
                     Kind::MissingModel,
                     format!("no model is named, and `{provider}` has many"),
                 ));
             }
         };
-        let variable = |names: &[&str]| names.iter().find_map(|name| environment(name));
-        let base = self.base_url.clone().or(variable(entry.base_variables));
-        let is_usual = base.is_none();
         let base = address(base.as_deref().unwrap_or(entry.base), provider)?;
         let headers = headers(&base);
         let key = self.key(entry, &headers, environment)?;
@@ -85,8 +89,10 @@ impl Wanted {
         if let Some(provider) = self.provider {
             return Ok(provider);
         }
+        let is_set = |names: &[&str]| names.iter().any(|name| environment(name).is_some());
+        let has_key = |provider: &Provider| provider.key_variables().any(|name| is_set(&[name]));
         let Some(model) = &self.model else {
-            return Ok(ANTHROPIC);
+            return Ok(self.provider_without_model(has_key, is_set));
         };
         if let Some(provider) = Provider::all().find(|provider| (provider.entry().serves)(model)) {
             return Ok(provider);
@@ -95,13 +101,10 @@ impl Wanted {
         if self.base_url.is_some() {
             return Ok(OPENAI);
         }
-        let is_set = |names: &[&str]| names.iter().any(|name| environment(name).is_some());
-        let by_base = [OPENAI, ANTHROPIC, OLLAMA]
+        let by_base = BASED
             .into_iter()
             .find(|provider| is_set(provider.entry().base_variables));
-        let with_key: Vec<Provider> = Provider::all()
-            .filter(|provider| (provider.entry().keys.iter()).any(|(name, _)| is_set(&[name])))
-            .collect();
+        let with_key: Vec<Provider> = Provider::all().filter(has_key).collect();
         match (by_base, with_key.as_slice()) {
             (Some(provider), _) => Ok(provider),
             // Two protocols share a key.
@@ -119,6 +122,20 @@ impl Wanted {
                 ),
             )),
         }
+    }
+
+    /// The one whose key is set; of several, the first of the table.
+    fn provider_without_model(
+        &self,
+        has_key: impl Fn(&Provider) -> bool,
+        is_set: impl Fn(&[&str]) -> bool,
+    ) -> Provider {
+        if self.api_key.is_some() {
+            return ANTHROPIC;
+        }
+        let has_base = |provider: &Provider| is_set(provider.entry().base_variables);
+        let found = Provider::all().find(|provider| has_key(provider) || has_base(provider));
+        found.unwrap_or(ANTHROPIC)
     }
 
     fn key(
@@ -147,6 +164,10 @@ impl Wanted {
                 }
             }
         };
+        // A variable that is not set, in double quotes, gives an empty key.
+        if value.trim().is_empty() {
+            return Err(Error::request("the key is empty"));
+        }
         let text = match key {
             Key::Bearer => format!("Bearer {}", value.trim()),
             Key::Header(_) => value.trim().to_owned(),
@@ -203,7 +224,7 @@ fn address(text: &str, provider: Provider) -> Result<Url, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ask::protocols::GEMINI;
+    use crate::ask::protocols::{GEMINI, RESPONSES};
 
     fn endpoint(wanted: &Wanted, variables: &[(&str, &str)]) -> Result<Endpoint, Error> {
         wanted.endpoint(&|_| HeaderMap::new(), &|name| {
@@ -266,6 +287,43 @@ mod tests {
             &keys,
             "ollama http://127.0.0.1:11434/ no key",
         );
+    }
+
+    #[test]
+    fn without_a_model_the_provider_whose_key_is_set_is_asked() {
+        let gemini = ("GEMINI_API_KEY", "k3");
+        check(None, &[OPENAI_KEY], "openai https://api.openai.com/v1 auth");
+        check(None, &[gemini], "gemini https://generativelanguage");
+        check(None, &[gemini, ANTHROPIC_KEY, OPENAI_KEY], "anthropic");
+        let groq = ("GROQ_API_KEY", "k4");
+        check(None, &[groq], "no model is named, and `groq` has many");
+        check(
+            Some("llama"),
+            &[groq],
+            "groq https://api.groq.com/openai/v1 authorization=Bearer k4",
+        );
+        // Elsewhere the models are others.
+        let elsewhere = ("OPENAI_BASE_URL", "http://h/v1");
+        check(
+            None,
+            &[OPENAI_KEY, elsewhere],
+            "no model is named, and `openai` has many",
+        );
+    }
+
+    #[test]
+    fn an_empty_key_is_refused() {
+        for key in ["", " ", "\n"] {
+            let wanted = Wanted {
+                api_key: Some(key.to_owned()),
+                ..Wanted::default()
+            };
+            let error = endpoint(&wanted, &[ANTHROPIC_KEY]).err().unwrap();
+            assert!(
+                error.is_request() && error.to_string().contains("key is empty"),
+                "{error}"
+            );
+        }
     }
 
     #[test]
@@ -360,10 +418,10 @@ mod tests {
         assert_eq!(found.base.as_str(), "http://other/");
         assert_eq!(found.key.unwrap().1, "mine");
         let nameless = Wanted {
-            provider: Some(GEMINI),
+            provider: Some(RESPONSES),
             ..Wanted::default()
         };
-        let error = endpoint(&nameless, &variables).err().unwrap();
+        let error = endpoint(&nameless, &[OPENAI_KEY]).err().unwrap();
         assert!(error.to_string().contains("no model"), "{error}");
     }
 }

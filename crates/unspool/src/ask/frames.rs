@@ -31,6 +31,33 @@ pub(super) struct Frame {
     pub(super) data: ByteString,
 }
 
+impl Frame {
+    /// The documents that it consists of, where those are several, one after the other.
+    pub(super) fn documents(&self) -> Option<Vec<Frame>> {
+        let mut documents = Vec::new();
+        let mut rest = self.data.trim();
+        while !rest.is_empty() {
+            let length = match rest.starts_with("[DONE]") {
+                true => "[DONE]".len(),
+                false => {
+                    let mut values = serde_json::Deserializer::from_str(rest).into_iter();
+                    values
+                        .next()?
+                        .map(|_: IgnoredAny| values.byte_offset())
+                        .ok()?
+                }
+            };
+            let (document, after) = rest.split_at(length);
+            documents.push(Frame {
+                name: self.name.clone(),
+                data: document.into(),
+            });
+            rest = after.trim_start();
+        }
+        (documents.len() > 1).then_some(documents)
+    }
+}
+
 /// The frames of one body: server-sent events, lines of JSON, or one document that came in
 /// the place of a stream.
 pub(crate) struct Frames {
@@ -134,7 +161,7 @@ impl Frames {
     pub(super) fn parse_known<'f, T: Deserialize<'f>>(
         &self,
         frame: &'f Frame,
-        is_known: fn(&str) -> bool,
+        is_known: impl Fn(&str) -> bool,
     ) -> Result<Option<T>, Error> {
         #[derive(Deserialize)]
         struct Named<'n> {
@@ -252,7 +279,7 @@ impl Frames {
                     if line.trim_ascii().is_empty() {
                         continue;
                     }
-                    if *is_begun || serde_json::from_slice::<IgnoredAny>(&line).is_ok() {
+                    if *is_begun || is_json(&line) {
                         *is_begun = true;
                         return text(line).map(|line| Some(unnamed(line)));
                     }
@@ -310,6 +337,12 @@ impl Frames {
             )),
         }
     }
+}
+
+/// Whether this is one document, or several.
+fn is_json(line: &[u8]) -> bool {
+    let mut values = serde_json::Deserializer::from_slice(line).into_iter::<IgnoredAny>();
+    values.all(|value| value.is_ok())
 }
 
 fn unnamed(data: ByteString) -> Frame {

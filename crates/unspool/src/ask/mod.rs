@@ -10,15 +10,19 @@
 //! an error. *Auth*: keys from the environment or of the caller's, for the origin that is
 //! asked.
 
+mod amend;
 mod answer;
+mod checks;
 mod description;
 mod endpoint;
 mod event;
 mod frames;
 mod items;
+mod lenient;
 mod outcome;
 mod prompt;
 mod protocols;
+mod reading;
 mod report;
 mod source;
 mod stop_at;
@@ -43,7 +47,10 @@ pub(crate) use description::SOURCE;
 pub use event::Event;
 pub use outcome::{Answered, Doubt, Outcome, Stop, Usage};
 pub use prompt::{Message, Tool};
-pub use protocols::{ANTHROPIC, GEMINI, OLLAMA, OPENAI, Provider, RESPONSES};
+pub use protocols::{
+    ANTHROPIC, DEEPSEEK, FIREWORKS, GEMINI, GROQ, LLAMA_CPP, LM_STUDIO, MISTRAL, OLLAMA, OPENAI,
+    OPENROUTER, Provider, RESPONSES, TOGETHER, VLLM, XAI,
+};
 
 pub use watch::Watch;
 

@@ -57,6 +57,9 @@ pub type Outcome = crate::Account<Answered>;
 pub enum Doubt {
     /// The upstream proved the end, but gave no reason.
     NoReason,
+    /// The upstream calls the answer complete, but it has exactly as many tokens as were
+    /// allowed: there are servers that say so of an answer that the limit cut.
+    AtTokenLimit,
 }
 
 /// Why an answer ended.
@@ -84,6 +87,9 @@ pub enum Stop {
     Other,
     /// The upstream proved the end, but gave no reason.
     Unstated,
+    /// The upstream says that it is the end, and something speaks against it:
+    /// the doubts of the [`Outcome`].
+    Doubtful,
     /// The text came to where the caller wanted it to stop.
     Asked,
     /// The caller stopped, or has not come to the end.
@@ -165,7 +171,7 @@ impl Details for Answered {
             Stop::Stopped => Verdict::Stopped,
             Stop::Failed => Verdict::Failed,
             // The doubt says the rest.
-            Stop::Unstated => Verdict::Complete,
+            Stop::Unstated | Stop::Doubtful => Verdict::Complete,
             stop if stop.is_natural() => Verdict::Complete,
             _ => Verdict::Incomplete,
         }
@@ -184,6 +190,10 @@ impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Doubt::NoReason => f.write_str("the upstream did not say why the model stopped"),
+            Doubt::AtTokenLimit => f.write_str(
+                "it has exactly as many tokens as were allowed, and compatible servers call an \
+                 answer complete that the limit cut",
+            ),
         }
     }
 }
@@ -201,6 +211,7 @@ impl fmt::Display for Stop {
             Stop::Pause => "the upstream paused the turn",
             Stop::Other => "the model stopped for a reason that is not known here",
             Stop::Unstated => "the upstream did not say why the model stopped",
+            Stop::Doubtful => "the upstream calls the answer complete, which is in doubt",
             Stop::Asked => "the text came to where it should stop",
             Stop::Stopped => "stopped by the reader",
             Stop::Failed => "failed",

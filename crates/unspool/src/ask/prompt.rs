@@ -92,6 +92,14 @@ impl Prompt {
         (!self.tools.is_empty()).then(|| self.tools.iter().map(form).collect())
     }
 
+    /// The stop sequences; null where there are none.
+    pub(super) fn stop_sequences_if_any(&self) -> Value {
+        match self.stop_sequences.as_slice() {
+            [] => Value::Null,
+            all => all.into(),
+        }
+    }
+
     /// The body of a request: these fields, without those that are null, and the caller's
     /// own merged in.
     pub(super) fn body(&self, fields: Value) -> Value {

@@ -75,12 +75,7 @@ impl Report {
             Some(Value::Null) | None => document,
             Some(error) => error,
         };
-        let message = match error {
-            Value::String(message) => Some(message.as_str()),
-            error => ["message", "detail", "msg"]
-                .iter()
-                .find_map(|name| error.get(name)?.as_str()),
-        };
+        let message = words_of(error);
         let details = error
             .get("details")
             .and_then(|found| found.get("error_code"));
@@ -90,7 +85,7 @@ impl Report {
             .filter_map(word);
         let codes: Vec<String> = details.and_then(word).into_iter().chain(codes).collect();
         (message.is_some() || !codes.is_empty()).then(|| Report {
-            message: message.unwrap_or("no message").to_owned(),
+            message: message.unwrap_or_else(|| "no message".to_owned()),
             codes,
             wait: error.get("details").and_then(retry_delay),
         })
@@ -120,6 +115,86 @@ impl Report {
             None => self.message.clone(),
         }
     }
+}
+
+/// How deep the words of an error are looked for, and how many of a list are taken.
+const DEPTH: usize = 8;
+const LISTED: usize = 3;
+
+/// The words of an error for people, wherever in it they are.
+pub(super) fn words_of(error: &Value) -> Option<String> {
+    words_within(error, DEPTH)
+}
+
+fn words_within(error: &Value, depth: usize) -> Option<String> {
+    const NAMES: &[&str] = &[
+        "message",
+        "msg",
+        "detail",
+        "error",
+        "errors",
+        "error_description",
+        "error_message",
+        "description",
+        "reason",
+        "title",
+    ];
+    let depth = depth.checked_sub(1)?;
+    match error {
+        // Gateways put the error of the server that they asked into a string.
+        Value::String(text) => match serde_json::from_str(text) {
+            Ok(inner @ (Value::Object(_) | Value::Array(_))) => {
+                words_within(&inner, depth).or_else(|| Some(text.clone()))
+            }
+            _ => (!text.trim().is_empty()).then(|| text.clone()),
+        },
+        Value::Array(all) => {
+            let words = all.iter().filter_map(|error| words_within(error, depth));
+            let words: Vec<String> = words.take(LISTED).collect();
+            (!words.is_empty()).then(|| words.join("; "))
+        }
+        Value::Object(fields) => {
+            let mut named = NAMES.iter().filter_map(|name| fields.get(*name));
+            let words = named.find_map(|value| words_within(value, depth))?;
+            let place = fields.get("loc").and_then(place);
+            let words = match place {
+                Some(place) => format!("{place}: {words}"),
+                None => words,
+            };
+            // What the server after a gateway said, which the gateway's words do not.
+            let raw = fields
+                .get("metadata")
+                .and_then(|metadata| metadata.get("raw"));
+            let raw = raw.and_then(|raw| words_within(raw, depth));
+            Some(match raw.filter(|raw| !words.contains(raw.as_str())) {
+                Some(raw) => format!("{words}: {raw}"),
+                None => words,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The field that an error is about, as validators give it: `["body", "tools", 0]`.
+fn place(path: &Value) -> Option<String> {
+    let steps = path.as_array()?.iter().filter_map(word);
+    let steps: Vec<String> = steps.collect();
+    (!steps.is_empty()).then(|| steps.join("."))
+}
+
+/// Whether nothing listened where a connection was tried.
+pub(super) fn is_refused_connection(error: &Error) -> bool {
+    use std::error::Error as _;
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>()
+            && error.kind() == std::io::ErrorKind::ConnectionRefused
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The error that an answer with a status of success reports.
@@ -260,6 +335,25 @@ mod tests {
         );
         check(&json!({"detail": "gone"}), None, "gone", true);
         check(&json!("overloaded"), None, "overloaded", true);
+        let nested = json!({"error": {"message": {"detail": [
+            {"type": "extra_forbidden", "loc": ["body", "n"], "msg": "not permitted"},
+            {"msg": "and more"},
+        ]}, "type": "invalid_request_error"}});
+        let words = "invalid_request_error: body.n: not permitted; and more";
+        check(&nested, Some("invalid_request_error"), words, false);
+        let nested = json!({"detail": [{"loc": ["body", 1], "msg": "no"}]});
+        check(&nested, None, "body.1: no", true);
+        let nested = json!({"error": {"message": "{\"error\": {\"message\": \"inner\"}}"}});
+        check(&nested, None, "error: inner", true);
+        let nested = json!({"error": {"message": "Provider returned error", "code": 429,
+            "metadata": {"raw": "{\"error\":{\"message\":\"slow down\"}}"}}});
+        check(
+            &nested,
+            Some("429"),
+            "Provider returned error: slow down",
+            true,
+        );
+        check(&json!({"errors": ["a", "b"]}), None, "a; b", true);
         let spent = json!({"error": {"message": "m", "type": "insufficient_quota", "code": "insufficient_quota"}});
         check(&spent, Some("insufficient_quota"), "m", false);
     }

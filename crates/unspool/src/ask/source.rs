@@ -10,14 +10,15 @@ use tokio::time::{Instant, timeout_at};
 use unspool_core::{AsyncGenerator, generator};
 use url::Url;
 
+use super::amend::Amendments;
+use super::checks::Checks;
 use super::endpoint::Wanted;
 use super::event::Event;
 use super::frames::Frames;
-use super::outcome::Stop;
 use super::prompt::Prompt;
-use super::protocols::{ProviderEntry, Reader};
-use super::report::refused;
-use super::stop_at::StopAt;
+use super::protocols::ProviderEntry;
+use super::reading::Reading;
+use super::report::{is_refused_connection, refused};
 use super::watch::Watch;
 use super::{FIRST_BYTE, IDLE};
 use crate::error::{Error, Kind};
@@ -40,24 +41,26 @@ pub(super) struct Plan {
 /// Yields what `take` takes of the events of the answer, and returns once its end is proved.
 ///
 /// As long as nothing has been handed out, what failed in a way that may pass is tried
-/// again; behind that, never.
+/// again; after that, never.
 pub(super) fn answer<T: Send>(
     plan: Plan,
     watch: Arc<Watch>,
     take: fn(Event) -> Option<T>,
 ) -> impl AsyncGenerator<Yield = Once<(T, ())>, Return = Result<(), Error>> + Send {
     generator! {
-        let mut asking = Asking::new(plan, watch)?;
-        let begin = loop {
-            match asking.begin(take).await {
-                Ok(begin) => break begin,
-                Err(error) => asking.again(error).await?,
+        let mut question = Question::new(plan, &watch)?;
+        // The first event that cannot be taken back, and those before it.
+        let mut held = Vec::new();
+        let mut reading = loop {
+            match question.begin(take, &mut held).await {
+                Ok(reading) => break reading,
+                Err(error) => question.wait_to_ask_again(error).await?,
             }
         };
-        for item in begin {
+        for item in held {
             yield once((item, ()));
         }
-        while let Some(event) = asking.next().await.map_err(|error| asking.broken_off(error))? {
+        while let Some(event) = question.next(&mut reading).await.map_err(|error| question.broken_off(error))? {
             if let Some(item) = take(event) {
                 yield once((item, ()));
             }
@@ -67,32 +70,24 @@ pub(super) fn answer<T: Send>(
 }
 
 /// A question that is being asked, perhaps again.
-struct Asking {
+struct Question {
     watch: Arc<Watch>,
     http: Session,
     call: CleanCall,
     entry: &'static ProviderEntry,
     attempts: Attempts,
+    amendments: Amendments,
+    /// What is looked at in the answer that is being read.
+    checks: Checks,
     deadline: Option<(Instant, Duration)>,
     first_byte: Duration,
     max_event: usize,
-    max_tokens: Option<u64>,
-    /// Whether this is not the provider's own service.
-    is_compatible: bool,
-    stop_pattern: Option<String>,
-    stop_at: Option<StopAt>,
-    stage: Stage,
+    /// Whether a connection has been refused.
+    was_refused: bool,
 }
 
-enum Stage {
-    Reading(Reader),
-    /// The text has come to where it should stop: the connection is closed.
-    Stopped,
-    Over,
-}
-
-impl Asking {
-    fn new(plan: Plan, watch: Arc<Watch>) -> Result<Self, Error> {
+impl Question {
+    fn new(plan: Plan, watch: &Arc<Watch>) -> Result<Self, Error> {
         let Plan {
             wanted,
             mut prompt,
@@ -112,9 +107,9 @@ impl Asking {
         };
         let endpoint = wanted.endpoint(&headers, &variable)?;
         let entry = endpoint.entry;
-        let is_compatible = endpoint.is_compatible();
+        let hides_limits = entry.dialect.hides_limits && endpoint.is_compatible();
         prompt.model = endpoint.model;
-        let asked = (entry.request)(&prompt, endpoint.base);
+        let asked = (entry.request)(entry, &prompt, endpoint.base)?;
         watch.asks(entry.name, &prompt.model);
         let known = http.headers_for(&asked.url);
         add_headers(&mut http.credentials, &known, endpoint.key, asked.headers)?;
@@ -122,36 +117,39 @@ impl Asking {
             body: Some(asked.body),
             ..Call::get(asked.url)
         };
+        // What is wrong with a pattern or a schema is said before anything is sent.
+        let checks = Checks::new(stop_at, &prompt, hides_limits)?;
         let usual = (FIRST_BYTE, IDLE);
         let http = Session::new(&mut call.url, &http, usual, Arc::clone(watch.meter()))?;
         let first_byte = http.timeout();
         watch.keeps_secret(http.secrets());
-        Ok(Asking {
+        Ok(Question {
+            watch: Arc::clone(watch),
             attempts: http.attempts(),
-            // A pattern that is none is refused before anything is sent.
-            stop_at: stop_at.as_deref().map(StopAt::new).transpose()?,
-            stop_pattern: stop_at,
+            amendments: Amendments::new(&prompt.extra),
+            checks,
             deadline: deadline.map(|limit| (after(limit), limit)),
-            watch,
             call: http.clean(call)?,
             http,
             entry,
             first_byte,
             max_event,
-            max_tokens: prompt.max_tokens,
-            is_compatible,
-            stage: Stage::Over,
+            was_refused: false,
         })
     }
 
     /// Sends the request and reads up to the first event that cannot be taken back, or to
-    /// the end of an answer without any.
-    async fn begin<T>(&mut self, take: fn(Event) -> Option<T>) -> Result<Vec<T>, Error> {
-        self.stop_at = self.stop_pattern.as_deref().map(StopAt::new).transpose()?;
+    /// the end of an answer without any: what `take` takes of that is held.
+    async fn begin<T>(
+        &mut self,
+        take: fn(Event) -> Option<T>,
+        held: &mut Vec<T>,
+    ) -> Result<Reading, Error> {
+        held.clear();
+        self.checks.start_over()?;
         self.watch.start_over();
-        self.stage = Stage::Reading(self.open().await?);
-        let mut held = Vec::new();
-        while let Some(event) = self.next().await? {
+        let mut reading = self.open().await?;
+        while let Some(event) = self.next(&mut reading).await? {
             let is_content = event.is_content();
             if let Some(item) = take(event) {
                 held.push(item);
@@ -160,101 +158,55 @@ impl Asking {
                 }
             }
         }
-        Ok(held)
+        Ok(reading)
+    }
+
+    /// Sends the request, once more where its form is refused and there is another.
+    async fn open(&mut self) -> Result<Reading, Error> {
+        loop {
+            let begin = Instant::now();
+            match within(self.deadline, self.http.send_any(&self.call)).await?? {
+                Reply::Success(mut answer) => {
+                    self.watch.answered(&answer.headers);
+                    let left = self.first_byte.saturating_sub(begin.elapsed());
+                    answer.body.wait_for_next(left);
+                    let frames = Frames::new(*answer, self.max_event, self.http.secrets());
+                    return Ok(Reading::new(frames, (self.entry.reader)()));
+                }
+                Reply::Refusal(refusal) => {
+                    self.watch.answered(&refusal.headers);
+                    let mut call = self.call.call().clone();
+                    if !self.amendments.amend(&refusal, &mut call) {
+                        return Err(self.amendments.explain(refused(*refusal)));
+                    }
+                    self.call = self.http.clean(call)?;
+                }
+            }
+        }
+    }
+
+    /// The next event, as it is to be handed out.
+    async fn next(&mut self, reading: &mut Reading) -> Result<Option<Event>, Error> {
+        let Some(event) = within(self.deadline, reading.next()).await?? else {
+            return Ok(None);
+        };
+        let event = self.checks.look_at(event, reading, &self.watch)?;
+        self.watch.observe(&event);
+        Ok(Some(event))
     }
 
     /// Waits to ask again, or gives the error back if that makes no sense.
-    async fn again(&mut self, error: Error) -> Result<(), Error> {
-        // What has been tried is not read on.
-        self.stage = Stage::Over;
+    async fn wait_to_ask_again(&mut self, error: Error) -> Result<(), Error> {
         let error = self.in_context(error);
+        // Where nothing listens, little changes while one waits.
+        if is_refused_connection(&error) && std::mem::replace(&mut self.was_refused, true) {
+            return Err(error.with_note("is it running there?"));
+        }
         let last = error.message().to_owned();
         match within(self.deadline, self.attempts.after(error)).await {
             Ok(tried) => tried,
             Err(late) => Err(self.in_context(late.with_note(format!("the last try: {last}")))),
         }
-    }
-
-    async fn open(&mut self) -> Result<Reader, Error> {
-        let begin = Instant::now();
-        match within(self.deadline, self.http.send_any(&self.call)).await?? {
-            Reply::Success(mut answer) => {
-                self.watch.answered(&answer.headers);
-                let left = self.first_byte.saturating_sub(begin.elapsed());
-                answer.body.wait_for_next(left);
-                let frames = Frames::new(*answer, self.max_event, self.http.secrets());
-                Ok((self.entry.read)(frames))
-            }
-            Reply::Refusal(refusal) => {
-                self.watch.answered(&refusal.headers);
-                Err(refused(*refusal))
-            }
-        }
-    }
-
-    /// The next event; none behind the proved end.
-    async fn next(&mut self) -> Result<Option<Event>, Error> {
-        let event = match &mut self.stage {
-            Stage::Over => return Ok(None),
-            Stage::Stopped => {
-                self.stage = Stage::Over;
-                Event::Stop {
-                    stop: Stop::Asked,
-                    reason: None,
-                    sequence: None,
-                }
-            }
-            Stage::Reading(reader) => match within(self.deadline, reader.anext()).await? {
-                Some(event) => {
-                    let event = self.until_stop(event)?;
-                    self.checked(event)
-                }
-                None => {
-                    let end = reader.as_mut().take_return();
-                    self.stage = Stage::Over;
-                    return end.unwrap_or(Ok(())).map(|()| None);
-                }
-            },
-        };
-        self.watch.observe(&event);
-        Ok(Some(event))
-    }
-
-    /// Compatible servers have been seen to call an answer complete, or to give no reason,
-    /// that the token limit cut: there the count of its tokens tells.
-    fn checked(&self, event: Event) -> Event {
-        match event {
-            Event::Stop {
-                stop: Stop::End | Stop::Unstated,
-                reason,
-                sequence,
-            } if self.is_compatible && self.is_at_limit() => Event::Stop {
-                stop: Stop::MaxTokens,
-                reason,
-                sequence,
-            },
-            event => event,
-        }
-    }
-
-    fn is_at_limit(&self) -> bool {
-        let used = self.watch.output_tokens();
-        used.zip(self.max_tokens)
-            .is_some_and(|(used, limit)| used >= limit)
-    }
-
-    /// Cuts the text where it should stop; then the answer is read no further.
-    fn until_stop(&mut self, event: Event) -> Result<Event, Error> {
-        let (Some(stop_at), Event::Text { text }) = (&mut self.stop_at, &event) else {
-            return Ok(event);
-        };
-        let Some(end) = stop_at.end(text)? else {
-            return Ok(event);
-        };
-        self.stage = Stage::Stopped;
-        Ok(Event::Text {
-            text: text[..end].to_owned(),
-        })
     }
 
     /// The error of an answer of which something has been handed out.

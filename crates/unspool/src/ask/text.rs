@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// A piece of text out of a JSON string.
 ///
@@ -14,6 +15,13 @@ use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 /// stands in the place of a string, it is the text of the parts.
 #[derive(Debug, Default)]
 pub(super) struct Piece(Vec<u8>);
+
+/// The content of a message: text, or parts of which some are thoughts.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) text: Piece,
+    pub(super) thinking: Option<Box<Piece>>,
+}
 
 /// A word out of a JSON string: a part of the JSON text, unless it is written with escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +62,15 @@ impl<'de> Visitor<'de> for WordVisitor {
 
     fn visit_str<E>(self, word: &str) -> Result<Word<'de>, E> {
         Ok(Word(Cow::Owned(word.to_owned())))
+    }
+
+    // Ids and versions are numbers here and there.
+    fn visit_u64<E>(self, number: u64) -> Result<Word<'de>, E> {
+        Ok(Word(Cow::Owned(number.to_string())))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Word<'de>, E> {
+        Ok(Word(Cow::Owned(number.to_string())))
     }
 }
 
@@ -151,10 +168,22 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+impl From<&str> for Piece {
+    fn from(text: &str) -> Self {
+        Piece(text.as_bytes().to_vec())
+    }
+}
+
 impl<'de> Deserialize<'de> for Piece {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // As bytes, since a string would have to be UTF-8.
         deserializer.deserialize_bytes(PieceVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(ContentVisitor)
     }
 }
 
@@ -175,22 +204,94 @@ impl<'de> Visitor<'de> for PieceVisitor {
         Ok(Piece(text.as_bytes().to_vec()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Piece, A::Error> {
-        #[derive(serde::Deserialize)]
-        struct Part {
-            text: Option<Piece>,
+    fn visit_seq<A: SeqAccess<'de>>(self, parts: A) -> Result<Piece, A::Error> {
+        Ok(ContentVisitor.visit_seq(parts)?.text)
+    }
+}
+
+struct ContentVisitor;
+
+impl<'de> Visitor<'de> for ContentVisitor {
+    type Value = Content;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text, or a list of parts")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Content, E> {
+        Ok(Content {
+            text: Piece(bytes.to_vec()),
+            ..Content::default()
+        })
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Content, E> {
+        Ok(Content {
+            text: Piece(text.as_bytes().to_vec()),
+            ..Content::default()
+        })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Content, A::Error> {
+        let mut all = Content::default();
+        while let Some(part) = parts.next_element::<&RawValue>()? {
+            let part = Content::of_part(part).map_err(A::Error::custom)?;
+            all.text.0.extend(part.text.0);
+            if let Some(more) = part.thinking {
+                all.thinking.get_or_insert_default().0.extend(more.0);
+            }
         }
-        let mut all = Vec::new();
-        while let Some(part) = parts.next_element::<Part>()? {
-            all.extend(part.text.into_iter().flat_map(|text| text.0));
+        Ok(all)
+    }
+}
+
+/// A part of a list, which says by its type whether its text is a thought.
+#[derive(serde::Deserialize)]
+struct Part<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Word<'a>>,
+    text: Option<Piece>,
+    thinking: Option<Piece>,
+    reasoning: Option<Piece>,
+}
+
+impl Content {
+    /// A part is an object, or the text itself.
+    fn of_part(json: &RawValue) -> serde_json::Result<Self> {
+        if !json.get().starts_with('{') {
+            let text: Option<Content> = serde_json::from_str(json.get())?;
+            return Ok(text.unwrap_or_default());
         }
-        Ok(Piece(all))
+        let part: Part<'_> = serde_json::from_str(json.get())?;
+        let is_thought = matches!(part.kind.as_deref(), Some("thinking" | "reasoning"));
+        let (mut text, mut thinking) = (part.text, part.thinking.or(part.reasoning));
+        if is_thought {
+            thinking = thinking.or(text.take());
+        }
+        Ok(Content {
+            text: text.unwrap_or_default(),
+            thinking: thinking.map(Box::new),
+        })
     }
 }
 
 impl Piece {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The piece as a text of its own.
+    pub(super) fn into_text(self) -> String {
+        let mut joined = Joined::default();
+        let mut text = joined.add(self);
+        text.extend(joined.end());
+        text
+    }
+}
+
+impl Content {
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.thinking.is_none()
     }
 }
 
@@ -251,5 +352,32 @@ mod tests {
             join(&[r#"[{"type":"text","text":"a"},{"type":"x"},{"text":"b"}]"#]),
             ["ab"]
         );
+        assert_eq!(
+            join(&[r#"["a",{"text":"b"},null,{"text":null},"c"]"#]),
+            ["abc"]
+        );
+        assert_eq!(join(&[r#"[{"type":"text","text":["a",["b"]]}]"#]), ["ab"]);
+    }
+
+    #[test]
+    fn parts_that_are_thoughts_are_no_text() {
+        for (json, thinking, text) in [
+            (
+                r#"[{"type":"thinking","thinking":[{"type":"text","text":"a"}]},{"type":"text","text":"b"}]"#,
+                "a",
+                "b",
+            ),
+            (r#"[{"type":"reasoning","text":"a"},"b"]"#, "a", "b"),
+            (r#"[{"text":"a","type":"thinking"}]"#, "a", ""),
+            (r#""b""#, "", "b"),
+        ] {
+            let content: Content = serde_json::from_str(json).unwrap();
+            assert_eq!(
+                content.thinking.unwrap_or_default().into_text(),
+                thinking,
+                "{json}"
+            );
+            assert_eq!(content.text.into_text(), text, "{json}");
+        }
     }
 }

@@ -40,6 +40,7 @@ struct Draft {
     /// The text; none when there is too much of it.
     text: Option<String>,
     proved: Option<Stop>,
+    doubts: Vec<Doubt>,
 }
 
 impl Watch {
@@ -74,6 +75,7 @@ impl Watch {
             request_id: draft.outcome.request_id.take(),
             ..Answered::default()
         };
+        draft.doubts.clear();
         draft.text = Some(String::new());
     }
 
@@ -133,6 +135,11 @@ impl Watch {
         words.as_deref().map(|words| self.redacted(words))
     }
 
+    /// Something speaks against the answer being whole.
+    pub(super) fn doubt(&self, doubt: Doubt) {
+        self.draft().doubts.push(doubt);
+    }
+
     /// How many tokens the answer has, by the upstream's count.
     pub(super) fn output_tokens(&self) -> Option<u64> {
         self.draft().outcome.usage.output_tokens
@@ -185,11 +192,13 @@ impl SourceKind for Watch {
     }
 
     fn conclude(&self, (): ()) -> Conclusion<Answered> {
-        let stop = self.draft().proved.unwrap_or_default();
-        let doubts = (stop == Stop::Unstated).then_some(Doubt::NoReason);
+        let draft = self.draft();
+        let stop = draft.proved.unwrap_or_default();
+        let mut doubts = draft.doubts.clone();
+        doubts.extend((stop == Stop::Unstated).then_some(Doubt::NoReason));
         Conclusion {
             ended: stop,
-            doubts: doubts.into_iter().collect(),
+            doubts,
         }
     }
 

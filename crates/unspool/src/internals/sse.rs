@@ -40,11 +40,12 @@ fn by_the_book(stream: &[u8]) -> (Vec<Event>, String, Option<Duration>) {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let (whole, _) = text.rsplit_once('\n').unwrap_or_default();
     let (mut data, mut name, mut id) = (String::new(), String::new(), String::new());
-    let (mut events, mut retry) = (Vec::new(), None);
+    let (mut events, mut last_id, mut retry) = (Vec::new(), String::new(), None);
     // Without a line feed there is no line at all.
     let lines = text.contains('\n').then(|| whole.split('\n'));
     for line in lines.into_iter().flatten() {
         if line.is_empty() {
+            last_id.clone_from(&id);
             if !data.is_empty() {
                 data.pop();
                 let name = if name.is_empty() { "message" } else { &name };
@@ -73,7 +74,7 @@ fn by_the_book(stream: &[u8]) -> (Vec<Event>, String, Option<Duration>) {
             _ => {}
         }
     }
-    (events, id, retry)
+    (events, last_id, retry)
 }
 
 #[cfg(test)]

@@ -64,6 +64,8 @@ pub struct Decoder {
     /// The last name in the stream: most events have that of the one before.
     known_name: ByteString,
     data: Data,
+    /// The last `id` field, which counts once its event has been dispatched.
+    id: ByteString,
     last_event_id: ByteString,
     retry: Option<Duration>,
 }
@@ -87,6 +89,7 @@ impl Decoder {
             name: ByteString::new(),
             known_name: ByteString::new(),
             data: Data::None,
+            id: ByteString::new(),
             last_event_id: ByteString::new(),
             retry: None,
         }
@@ -120,6 +123,10 @@ impl Decoder {
             }
             let line = &whole[range.clone()];
             if line.is_empty() {
+                // Without data there is no event, but the id counts all the same.
+                if self.last_event_id != self.id {
+                    self.last_event_id = self.id.clone();
+                }
                 match mem::replace(&mut self.data, Data::None).into_text() {
                     Some(data) => return Ok(Some(self.event(data))),
                     None => self.name = ByteString::new(),
@@ -145,7 +152,7 @@ impl Decoder {
                     self.name = self.known_name.clone();
                 }
                 b"id" if !value.contains(&0) => {
-                    self.last_event_id = text(Bytes::copy_from_slice(value), value);
+                    self.id = text(Bytes::copy_from_slice(value), value);
                 }
                 b"retry" => {
                     if let Some(milliseconds) = digits(value) {
@@ -159,8 +166,9 @@ impl Decoder {
         Ok(None)
     }
 
-    /// The last `id` field so far: what a client that connects again sends as
-    /// `Last-Event-ID`. Empty if there was none.
+    /// The id of the last event that ended: what a client that connects again sends as
+    /// `Last-Event-ID`. Empty if there was none. The `id` field of an event that has not
+    /// ended does not count: the client has not had that event.
     #[must_use]
     pub fn last_event_id(&self) -> &str {
         &self.last_event_id

@@ -187,3 +187,27 @@ fn an_event_above_the_limit_is_refused_in_one_line_or_in_many() {
     decoder.push(Bytes::from_static(b"data: abc\ndata: def\ndata: ghi\n\n"));
     assert!(decoder.next_event().unwrap_err().is_too_large());
 }
+
+#[test]
+fn the_id_of_an_event_that_has_not_ended_is_not_the_last_one() {
+    for rest in ["", "data: b", "data: b\n", "data: b\r"] {
+        let mut decoder = Decoder::new();
+        let begun = format!("id: 1\ndata: a\n\nid: 2\n{rest}");
+        decoder.push(Bytes::from(begun));
+        let event = decoder.next_event().unwrap().unwrap();
+        assert_eq!(&*event.last_event_id, "1");
+        assert!(decoder.next_event().unwrap().is_none());
+        assert_eq!(decoder.last_event_id(), "1", "after {rest:?}");
+    }
+}
+
+#[test]
+fn an_id_without_data_counts_once_its_event_has_ended() {
+    let mut decoder = Decoder::new();
+    decoder.push(Bytes::from_static(b"id: 7\n"));
+    assert!(decoder.next_event().unwrap().is_none());
+    assert_eq!(decoder.last_event_id(), "");
+    decoder.push(Bytes::from_static(b"\nid: 8\n\nid\n"));
+    assert!(decoder.next_event().unwrap().is_none());
+    assert_eq!(decoder.last_event_id(), "8");
+}

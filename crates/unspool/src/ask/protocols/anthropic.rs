@@ -6,14 +6,20 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use unspool_core::generator;
 use url::Url;
 
-use super::tools::ToolCalls;
-use super::{Asked, Key, Provider, ProviderEntry, Reader, below, other, raw};
+use super::reasons::Ended;
+use super::told::Told;
+use super::tools::{Named, ToolCalls, arguments};
+use super::{
+    Asked, Dialect, Events, Key, Progress, Provider, ProviderEntry, Reader, begins_again, below,
+    other, raw,
+};
+use crate::ask::DEFAULT_MODEL;
 use crate::ask::event::Event;
-use crate::ask::frames::Frames;
-use crate::ask::outcome::{Stop, Usage};
+use crate::ask::frames::{Frame, Frames};
+use crate::ask::lenient::{self, Count, is_said};
+use crate::ask::outcome::Usage;
 use crate::ask::prompt::{Prompt, Tool};
 use crate::ask::report::{reported, reported_in};
 use crate::ask::text::{Joined, Piece, Word};
@@ -30,9 +36,11 @@ pub const ANTHROPIC: Provider = Provider(&ProviderEntry {
         ("ANTHROPIC_AUTH_TOKEN", Key::Bearer),
     ],
     is_open: false,
+    model: Some(DEFAULT_MODEL),
     serves: |model| model.starts_with("claude"),
+    dialect: Dialect::USUAL,
     request,
-    read,
+    reader: || Box::new(Messages::default()),
 });
 
 /// What a request has to have.
@@ -42,7 +50,7 @@ const MAX_TOKENS: u64 = 1024;
 const VERSION: &str = "2026-10-21";
 const VERSION_WITH_SAMPLING: &str = "2023-06-01";
 
-fn request(prompt: &Prompt, base: Url) -> Asked {
+fn request(_: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error> {
     let (system, messages) = prompt.system_apart();
     let tool = |tool: &Tool| {
         json!({
@@ -58,7 +66,7 @@ fn request(prompt: &Prompt, base: Url) -> Asked {
         "messages": messages,
         "tools": prompt.tools_as(tool),
         "temperature": prompt.temperature,
-        "stop_sequences": (!prompt.stop_sequences.is_empty()).then_some(&prompt.stop_sequences),
+        "stop_sequences": prompt.stop_sequences_if_any(),
         "stream": true,
     }));
     let has_sampling = ["temperature", "top_p", "top_k"]
@@ -68,234 +76,311 @@ fn request(prompt: &Prompt, base: Url) -> Asked {
         true => VERSION_WITH_SAMPLING,
         false => VERSION,
     };
-    Asked {
+    Ok(Asked {
         url: below(base, "v1", &["messages"]),
         body,
         headers: vec![("anthropic-version", version.to_owned())],
-    }
-}
-
-fn read(mut frames: Frames) -> Reader {
-    Box::pin(generator! {
-        let mut text = Joined::default();
-        let mut thinking = Joined::default();
-        let mut tools = ToolCalls::default();
-        let mut ended = Ended::default();
-        let mut is_begun = false;
-        while let Some(frame) = frames.next().await? {
-            // What proxies add that know another protocol proves nothing here.
-            if frame.data.starts_with("[DONE]") {
-                continue;
-            }
-            if &*frame.name == "error" {
-                Err(reported_in(&frame))?;
-            }
-            let Some(event) = frames.parse_known::<Message<'_>>(&frame, is_known)? else {
-                yield other(&frame.name, &frame.data)?;
-                continue;
-            };
-            match event.kind.as_deref().unwrap_or(&frame.name) {
-                "content_block_delta" => {
-                    let Some(delta) = event.delta else { continue };
-                    match delta.kind.as_deref() {
-                        Some("text_delta") => {
-                            let text = text.add(delta.text.unwrap_or_default());
-                            if !text.is_empty() {
-                                yield Event::Text { text };
-                            }
-                        }
-                        Some("thinking_delta") => {
-                            let text = thinking.add(delta.thinking.unwrap_or_default());
-                            if !text.is_empty() {
-                                yield Event::Thinking { text };
-                            }
-                        }
-                        Some("input_json_delta") if tools.is_open(event.index) => {
-                            let piece = delta.partial_json.unwrap_or_default();
-                            if let Some(event) = tools.delta(event.index, piece)? {
-                                yield event;
-                            }
-                        }
-                        Some("citations_delta") if let Some(citation) = delta.citation => {
-                            yield Event::Citation { citation: raw(citation.get())? };
-                        }
-                        _ => yield other("content_block_delta", &frame.data)?,
-                    }
-                }
-                "content_block_start" => {
-                    let Some(block) = event.content_block else { continue };
-                    let (events, is_known) = begin(*block, event.index, &mut tools, &mut text, &mut thinking)?;
-                    for event in events {
-                        yield event;
-                    }
-                    if !is_known {
-                        yield other("content_block_start", &frame.data)?;
-                    }
-                }
-                "content_block_stop" => {
-                    if let Some(event) = tools.finish(event.index, None) {
-                        yield event;
-                    }
-                }
-                "message_start" => {
-                    // A proxy that starts over behind the client's back would have its text
-                    // come twice.
-                    if is_begun {
-                        Err(Error::content("the answer begins a second time"))?;
-                    }
-                    is_begun = true;
-                    let message = event.message.unwrap_or_default();
-                    yield Event::Start { id: message.id, model: message.model };
-                    if let Some(usage) = message.usage {
-                        yield Event::Usage(usage.into());
-                    }
-                }
-                "message_delta" => {
-                    if let Some(usage) = event.usage {
-                        yield Event::Usage((*usage).into());
-                    }
-                    let delta = event.delta.unwrap_or_default();
-                    ended.take(delta.stop_reason, delta.stop_sequence);
-                }
-                "message_stop" => {
-                    for event in ended.events(&mut tools, &mut text)? {
-                        yield event;
-                    }
-                    return Ok(());
-                }
-                // The message as a whole: a server that does not stream. That is also what an
-                // event without a name is called.
-                "message" if event.kind.is_some() => {
-                    yield Event::Start { id: event.id, model: event.model };
-                    for (index, block) in event.content.into_iter().flatten().enumerate() {
-                        let index = index as u64;
-                        let whole: Block<'_> = serde_json::from_str(block.get())
-                            .map_err(|error| frames.unfit(&frame, &error.to_string()))?;
-                        let (events, is_known) = begin(whole, index, &mut tools, &mut text, &mut thinking)?;
-                        for event in events {
-                            yield event;
-                        }
-                        if let Some(event) = tools.finish(index, None) {
-                            yield event;
-                        }
-                        if !is_known {
-                            yield other("content_block", block.get())?;
-                        }
-                    }
-                    if let Some(usage) = event.usage {
-                        yield Event::Usage((*usage).into());
-                    }
-                    ended.take(event.stop_reason, event.stop_sequence);
-                    for event in ended.events(&mut tools, &mut text)? {
-                        yield event;
-                    }
-                    return Ok(());
-                }
-                "ping" => {}
-                "error" => Err(reported_in(&frame))?,
-                _ if let Some(error) = event.error => Err(reported(&json!({"error": error})))?,
-                name => yield other(name, &frame.data)?,
-            }
-        }
-        Err(frames.truncated("`message_stop`"))
     })
 }
 
-/// Whether an event of this name is read here.
-fn is_known(name: &str) -> bool {
-    const READ: &[&str] = &[
-        "content_block_delta",
-        "content_block_start",
-        "content_block_stop",
-        "message_start",
-        "message_delta",
-        "message_stop",
-        "message",
-        "error",
-    ];
-    READ.contains(&name)
-}
+/// Events that are read here.
+const READ: &[&str] = &[
+    "content_block_delta",
+    "content_block_start",
+    "content_block_stop",
+    "message_start",
+    "message_delta",
+    "message_stop",
+    "message",
+    "error",
+];
 
-/// The events of the begin of a block, and whether it is one of those that have events.
-fn begin(
-    block: Block<'_>,
-    index: u64,
-    tools: &mut ToolCalls,
-    text: &mut Joined,
-    thinking: &mut Joined,
-) -> Result<(Vec<Event>, bool), Error> {
-    let mut events = Vec::new();
-    match block.kind.as_deref() {
-        Some("text") => {
-            let text = text.add(block.text.unwrap_or_default());
-            if !text.is_empty() {
-                events.push(Event::Text { text });
-            }
-            for citation in block.citations.into_iter().flatten() {
-                events.push(Event::Citation {
-                    citation: raw(citation.get())?,
-                });
-            }
-        }
-        Some("thinking") => {
-            let text = thinking.add(block.thinking.unwrap_or_default());
-            if !text.is_empty() {
-                events.push(Event::Thinking { text });
-            }
-        }
-        Some("tool_use") => {
-            events.push(tools.start(index, block.id, block.name.unwrap_or_default()));
-            // Streamed, this is an empty object, and the arguments follow.
-            let input = block.input.map(RawValue::get).unwrap_or_default();
-            let input = match input.trim() {
-                "{}" | "null" => "",
-                input => input,
-            };
-            events.extend(tools.delta(index, input.to_owned())?);
-        }
-        _ => return Ok((events, false)),
-    }
-    Ok((events, true))
-}
-
-/// Why the answer ended, as it is stated before the end mark.
+/// An answer as far as it has been read.
 #[derive(Default)]
-struct Ended {
-    reason: Option<String>,
-    sequence: Option<String>,
+struct Messages {
+    text: Joined,
+    thinking: Joined,
+    /// The text of the block that is open, and that of all blocks.
+    block: Told,
+    told: Told,
+    tools: ToolCalls,
+    ended: Ended,
+    id: Option<String>,
+    is_begun: bool,
+    has_content: bool,
 }
 
-impl Ended {
-    fn take(&mut self, reason: Option<String>, sequence: Option<String>) {
-        self.reason = reason.or(self.reason.take());
-        self.sequence = sequence.or(self.sequence.take());
+impl Reader for Messages {
+    fn read(
+        &mut self,
+        frame: &Frame,
+        frames: &mut Frames,
+        events: &mut Events,
+    ) -> Result<Progress, Error> {
+        // What proxies add that know another protocol proves nothing here.
+        if frame.data.starts_with("[DONE]") {
+            return Ok(Progress::More);
+        }
+        if &*frame.name == "error" {
+            return Err(reported_in(frame));
+        }
+        let is_known = |name: &str| READ.contains(&name);
+        let Some(mut event) = frames.parse_known::<Message<'_>>(frame, is_known)? else {
+            events.push_back(other(&frame.name, &frame.data)?);
+            return Ok(Progress::More);
+        };
+        match event.kind.as_deref().unwrap_or(&frame.name) {
+            "content_block_delta" => {
+                let index = event.index.or_first();
+                if let Some(delta) = &mut event.delta {
+                    self.delta(index, delta, frame, events)?;
+                }
+            }
+            "content_block_start" => {
+                let Some(block) = event.content_block else {
+                    return Ok(Progress::More);
+                };
+                if !self.begin(*block, event.index.or_first(), events)? {
+                    events.push_back(other("content_block_start", &frame.data)?);
+                }
+            }
+            "content_block_stop" => self.block_ends(event, events)?,
+            "message_start" => self.start(event, events)?,
+            "message_delta" => self.message_delta(event, events),
+            "message_stop" => {
+                let whole = event
+                    .message
+                    .map(|message| message.content)
+                    .unwrap_or_default();
+                self.repeated(whole, events)?;
+                self.finish(events)?;
+                return Ok(Progress::Over);
+            }
+            // The message as a whole: a server that does not stream. That is also what an
+            // event without a name is called.
+            "message" if event.kind.is_some() => {
+                self.message(event, frame, frames, events)?;
+                return Ok(Progress::Over);
+            }
+            "ping" => {}
+            "error" => return Err(reported_in(frame)),
+            _ if let Some(error) = event.error.filter(|error| is_said(error)) => {
+                return Err(reported(&json!({"error": error})));
+            }
+            name => events.push_back(other(name, &frame.data)?),
+        }
+        Ok(Progress::More)
     }
 
-    /// The last events.
-    fn events(&mut self, tools: &mut ToolCalls, text: &mut Joined) -> Result<Vec<Event>, Error> {
-        let stop = match self.reason.as_deref() {
-            Some("end_turn") => Stop::End,
-            Some("stop_sequence") => Stop::StopSequence,
-            Some("tool_use") => Stop::ToolUse,
-            Some("max_tokens") => Stop::MaxTokens,
-            Some("model_context_window_exceeded") => Stop::ContextWindow,
-            Some("refusal") => Stop::Refusal,
-            // Compatible servers have it from other protocols.
-            Some("content_filter") => Stop::ContentFilter,
-            Some("pause_turn") => Stop::Pause,
-            Some(_) => Stop::Other,
-            None => Stop::Unstated,
-        };
-        let mut events = tools.finish_all();
-        events.extend(text.end().map(|text| Event::Text { text }));
-        tools.check(stop)?;
-        events.push(Event::Stop {
-            stop,
-            reason: self.reason.take(),
-            sequence: self.sequence.take(),
-        });
-        Ok(events)
+    fn end(&mut self, frames: &Frames, _: &mut Events) -> Result<(), Error> {
+        Err(frames.truncated("`message_stop`"))
     }
+}
+
+impl Messages {
+    /// The message begins. Some proxies send that twice; one that starts over on the other
+    /// side of them would have its text come twice.
+    fn start(&mut self, event: Message<'_>, events: &mut Events) -> Result<(), Error> {
+        let message = event.message.unwrap_or_default();
+        if self.is_begun {
+            let is_same = message.id.is_none() || message.id == self.id;
+            return match is_same && !self.has_content {
+                true => Ok(()),
+                false => Err(begins_again(self.has_content)),
+            };
+        }
+        self.is_begun = true;
+        self.id.clone_from(&message.id);
+        events.push_back(Event::Start {
+            id: message.id,
+            model: message.model,
+        });
+        events.extend(used(message.usage));
+        Ok(())
+    }
+
+    fn delta(
+        &mut self,
+        index: u64,
+        delta: &mut Delta<'_>,
+        frame: &Frame,
+        events: &mut Events,
+    ) -> Result<(), Error> {
+        self.has_content = true;
+        match delta.kind.as_deref() {
+            Some("text_delta") => self.tell(delta.text.take().unwrap_or_default(), events),
+            Some("thinking_delta") => self.think(delta.thinking.take().unwrap_or_default(), events),
+            Some("input_json_delta") if self.tools.is_open(index) => {
+                let piece = delta.partial_json.take().unwrap_or_default();
+                self.tools.add(index, piece, events)?;
+            }
+            Some("citations_delta") if let Some(citation) = delta.citation => {
+                let citation = raw(citation.get())?;
+                events.push_back(Event::Citation { citation });
+            }
+            _ => events.push_back(other("content_block_delta", &frame.data)?),
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, piece: Piece, events: &mut Events) {
+        let text = self.text.add(piece);
+        if !text.is_empty() {
+            self.block.add(&text);
+            events.push_back(Event::Text { text });
+        }
+    }
+
+    fn think(&mut self, piece: Piece, events: &mut Events) {
+        let text = self.thinking.add(piece);
+        if !text.is_empty() {
+            events.push_back(Event::Thinking { text });
+        }
+    }
+
+    /// A block begins; whether it is one of those that have events.
+    fn begin(&mut self, block: Block<'_>, index: u64, events: &mut Events) -> Result<bool, Error> {
+        self.has_content = true;
+        self.told.join(&mut self.block);
+        match block.kind.as_deref() {
+            Some("text") => {
+                self.tell(block.text.unwrap_or_default(), events);
+                for citation in block.citations.into_iter().flatten() {
+                    let citation = raw(citation.get())?;
+                    events.push_back(Event::Citation { citation });
+                }
+            }
+            Some("thinking") => self.think(block.thinking.unwrap_or_default(), events),
+            Some("tool_use") => {
+                let named = Named {
+                    index: Some(index),
+                    id: block.id,
+                    name: block.name,
+                };
+                self.tools.start(named, events);
+                // Streamed, this is an empty object, and the arguments follow.
+                self.tools.add(index, arguments(block.input), events)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// A block ends. Some servers give it once more, as a whole.
+    fn block_ends(&mut self, event: Message<'_>, events: &mut Events) -> Result<(), Error> {
+        let index = event.index.or_first();
+        let Some(block) = event.content_block else {
+            self.tools.finish(index, None, events);
+            return Ok(());
+        };
+        match block.kind.as_deref() {
+            Some("text") => {
+                let whole = block.text.unwrap_or_default().into_text();
+                let missing = self.block.missing(&whole)?.to_owned();
+                self.missing(missing, events);
+            }
+            Some("tool_use") => {
+                let whole = arguments(block.input).into_text();
+                let named = Named {
+                    index: Some(index),
+                    id: block.id,
+                    name: block.name,
+                };
+                self.tools.whole(named, Some(&whole), false, events);
+            }
+            _ => self.tools.finish(index, None, events),
+        }
+        Ok(())
+    }
+
+    fn missing(&mut self, text: String, events: &mut Events) {
+        if !text.is_empty() {
+            self.has_content = true;
+            self.text = Joined::default();
+            self.block.add(&text);
+            events.push_back(Event::Text { text });
+        }
+    }
+
+    /// All blocks come once more: nothing of them may have been lost.
+    fn repeated(
+        &mut self,
+        content: Option<Vec<&RawValue>>,
+        events: &mut Events,
+    ) -> Result<(), Error> {
+        let blocks = content.into_iter().flatten();
+        let blocks: Vec<Block<'_>> = blocks
+            .filter_map(|block| lenient::read(Some(block)))
+            .collect();
+        let mut text = String::new();
+        let mut calls = Vec::new();
+        for block in blocks {
+            match block.kind.as_deref() {
+                Some("text") => text += &block.text.unwrap_or_default().into_text(),
+                Some("tool_use") => calls.push(block),
+                _ => {}
+            }
+        }
+        self.told.join(&mut self.block);
+        let missing = self.told.missing(&text)?.to_owned();
+        self.missing(missing, events);
+        let begun = self.tools.count();
+        for (at, block) in calls.into_iter().enumerate() {
+            if block.id.is_some() || at >= begun {
+                let whole = arguments(block.input).into_text();
+                let named = Named {
+                    index: None,
+                    id: block.id,
+                    name: block.name,
+                };
+                self.tools.whole(named, Some(&whole), false, events);
+            }
+        }
+        Ok(())
+    }
+
+    fn message_delta(&mut self, event: Message<'_>, events: &mut Events) {
+        events.extend(used(event.usage));
+        let delta = event.delta.unwrap_or_default();
+        self.ended.state(delta.stop_reason);
+        self.ended.sequence = delta.stop_sequence.or(self.ended.sequence.take());
+    }
+
+    /// The message as a whole.
+    fn message(
+        &mut self,
+        event: Message<'_>,
+        frame: &Frame,
+        frames: &Frames,
+        events: &mut Events,
+    ) -> Result<(), Error> {
+        events.push_back(Event::Start {
+            id: event.id,
+            model: event.model,
+        });
+        for (index, block) in event.content.into_iter().flatten().enumerate() {
+            let index = index as u64;
+            let whole: Block<'_> = serde_json::from_str(block.get())
+                .map_err(|error| frames.unfit(frame, &error.to_string()))?;
+            if !self.begin(whole, index, events)? {
+                events.push_back(other("content_block", block.get())?);
+            }
+            self.tools.finish(index, None, events);
+        }
+        events.extend(used(event.usage));
+        self.ended.state(event.stop_reason);
+        self.ended.sequence = event.stop_sequence;
+        self.finish(events)
+    }
+
+    fn finish(&mut self, events: &mut Events) -> Result<(), Error> {
+        self.ended.finish(&mut self.tools, &mut self.text, events)
+    }
+}
+
+fn used(counts: Option<&RawValue>) -> Option<Event> {
+    let counts: Counts = lenient::read(counts)?;
+    Some(Event::Usage(counts.into()))
 }
 
 /// Any event of the stream, or a message as a whole. Nearly all are a piece of text: what
@@ -305,13 +390,15 @@ impl Ended {
 struct Message<'a> {
     #[serde(rename = "type", borrow)]
     kind: Option<Word<'a>>,
-    index: u64,
+    index: Count,
     #[serde(borrow)]
     delta: Option<Delta<'a>>,
     #[serde(borrow)]
     content_block: Option<Box<Block<'a>>>,
-    message: Option<Box<Begin>>,
-    usage: Option<Box<Counts>>,
+    #[serde(borrow)]
+    message: Option<Box<Begin<'a>>>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
     error: Option<Box<Value>>,
     id: Option<String>,
     model: Option<String>,
@@ -328,7 +415,7 @@ struct Delta<'a> {
     kind: Option<Word<'a>>,
     text: Option<Piece>,
     thinking: Option<Piece>,
-    partial_json: Option<String>,
+    partial_json: Option<Piece>,
     #[serde(borrow)]
     citation: Option<&'a RawValue>,
     stop_reason: Option<String>,
@@ -352,36 +439,40 @@ struct Block<'a> {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Begin {
+struct Begin<'a> {
     id: Option<String>,
     model: Option<String>,
-    usage: Option<Counts>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    content: Option<Vec<&'a RawValue>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Counts {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
+    input_tokens: Count,
+    output_tokens: Count,
+    cache_read_input_tokens: Count,
+    cache_creation_input_tokens: Count,
     output_tokens_details: Option<Details>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Details {
-    thinking_tokens: Option<u64>,
+    thinking_tokens: Count,
 }
 
 impl From<Counts> for Usage {
     fn from(counts: Counts) -> Self {
+        let details = counts.output_tokens_details.unwrap_or_default();
         Usage {
-            input_tokens: counts.input_tokens,
-            output_tokens: counts.output_tokens,
-            cache_read_tokens: counts.cache_read_input_tokens,
-            cache_write_tokens: counts.cache_creation_input_tokens,
-            reasoning_tokens: (counts.output_tokens_details)
-                .and_then(|details| details.thinking_tokens),
+            input_tokens: counts.input_tokens.0,
+            output_tokens: counts.output_tokens.0,
+            cache_read_tokens: counts.cache_read_input_tokens.0,
+            cache_write_tokens: counts.cache_creation_input_tokens.0,
+            reasoning_tokens: details.thinking_tokens.0,
         }
     }
 }

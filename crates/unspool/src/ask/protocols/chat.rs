@@ -2,242 +2,292 @@
 //! object"](https://platform.openai.com/docs/api-reference/chat-streaming)), which most
 //! servers of models speak as well.
 //!
-//! *Ends when*: a `finish_reason`, behind which come at most the usage and `[DONE]`. One that
+//! *Ends when*: a `finish_reason`, after which come at most the usage and `[DONE]`. One that
 //! stands beside content needs a clean end of the body, and one that stands before it
 //! needs `[DONE]`: there are servers that put one into each chunk. *Auth*: a bearer token.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use unspool_core::generator;
 use url::Url;
 
-use super::tools::ToolCalls;
-use super::{Asked, Key, Provider, ProviderEntry, Reader, below, raw};
+use super::openai::{self, Counts, address, fields, is_own};
+use super::reasons::Ended;
+use super::told::Told;
+use super::tools::{Named, ToolCalls, arguments};
+use super::{Asked, Events, Progress, ProviderEntry, Reader, raw};
 use crate::ask::event::Event;
-use crate::ask::frames::Frames;
-use crate::ask::outcome::{Stop, Usage};
-use crate::ask::prompt::{Prompt, Tool};
+use crate::ask::frames::{Frame, Frames};
+use crate::ask::lenient::{self, Count, is_said};
+use crate::ask::prompt::Prompt;
 use crate::ask::report::{reported, reported_in};
-use crate::ask::text::{Joined, Piece, Word};
+use crate::ask::text::{Content, Joined, Piece, Word};
+use crate::error::Error;
 
-/// The Chat Completions API of OpenAI, and servers that are compatible with it.
-pub const OPENAI: Provider = Provider(&ProviderEntry {
-    name: "openai",
-    about: "OpenAI Chat Completions, and what is compatible: vLLM, llama.cpp, Groq, OpenRouter, …",
-    base: BASE,
-    base_variables: &["OPENAI_BASE_URL"],
-    keys: &[("OPENAI_API_KEY", Key::Bearer)],
-    is_open: false,
-    serves: is_of_openai,
-    request,
-    read,
-});
-
-pub(super) const BASE: &str = "https://api.openai.com/v1";
-
-/// The names of OpenAI's own models.
-pub(super) fn is_of_openai(model: &str) -> bool {
-    let is_reasoner = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit());
-    model.starts_with("gpt-")
-        || model.starts_with("chatgpt-")
-        || model.strip_prefix('o').is_some_and(is_reasoner)
-}
-
-/// Whether a base is OpenAI's own, and not that of a compatible server.
-pub(super) fn is_own(base: &Url) -> bool {
-    base.host_str() == Some("api.openai.com")
-}
-
-/// The headers that say for which organization and project a request is.
-pub(super) fn headers() -> Vec<(&'static str, String)> {
-    [
-        ("OpenAI-Organization", "OPENAI_ORG_ID"),
-        ("OpenAI-Project", "OPENAI_PROJECT_ID"),
-    ]
-    .into_iter()
-    .filter_map(|(header, variable)| Some((header, std::env::var(variable).ok()?)))
-    .filter(|(_, value)| !value.is_empty())
-    .collect()
-}
-
-/// Where something is below a base. The version belongs to the base, as OpenAI's own
-/// clients have it, but where that is a bare origin.
-pub(super) fn address(base: Url, path: &[&str]) -> Url {
-    match base.path() {
-        "" | "/" => below(base, "v1", path),
-        _ => {
-            let mut url = base;
-            // Cannot fail: an HTTP address has a path.
-            if let Ok(mut segments) = url.path_segments_mut() {
-                segments.pop_if_empty().extend(path);
-            }
-            url
+pub(super) fn request(entry: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error> {
+    openai::check_messages(prompt)?;
+    let is_own = is_own(&base);
+    let mut fields = fields(prompt, openai::tool);
+    fields["messages"] = json!(prompt.system_first());
+    fields["stop"] = prompt.stop_sequences_if_any();
+    // OpenAI's own models take the newer name only, others often the older one only.
+    let limit = match is_own {
+        true => "max_completion_tokens",
+        false => entry.dialect.max_tokens,
+    };
+    fields[limit] = json!(prompt.max_tokens);
+    if entry.dialect.has_stream_options {
+        fields["stream_options"] = json!({"include_usage": true});
+        if is_own {
+            fields["stream_options"]["include_obfuscation"] = json!(false);
         }
     }
-}
-
-/// A tool as this protocol and Ollama's have it.
-pub(super) fn tool(tool: &Tool) -> Value {
-    json!({
-        "type": "function",
-        "function": {
-            "name": tool.name,
-            "description": tool.description,
-            "parameters": tool.parameters,
+    Ok(Asked {
+        url: address(base, &["chat", "completions"]),
+        body: prompt.body(fields),
+        headers: match is_own {
+            true => openai::headers(),
+            false => Vec::new(),
         },
     })
 }
 
-fn request(prompt: &Prompt, base: Url) -> Asked {
-    let is_own = is_own(&base);
-    let mut fields = json!({
-        "model": prompt.model,
-        "messages": prompt.system_first(),
-        "tools": prompt.tools_as(tool),
-        "temperature": prompt.temperature,
-        "stop": (!prompt.stop_sequences.is_empty()).then_some(&prompt.stop_sequences),
-        "stream": true,
-        "stream_options": {"include_usage": true},
-    });
-    // OpenAI's own models take the newer name only, others often the older one only.
-    let max_tokens = match is_own {
-        true => "max_completion_tokens",
-        false => "max_tokens",
-    };
-    fields[max_tokens] = json!(prompt.max_tokens);
-    if is_own {
-        fields["stream_options"]["include_obfuscation"] = json!(false);
-    }
-    Asked {
-        url: address(base, &["chat", "completions"]),
-        body: prompt.body(fields),
-        headers: headers(),
-    }
+/// An answer as far as it has been read.
+#[derive(Default)]
+pub(super) struct Chat {
+    text: Joined,
+    thinking: Joined,
+    refusal: Joined,
+    told: Told,
+    tools: ToolCalls,
+    ended: Ended,
+    begun: Begun,
+    is_started: bool,
+    /// Whether content came after a reason.
+    is_after_reason: bool,
 }
 
-fn read(mut frames: Frames) -> Reader {
-    Box::pin(generator! {
-        let mut text = Joined::default();
-        let mut thinking = Joined::default();
-        let mut refusal = Joined::default();
-        let mut has_refused = false;
-        let mut tools = ToolCalls::default();
-        let mut is_begun = false;
-        let mut reason: Option<String> = None;
-        let mut is_behind_reason = false;
-        let mut is_over = false;
-        while !is_over && let Some(frame) = frames.next().await? {
-            if frame.data.starts_with("[DONE]") {
-                is_over = true;
-                continue;
-            }
-            if &*frame.name == "error" {
-                Err(reported_in(&frame))?;
-            }
-            let chunk: Chunk<'_> = frames.parse(&frame)?;
-            if let Some(error) = chunk.error {
-                Err(reported(&json!({"error": error})))?;
-            }
-            // An older form of vLLM and its kin.
-            if chunk.object.as_deref() == Some("error") {
-                Err(reported_in(&frame))?;
-            }
-            let is_whole = chunk.choices.iter().flatten().any(Choice::is_whole);
-            let id = chunk.id.filter(|id| !id.is_empty());
-            let model = chunk.model.filter(|model| !model.is_empty());
-            if !is_begun && (id.is_some() || model.is_some()) {
-                is_begun = true;
-                yield Event::Start { id: id.map(String::from), model: model.map(String::from) };
-            }
+impl Reader for Chat {
+    fn read(
+        &mut self,
+        frame: &Frame,
+        frames: &mut Frames,
+        events: &mut Events,
+    ) -> Result<Progress, Error> {
+        if frame.data.starts_with("[DONE]") {
+            self.finish(events)?;
+            return Ok(Progress::Over);
+        }
+        if &*frame.name == "error" {
+            return Err(reported_in(frame));
+        }
+        let mut chunk: Chunk<'_> = frames.parse(frame)?;
+        if let Some(error) = chunk.error.filter(|error| is_said(error)) {
+            return Err(reported(&json!({"error": error})));
+        }
+        // An older form of vLLM and its kin.
+        if chunk.object.as_deref() == Some("error") {
+            return Err(reported_in(frame));
+        }
+        let id = chunk.id.filter(|id| !id.is_empty());
+        let model = chunk.model.filter(|model| !model.is_empty());
+        if let Some(id) = &id {
+            let role = chunk.choices.iter().flatten().find_map(Choice::role);
+            self.begun.see(id, role, !self.told.is_empty())?;
+        }
+        if !self.is_started && (id.is_some() || model.is_some()) {
+            self.is_started = true;
+            events.push_back(Event::Start {
+                id: id.map(String::from),
+                model: model.map(String::from),
+            });
+        }
+        let mut is_whole = false;
+        for choice in chunk.choices.iter_mut().flatten() {
+            is_whole |= choice.is_whole();
             // Of several answers to one question, the first.
-            for choice in chunk.choices.into_iter().flatten().filter(|choice| choice.index == 0) {
-                if let Some(error) = choice.error {
-                    Err(reported(&json!({"error": error})))?;
-                }
-                let delta = choice.delta.or(choice.message.map(|whole| *whole)).unwrap_or_default();
-                let has_content = delta.has_content();
-                if has_content && reason.is_some() {
-                    is_behind_reason = true;
-                    frames.end_is_open();
-                }
-                if let Some(piece) = delta.reasoning_content.or(delta.reasoning) {
-                    let text = thinking.add(piece);
-                    if !text.is_empty() {
-                        yield Event::Thinking { text };
-                    }
-                }
-                if let Some(piece) = delta.content {
-                    let text = text.add(piece);
-                    if !text.is_empty() {
-                        yield Event::Text { text };
-                    }
-                }
-                if let Some(piece) = delta.refusal.filter(|piece| !piece.is_empty()) {
-                    has_refused = true;
-                    yield Event::Refusal { text: refusal.add(piece) };
-                }
-                for citation in delta.annotations.into_iter().flatten() {
-                    yield Event::Citation { citation: raw(citation.get())? };
-                }
-                // The older name has one call, without a number.
-                let older = delta.function_call.map(|call| ToolPiece::of(*call));
-                for call in delta.tool_calls.into_iter().flatten().chain(older) {
-                    for event in call.events(&mut tools)? {
-                        yield event;
-                    }
-                }
-                if let Some(stated) = choice.finish_reason.filter(|reason| is_stated(reason)) {
-                    reason = Some(stated);
-                    if !has_content && !is_behind_reason {
-                        frames.end_is_proved();
-                    }
-                }
+            if choice.index.or_first() == 0 {
+                self.choice(choice, frames, events)?;
             }
-            if let Some(usage) = chunk.usage {
-                yield Event::Usage((*usage).into());
-            }
-            is_over = is_whole;
         }
-        if !is_over && reason.is_none() {
-            Err(frames.truncated("a `finish_reason`"))?;
+        let usage = chunk.usage.or(chunk.x_groq.and_then(|own| own.usage));
+        let usage = lenient::read::<Counts<'_>>(usage).map(|counts| Event::Usage(counts.into()));
+        events.extend(usage);
+        if is_whole {
+            self.finish(events)?;
+            return Ok(Progress::Over);
         }
-        if !is_over && is_behind_reason {
-            Err(frames.truncated("`[DONE]`, though there was content behind a `finish_reason`"))?;
-        }
-        for event in tools.finish_all() {
-            yield event;
-        }
-        if let Some(text) = text.end() {
-            yield Event::Text { text };
-        }
-        let stop = match stop(reason.as_deref()) {
-            Stop::End if has_refused => Stop::Refusal,
-            Stop::End if tools.any => Stop::ToolUse,
-            stop => stop,
-        };
-        tools.check(stop)?;
-        yield Event::Stop { stop, reason, sequence: None };
-        Ok(())
-    })
-}
-
-fn is_stated(reason: &str) -> bool {
-    !matches!(reason, "" | "null")
-}
-
-/// What a `finish_reason` means, with those that compatible servers have beside
-/// OpenAI's.
-fn stop(reason: Option<&str>) -> Stop {
-    match reason {
-        Some("stop" | "eos" | "eos_token" | "end_turn") => Stop::End,
-        Some("stop_sequence") => Stop::StopSequence,
-        Some("tool_calls" | "function_call" | "tool_use") => Stop::ToolUse,
-        Some("length" | "max_tokens" | "model_length") => Stop::MaxTokens,
-        Some("content_filter") => Stop::ContentFilter,
-        Some(_) => Stop::Other,
-        None => Stop::Unstated,
+        Ok(Progress::More)
     }
+
+    fn end(&mut self, frames: &Frames, events: &mut Events) -> Result<(), Error> {
+        if self.ended.reason.is_none() {
+            return Err(frames.truncated("a `finish_reason`"));
+        }
+        if self.is_after_reason {
+            return Err(
+                frames.truncated("`[DONE]`, though there was content after a `finish_reason`")
+            );
+        }
+        self.finish(events)
+    }
+}
+
+impl Chat {
+    fn choice(
+        &mut self,
+        choice: &mut Choice<'_>,
+        frames: &mut Frames,
+        events: &mut Events,
+    ) -> Result<(), Error> {
+        if let Some(error) = choice.error.take().filter(|error| is_said(error)) {
+            return Err(reported(&json!({"error": error})));
+        }
+        if choice.content_filter_results.is_some_and(is_filtered) {
+            self.ended.filtered();
+        }
+        // A message that follows pieces is all of them once more.
+        let is_repeated = choice.delta.is_some() || !self.told.is_empty();
+        let repeated = choice.message.take_if(|_| is_repeated);
+        let mut nothing = Delta::default();
+        let delta = choice.delta.as_mut().or(choice.message.as_deref_mut());
+        let delta = delta.unwrap_or(&mut nothing);
+        let has_content = delta.has_content();
+        if has_content && self.ended.reason.is_some() {
+            self.is_after_reason = true;
+            frames.end_is_open();
+        }
+        self.delta(delta, events)?;
+        if let Some(whole) = repeated {
+            self.repeated(*whole, events)?;
+        }
+        self.ended.state_native(choice.native_finish_reason.take());
+        let stated = choice.finish_reason.take();
+        let is_stated = stated.as_deref().is_some_and(super::reasons::is_stated);
+        self.ended.state(stated);
+        if is_stated && !has_content && !self.is_after_reason {
+            frames.end_is_proved();
+        }
+        Ok(())
+    }
+
+    fn delta(&mut self, delta: &mut Delta<'_>, events: &mut Events) -> Result<(), Error> {
+        let mut content = delta.content.take();
+        let thoughts = delta.reasoning_content.take().or(delta.reasoning.take());
+        let thinking = content.as_mut().and_then(|content| content.thinking.take());
+        for piece in thoughts.into_iter().chain(thinking.map(|piece| *piece)) {
+            let text = self.thinking.add(piece);
+            if !text.is_empty() {
+                events.push_back(Event::Thinking { text });
+            }
+        }
+        if let Some(content) = content {
+            let text = self.text.add(content.text);
+            if !text.is_empty() {
+                self.told.add(&text);
+                events.push_back(Event::Text { text });
+            }
+        }
+        if let Some(piece) = delta.refusal.take().filter(|piece| !piece.is_empty()) {
+            self.ended.refused();
+            let text = self.refusal.add(piece);
+            events.push_back(Event::Refusal { text });
+        }
+        for citation in delta.annotations.take().into_iter().flatten() {
+            events.push_back(Event::Citation {
+                citation: raw(citation.get())?,
+            });
+        }
+        // The older name has one call, without a number.
+        let older = delta.function_call.take();
+        let older = older.map(|call| ToolPiece::of(*call));
+        let calls = delta.tool_calls.take().into_iter().flatten().chain(older);
+        let mut beside = Vec::new();
+        for call in calls {
+            let function = call.function.unwrap_or_default();
+            let named = Named {
+                index: call.index.0,
+                id: said(call.id),
+                name: said(function.name),
+            };
+            let arguments = arguments(function.arguments);
+            self.tools.piece(named, arguments, &mut beside, events)?;
+        }
+        Ok(())
+    }
+
+    /// The message so far comes as a whole: nothing of it may have been lost.
+    fn repeated(&mut self, whole: Delta<'_>, events: &mut Events) -> Result<(), Error> {
+        let text = whole.content.unwrap_or_default().text.into_text();
+        let missing = self.told.missing(&text)?.to_owned();
+        if !missing.is_empty() {
+            self.text = Joined::default();
+            self.told.add(&missing);
+            events.push_back(Event::Text { text: missing });
+        }
+        if self.tools.any {
+            return Ok(());
+        }
+        let mut calls = Delta {
+            tool_calls: whole.tool_calls,
+            function_call: whole.function_call,
+            ..Delta::default()
+        };
+        self.delta(&mut calls, events)
+    }
+
+    fn finish(&mut self, events: &mut Events) -> Result<(), Error> {
+        self.ended.finish(&mut self.tools, &mut self.text, events)
+    }
+}
+
+/// The begin of an answer, of which there is one: by its id, and by the role that only its
+/// first chunk has.
+#[derive(Default)]
+struct Begun {
+    id: String,
+    /// How many chunks had the id.
+    chunks: u64,
+    /// Whether ids or roles say nothing, since each chunk has its own.
+    says_nothing: bool,
+}
+
+impl Begun {
+    fn see(&mut self, id: &str, role: Option<&str>, is_told: bool) -> Result<(), Error> {
+        if self.says_nothing {
+            return Ok(());
+        }
+        if self.id == id {
+            self.chunks += 1;
+            self.says_nothing = is_told && role.is_some();
+        } else if self.id.is_empty() {
+            id.clone_into(&mut self.id);
+            self.chunks = 1;
+        } else if is_told && self.chunks > 1 && role == Some("assistant") {
+            return Err(super::begins_again(is_told));
+        } else {
+            self.says_nothing = is_told;
+            id.clone_into(&mut self.id);
+            self.chunks = 1;
+        }
+        Ok(())
+    }
+}
+
+/// A word that is not empty, as servers write one that is none.
+fn said(word: Option<Word<'_>>) -> Option<String> {
+    word.map(String::from).filter(|word| !word.is_empty())
+}
+
+/// Whether a filter of Azure's says that it took something back, in any of its categories.
+fn is_filtered(results: &RawValue) -> bool {
+    let text = results.get();
+    let is_filtered = |category: &Value| category["filtered"] == true;
+    text.contains("true")
+        && serde_json::from_str::<Value>(text).is_ok_and(|results| {
+            let mut categories = results.as_object().into_iter().flat_map(|all| all.values());
+            categories.any(is_filtered)
+        })
 }
 
 /// Nearly all are a piece of text: what those do not have is in boxes, so that little is moved
@@ -252,46 +302,68 @@ struct Chunk<'a> {
     object: Option<Word<'a>>,
     #[serde(borrow)]
     choices: Option<Vec<Choice<'a>>>,
-    usage: Option<Box<Counts>>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    /// Where Groq has the usage.
+    #[serde(borrow)]
+    x_groq: Option<Box<OfGroq<'a>>>,
     error: Option<Box<Value>>,
+}
+
+#[derive(Deserialize)]
+struct OfGroq<'a> {
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Choice<'a> {
     #[serde(default)]
-    index: u64,
+    index: Count,
     #[serde(borrow)]
     delta: Option<Delta<'a>>,
     /// In the place of the delta, where the server does not stream.
     #[serde(borrow)]
     message: Option<Box<Delta<'a>>>,
     finish_reason: Option<String>,
+    native_finish_reason: Option<String>,
+    #[serde(borrow)]
+    content_filter_results: Option<&'a RawValue>,
     error: Option<Box<Value>>,
 }
 
 #[derive(Default, Deserialize)]
 struct Delta<'a> {
-    content: Option<Piece>,
+    #[serde(borrow)]
+    role: Option<Word<'a>>,
+    content: Option<Content>,
     refusal: Option<Piece>,
     reasoning_content: Option<Piece>,
     reasoning: Option<Piece>,
-    tool_calls: Option<Vec<ToolPiece>>,
-    function_call: Option<Box<Function>>,
+    #[serde(borrow)]
+    tool_calls: Option<Vec<ToolPiece<'a>>>,
+    #[serde(borrow)]
+    function_call: Option<Box<Function<'a>>>,
     #[serde(borrow)]
     annotations: Option<Vec<&'a RawValue>>,
 }
 
 #[derive(Deserialize)]
-struct ToolPiece {
-    index: Option<u64>,
-    id: Option<String>,
-    function: Option<Function>,
+struct ToolPiece<'a> {
+    #[serde(default)]
+    index: Count,
+    #[serde(borrow)]
+    id: Option<Word<'a>>,
+    #[serde(borrow)]
+    function: Option<Function<'a>>,
 }
 
 #[derive(Default, Deserialize)]
-struct Function {
-    name: Option<String>,
-    arguments: Option<String>,
+struct Function<'a> {
+    #[serde(borrow)]
+    name: Option<Word<'a>>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
 }
 
 impl Choice<'_> {
@@ -300,17 +372,20 @@ impl Choice<'_> {
     fn is_whole(&self) -> bool {
         self.message.is_some() && self.delta.is_none()
     }
+
+    fn role(&self) -> Option<&str> {
+        self.delta.as_ref()?.role.as_deref()
+    }
 }
 
 impl Delta<'_> {
     fn has_content(&self) -> bool {
-        let pieces = [
-            &self.content,
-            &self.refusal,
-            &self.reasoning_content,
-            &self.reasoning,
-        ];
+        let pieces = [&self.refusal, &self.reasoning_content, &self.reasoning];
         pieces.into_iter().flatten().any(|piece| !piece.is_empty())
+            || self
+                .content
+                .as_ref()
+                .is_some_and(|content| !content.is_empty())
             || self
                 .tool_calls
                 .as_ref()
@@ -319,58 +394,12 @@ impl Delta<'_> {
     }
 }
 
-impl ToolPiece {
-    fn of(function: Function) -> Self {
+impl<'a> ToolPiece<'a> {
+    fn of(function: Function<'a>) -> Self {
         ToolPiece {
-            index: None,
+            index: Count::default(),
             id: None,
             function: Some(function),
-        }
-    }
-
-    fn events(self, tools: &mut ToolCalls) -> Result<Vec<Event>, crate::Error> {
-        let function = self.function.unwrap_or_default();
-        let id = self.id.filter(|id| !id.is_empty());
-        let name = function.name.filter(|name| !name.is_empty());
-        let index = tools.place(self.index, id.as_deref(), name.is_some());
-        let mut events = Vec::new();
-        if !tools.is_open(index) {
-            events.push(tools.start(index, id, name.unwrap_or_default()));
-        }
-        events.extend(tools.delta(index, function.arguments.unwrap_or_default())?);
-        Ok(events)
-    }
-}
-
-#[derive(Deserialize)]
-pub(super) struct Counts {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<InputDetails>,
-    completion_tokens_details: Option<OutputDetails>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct InputDetails {
-    pub(super) cached_tokens: Option<u64>,
-    pub(super) cache_write_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct OutputDetails {
-    pub(super) reasoning_tokens: Option<u64>,
-}
-
-impl From<Counts> for Usage {
-    fn from(counts: Counts) -> Self {
-        let input = counts.prompt_tokens_details;
-        let reasoning = counts.completion_tokens_details;
-        Usage {
-            input_tokens: counts.prompt_tokens,
-            output_tokens: counts.completion_tokens,
-            cache_read_tokens: input.as_ref().and_then(|details| details.cached_tokens),
-            cache_write_tokens: input.and_then(|details| details.cache_write_tokens),
-            reasoning_tokens: reasoning.and_then(|details| details.reasoning_tokens),
         }
     }
 }
@@ -379,46 +408,63 @@ impl From<Counts> for Usage {
 mod tests {
     use super::*;
 
+    /// Whether a row of chunks, each an id and perhaps a role, begins a second time.
+    fn begins_again(chunks: &[(&str, Option<&str>)]) -> bool {
+        let mut begun = Begun::default();
+        let mut seen = chunks.iter().enumerate();
+        seen.any(|(at, (id, role))| begun.see(id, *role, at > 0).is_err())
+    }
+
+    const ROLE: Option<&str> = Some("assistant");
+
     #[test]
-    fn models_of_openai_are_known_by_their_names() {
-        for model in [
-            "gpt-5.1",
-            "gpt-4o-mini",
-            "o3",
-            "o4-mini",
-            "chatgpt-4o-latest",
-        ] {
-            assert!(is_of_openai(model), "{model}");
-        }
-        for model in [
-            "claude-sonnet-4-6",
-            "opus",
-            "o",
-            "gpt",
-            "gpt4all",
-            "llama3.2",
-        ] {
-            assert!(!is_of_openai(model), "{model}");
-        }
+    fn a_second_begin_has_another_id_and_a_role() {
+        assert!(begins_again(&[
+            ("a", ROLE),
+            ("a", None),
+            ("a", None),
+            ("b", ROLE)
+        ]));
+        assert!(begins_again(&[
+            ("a", ROLE),
+            ("a", None),
+            ("b", ROLE),
+            ("b", None)
+        ]));
     }
 
     #[test]
-    fn the_version_belongs_to_the_base_but_where_that_is_an_origin() {
-        let url = |base: &str| address(base.parse().unwrap(), &["chat", "completions"]).to_string();
-        for (base, expected) in [
-            ("http://h:1", "http://h:1/v1/chat/completions"),
-            ("http://h/v1", "http://h/v1/chat/completions"),
-            ("http://h/v1/", "http://h/v1/chat/completions"),
-            (
-                "https://h/openai/v1",
-                "https://h/openai/v1/chat/completions",
-            ),
-            (
-                "https://h/api/paas/v4",
-                "https://h/api/paas/v4/chat/completions",
-            ),
-        ] {
-            assert_eq!(url(base), expected, "{base}");
-        }
+    fn ids_and_roles_of_each_chunk_say_nothing() {
+        assert!(!begins_again(&[
+            ("a", ROLE),
+            ("b", None),
+            ("c", None),
+            ("d", ROLE)
+        ]));
+        assert!(!begins_again(&[
+            ("a", ROLE),
+            ("b", ROLE),
+            ("c", ROLE),
+            ("d", ROLE)
+        ]));
+        assert!(!begins_again(&[
+            ("a", ROLE),
+            ("a", ROLE),
+            ("a", ROLE),
+            ("b", ROLE)
+        ]));
+        assert!(!begins_again(&[
+            ("a", ROLE),
+            ("a", None),
+            ("a", None),
+            ("b", None)
+        ]));
+        // Azure's first chunk is about its filter, and has an id of its own.
+        assert!(!begins_again(&[
+            ("f", None),
+            ("a", ROLE),
+            ("a", None),
+            ("a", None)
+        ]));
     }
 }

@@ -1,7 +1,7 @@
 //! The Gemini API of Google ([ai.google.dev,
 //! "GenerateContentResponse"](https://ai.google.dev/api/generate-content)).
 //!
-//! *Ends when*: a `finishReason` with or behind the last content, and the end of the body.
+//! *Ends when*: a `finishReason` with or after the last content, and the end of the body.
 //! There is no other end mark, and servers have been seen that put a `finishReason` into
 //! each event: so both are needed, and from those an end that is more than that of the
 //! connection.
@@ -10,17 +10,23 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use unspool_core::generator;
 use url::Url;
 
-use super::tools::ToolCalls;
-use super::{Asked, Key, Provider, ProviderEntry, Reader, below, other, raw};
+use super::openai;
+use super::reasons::Ended;
+use super::tools::{Named, ToolCalls, arguments};
+use super::{
+    Asked, Dialect, Events, Key, Progress, Provider, ProviderEntry, Reader, begins_again, below,
+    other, raw,
+};
 use crate::ask::event::Event;
-use crate::ask::frames::Frames;
-use crate::ask::outcome::{Stop, Usage};
-use crate::ask::prompt::{Message, Prompt, Tool};
+use crate::ask::frames::{Frame, Frames};
+use crate::ask::lenient::{self, Count, is_said};
+use crate::ask::outcome::Usage;
+use crate::ask::prompt::{Message, Prompt};
 use crate::ask::report::reported;
 use crate::ask::text::{Joined, Piece};
+use crate::error::Error;
 
 /// The Gemini API of Google.
 pub const GEMINI: Provider = Provider(&ProviderEntry {
@@ -33,29 +39,24 @@ pub const GEMINI: Provider = Provider(&ProviderEntry {
         ("GOOGLE_API_KEY", Key::Header("x-goog-api-key")),
     ],
     is_open: false,
+    model: Some("gemini-2.5-flash"),
     serves: |model| {
         let model = model.strip_prefix("models/").unwrap_or(model);
         model.starts_with("gemini") || model.starts_with("gemma-")
     },
+    dialect: Dialect::USUAL,
     request,
-    read,
+    reader: || Box::new(Gemini::default()),
 });
 
-fn request(prompt: &Prompt, base: Url) -> Asked {
+fn request(_: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error> {
     let (system, messages) = prompt.system_apart();
     let contents: Vec<Value> = messages.into_iter().map(content).collect();
-    let tool = |tool: &Tool| {
-        json!({
-            "name": tool.name,
-            "description": tool.description,
-            "parameters": tool.parameters,
-        })
-    };
-    let tools = prompt.tools_as(tool);
+    let tools = prompt.tools_as(openai::function);
     let mut config = json!({
         "maxOutputTokens": prompt.max_tokens,
         "temperature": prompt.temperature,
-        "stopSequences": (!prompt.stop_sequences.is_empty()).then_some(&prompt.stop_sequences),
+        "stopSequences": prompt.stop_sequences_if_any(),
     });
     if let Value::Object(config) = &mut config {
         config.retain(|_, value| !value.is_null());
@@ -65,7 +66,7 @@ fn request(prompt: &Prompt, base: Url) -> Asked {
     let path = ["models", &format!("{model}:streamGenerateContent")];
     let mut url = below(base, "v1beta", &path);
     url.query_pairs_mut().append_pair("alt", "sse");
-    Asked {
+    Ok(Asked {
         url,
         body: prompt.body(json!({
             "contents": contents,
@@ -74,7 +75,7 @@ fn request(prompt: &Prompt, base: Url) -> Asked {
             "generationConfig": config,
         })),
         headers: Vec::new(),
-    }
+    })
 }
 
 /// A message in the words of this protocol.
@@ -91,114 +92,161 @@ fn content(message: &Message) -> Value {
     json!({"role": role, "parts": parts})
 }
 
-fn read(mut frames: Frames) -> Reader {
-    Box::pin(generator! {
-        let mut text = Joined::default();
-        let mut thinking = Joined::default();
-        let mut tools = ToolCalls::default();
-        let mut calls = 0;
-        let mut is_begun = false;
-        let mut ended: Option<(Stop, String)> = None;
-        let mut is_behind_end = false;
-        while let Some(frame) = frames.next().await? {
-            // What proxies add that know another protocol proves nothing here.
-            if frame.data.starts_with("[DONE]") {
-                continue;
-            }
-            let response: Response<'_> = frames.parse(&frame)?;
-            if let Some(error) = response.error {
-                Err(reported(&json!({"error": error})))?;
-            }
-            let (id, model) = (response.response_id, response.model_version);
-            if !is_begun && (id.is_some() || model.is_some()) {
-                is_begun = true;
-                yield Event::Start { id, model };
-            }
-            if let Some(reason) = response.prompt_feedback.and_then(|feedback| feedback.block_reason) {
-                ended = Some((Stop::ContentFilter, reason));
-            }
-            // Of several answers to one question, the first.
-            for candidate in response.candidates.into_iter().flatten().filter(|candidate| candidate.index == 0) {
-                let parts = candidate.content.and_then(|content| content.parts);
-                for part_json in parts.into_iter().flatten() {
-                    let part: Part<'_> = serde_json::from_str(part_json.get())
-                        .map_err(|error| frames.unfit(&frame, &error.to_string()))?;
-                    // What ended before this did not end.
-                    if part.has_content() {
-                        is_behind_end |= ended.is_some();
-                        ended = None;
-                    }
-                    if let Some(call) = part.function_call {
-                        // Calls come whole.
-                        yield tools.start(calls, call.id, call.name);
-                        let arguments = call.args.map(|json| json.get().to_owned());
-                        if let Some(event) = tools.finish(calls, arguments) {
-                            yield event;
-                        }
-                        calls += 1;
-                    } else if let Some(piece) = part.text {
-                        let (joined, is_thought) = match part.thought {
-                            true => (&mut thinking, true),
-                            false => (&mut text, false),
-                        };
-                        let piece = joined.add(piece);
-                        if !piece.is_empty() {
-                            yield match is_thought {
-                                true => Event::Thinking { text: piece },
-                                false => Event::Text { text: piece },
-                            };
-                        }
-                    } else {
-                        yield other("part", part_json.get())?;
-                    }
-                }
-                for citation in candidate.citation_metadata.into_iter().flat_map(Citations::sources) {
-                    yield Event::Citation { citation: raw(citation.get())? };
-                }
-                if let Some(grounding) = candidate.grounding_metadata {
-                    yield other("groundingMetadata", grounding.get())?;
-                }
-                if let Some(reason) = candidate.finish_reason.filter(|reason| is_stated(reason)) {
-                    ended = Some((stop(&reason, tools.any), reason));
-                }
-            }
-            if let Some(usage) = response.usage_metadata {
-                yield Event::Usage(usage.into());
-            }
+/// An answer as far as it has been read.
+#[derive(Default)]
+struct Gemini {
+    text: Joined,
+    thinking: Joined,
+    tools: ToolCalls,
+    ended: Ended,
+    begun: Begun,
+    is_started: bool,
+    has_content: bool,
+    /// Whether content came after a reason.
+    is_after_reason: bool,
+}
+
+/// The id of an answer that several of its events have had.
+#[derive(Default)]
+struct Begun {
+    id: String,
+    events: u64,
+    /// Whether ids say nothing, since each event has its own.
+    says_nothing: bool,
+}
+
+impl Begun {
+    fn see(&mut self, id: &str, has_content: bool) -> Result<(), Error> {
+        if self.id == id {
+            self.events += 1;
+        } else if has_content && self.events > 1 && !self.says_nothing {
+            return Err(begins_again(has_content));
+        } else {
+            self.says_nothing = has_content;
+            id.clone_into(&mut self.id);
+            self.events = 1;
         }
-        let Some((stop, reason)) = ended else {
-            return Err(frames.truncated("a `finishReason`"));
-        };
-        if is_behind_end && frames.ends_with_connection() {
-            return Err(frames.truncated("a stated end, though with a `finishReason` before the last content"));
-        }
-        if let Some(text) = text.end() {
-            yield Event::Text { text };
-        }
-        tools.check(stop)?;
-        yield Event::Stop { stop, reason: Some(reason), sequence: None };
         Ok(())
-    })
+    }
 }
 
-fn is_stated(reason: &str) -> bool {
-    !reason.is_empty() && reason != "FINISH_REASON_UNSPECIFIED"
+impl Reader for Gemini {
+    fn read(
+        &mut self,
+        frame: &Frame,
+        frames: &mut Frames,
+        events: &mut Events,
+    ) -> Result<Progress, Error> {
+        // What proxies add that know another protocol proves nothing here.
+        if frame.data.starts_with("[DONE]") {
+            return Ok(Progress::More);
+        }
+        let response: Response<'_> = frames.parse(frame)?;
+        if let Some(error) = response.error.filter(is_said) {
+            return Err(reported(&json!({"error": error})));
+        }
+        let (id, model) = (response.response_id, response.model_version);
+        if let Some(id) = &id {
+            self.begun.see(id, self.has_content)?;
+        }
+        if !self.is_started && (id.is_some() || model.is_some()) {
+            self.is_started = true;
+            events.push_back(Event::Start { id, model });
+        }
+        let feedback = response.prompt_feedback;
+        if let Some(reason) = feedback.and_then(|feedback| feedback.block_reason) {
+            self.ended.filtered();
+            self.ended.reason = Some(reason);
+        }
+        // Of several answers to one question, the first.
+        for candidate in response.candidates.into_iter().flatten() {
+            if candidate.index.or_first() == 0 {
+                self.candidate(candidate, frame, frames, events)?;
+            }
+        }
+        let usage = lenient::read::<Counts>(response.usage_metadata);
+        events.extend(usage.map(|counts| Event::Usage(counts.into())));
+        Ok(Progress::More)
+    }
+
+    fn end(&mut self, frames: &Frames, events: &mut Events) -> Result<(), Error> {
+        if self.ended.reason.is_none() {
+            return Err(frames.truncated("a `finishReason`"));
+        }
+        if self.is_after_reason && frames.ends_with_connection() {
+            return Err(frames
+                .truncated("a stated end, though with a `finishReason` before the last content"));
+        }
+        self.ended.finish(&mut self.tools, &mut self.text, events)
+    }
 }
 
-fn stop(reason: &str, has_calls: bool) -> Stop {
-    match reason {
-        "STOP" | "FUNCTION_CALL" if has_calls => Stop::ToolUse,
-        "STOP" => Stop::End,
-        "MAX_TOKENS" => Stop::MaxTokens,
-        "SAFETY"
-        | "RECITATION"
-        | "BLOCKLIST"
-        | "PROHIBITED_CONTENT"
-        | "SPII"
-        | "IMAGE_SAFETY"
-        | "IMAGE_PROHIBITED_CONTENT"
-        | "IMAGE_RECITATION" => Stop::ContentFilter,
-        _ => Stop::Other,
+impl Gemini {
+    fn candidate(
+        &mut self,
+        candidate: Candidate<'_>,
+        frame: &Frame,
+        frames: &Frames,
+        events: &mut Events,
+    ) -> Result<(), Error> {
+        let parts = candidate.content.and_then(|content| content.parts);
+        for json in parts.into_iter().flatten() {
+            let part: Part<'_> = serde_json::from_str(json.get())
+                .map_err(|error| frames.unfit(frame, &error.to_string()))?;
+            self.part(part, json, events)?;
+        }
+        let citations = candidate.citation_metadata.into_iter();
+        for citation in citations.flat_map(Citations::sources) {
+            let citation = raw(citation.get())?;
+            events.push_back(Event::Citation { citation });
+        }
+        if let Some(grounding) = candidate.grounding_metadata {
+            events.push_back(other("groundingMetadata", grounding.get())?);
+        }
+        let ratings = candidate.safety_ratings.into_iter().flatten();
+        if ratings
+            .filter_map(|rating| rating.blocked)
+            .any(|is_blocked| is_blocked)
+        {
+            self.ended.filtered();
+        }
+        self.ended.state(candidate.finish_reason);
+        Ok(())
+    }
+
+    fn part(&mut self, part: Part<'_>, json: &RawValue, events: &mut Events) -> Result<(), Error> {
+        // What ended before this did not end.
+        if part.has_content() {
+            self.has_content = true;
+            self.is_after_reason |= self.ended.reason.is_some();
+            self.ended.reason = None;
+        }
+        if let Some(call) = part.function_call {
+            // Calls come whole.
+            let named = Named {
+                index: Some(self.tools.count() as u64),
+                id: call.id,
+                name: Some(call.name),
+            };
+            let whole = arguments(call.args).into_text();
+            self.tools.whole(named, Some(&whole), false, events);
+        } else if let Some(piece) = part.text {
+            let is_thought = part.thought.unwrap_or(false);
+            let joined = match is_thought {
+                true => &mut self.thinking,
+                false => &mut self.text,
+            };
+            let text = joined.add(piece);
+            if !text.is_empty() {
+                events.push_back(match is_thought {
+                    true => Event::Thinking { text },
+                    false => Event::Text { text },
+                });
+            }
+        } else {
+            events.push_back(other("part", json.get())?);
+        }
+        Ok(())
     }
 }
 
@@ -208,7 +256,8 @@ struct Response<'a> {
     #[serde(borrow)]
     candidates: Option<Vec<Candidate<'a>>>,
     prompt_feedback: Option<Feedback>,
-    usage_metadata: Option<Counts>,
+    #[serde(borrow)]
+    usage_metadata: Option<&'a RawValue>,
     model_version: Option<String>,
     response_id: Option<String>,
     error: Option<Value>,
@@ -218,14 +267,21 @@ struct Response<'a> {
 #[serde(rename_all = "camelCase")]
 struct Candidate<'a> {
     #[serde(default)]
-    index: u64,
+    index: Count,
     #[serde(borrow)]
     content: Option<Content<'a>>,
     finish_reason: Option<String>,
+    safety_ratings: Option<Vec<Rating>>,
     #[serde(borrow)]
     citation_metadata: Option<Citations<'a>>,
     #[serde(borrow)]
     grounding_metadata: Option<&'a RawValue>,
+}
+
+/// What a filter says of the answer.
+#[derive(Deserialize)]
+struct Rating {
+    blocked: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -238,8 +294,7 @@ struct Content<'a> {
 #[serde(rename_all = "camelCase")]
 struct Part<'a> {
     text: Option<Piece>,
-    #[serde(default)]
-    thought: bool,
+    thought: Option<bool>,
     #[serde(borrow)]
     function_call: Option<FunctionCall<'a>>,
 }
@@ -280,20 +335,47 @@ struct Feedback {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Counts {
-    prompt_token_count: Option<u64>,
-    candidates_token_count: Option<u64>,
-    cached_content_token_count: Option<u64>,
-    thoughts_token_count: Option<u64>,
+    #[serde(default)]
+    prompt_token_count: Count,
+    #[serde(default)]
+    candidates_token_count: Count,
+    #[serde(default)]
+    cached_content_token_count: Count,
+    #[serde(default)]
+    thoughts_token_count: Count,
 }
 
 impl From<Counts> for Usage {
     fn from(counts: Counts) -> Self {
         Usage {
-            input_tokens: counts.prompt_token_count,
-            output_tokens: counts.candidates_token_count,
-            cache_read_tokens: counts.cached_content_token_count,
+            input_tokens: counts.prompt_token_count.0,
+            output_tokens: counts.candidates_token_count.0,
+            cache_read_tokens: counts.cached_content_token_count.0,
             cache_write_tokens: None,
-            reasoning_tokens: counts.thoughts_token_count,
+            reasoning_tokens: counts.thoughts_token_count.0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begins_again(ids: &[&str]) -> bool {
+        let mut begun = Begun::default();
+        let mut seen = ids.iter().enumerate();
+        seen.any(|(at, id)| begun.see(id, at > 0).is_err())
+    }
+
+    #[test]
+    fn an_id_that_changes_after_several_events_is_that_of_another_answer() {
+        assert!(begins_again(&["a", "a", "b"]));
+        assert!(begins_again(&["a", "a", "a", "b", "b"]));
+    }
+
+    #[test]
+    fn ids_of_each_event_say_nothing() {
+        assert!(!begins_again(&["a", "b", "c", "c", "d"]));
+        assert!(!begins_again(&["a", "a", "a"]));
     }
 }

@@ -1,37 +1,48 @@
 //! The protocols that models' servers speak, one file each, and the table of them.
 //!
-//! A `read` is one loop over all kinds of frames that its protocol has, and as long as those
-//! are many: a `yield` stands only in the body itself.
+//! A protocol puts a question into its words and reads the answer a frame at a time. It does
+//! no I/O: the loop over the frames is [`Reading`](super::reading::Reading)'s.
 
 mod anthropic;
 mod chat;
+mod compatible;
 mod gemini;
 mod ollama;
+mod openai;
+mod reasons;
 mod responses;
+mod told;
 mod tools;
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::pin::Pin;
 use std::str::FromStr;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
-use unspool_core::AsyncGenerator;
 use url::Url;
 
 pub use anthropic::ANTHROPIC;
-pub use chat::OPENAI;
+pub use compatible::{
+    DEEPSEEK, FIREWORKS, GROQ, LLAMA_CPP, LM_STUDIO, MISTRAL, OPENAI, OPENROUTER, TOGETHER, VLLM,
+    XAI,
+};
 pub use gemini::GEMINI;
 pub use ollama::OLLAMA;
 pub use responses::RESPONSES;
 
 use super::event::Event;
-use super::frames::Frames;
+use super::frames::{Frame, Frames};
 use super::prompt::Prompt;
+#[cfg(any(test, feature = "internals"))]
+use super::reading::Reading;
 use crate::error::Error;
 
 /// All of them. To add one takes a file and a line here.
-pub(super) const PROVIDERS: &[Provider] = &[ANTHROPIC, OPENAI, RESPONSES, OLLAMA, GEMINI];
+pub(super) const PROVIDERS: &[Provider] = &[
+    ANTHROPIC, OPENAI, RESPONSES, OLLAMA, GEMINI, OPENROUTER, GROQ, MISTRAL, DEEPSEEK, TOGETHER,
+    FIREWORKS, XAI, VLLM, LM_STUDIO, LLAMA_CPP,
+];
 
 /// Whom to ask: a protocol, and where it is spoken unless you say otherwise.
 ///
@@ -39,7 +50,7 @@ pub(super) const PROVIDERS: &[Provider] = &[ANTHROPIC, OPENAI, RESPONSES, OLLAMA
 #[derive(Clone, Copy)]
 pub struct Provider(&'static ProviderEntry);
 
-/// A protocol.
+/// A provider, as the table has it.
 pub(super) struct ProviderEntry {
     pub(super) name: &'static str,
     /// A line for the help.
@@ -52,12 +63,40 @@ pub(super) struct ProviderEntry {
     pub(super) keys: &'static [(&'static str, Key)],
     /// Whether it is asked without a key, even where it is usually spoken.
     pub(super) is_open: bool,
+    /// The model that is asked there if none is named.
+    pub(super) model: Option<&'static str>,
     /// Whether a model is one of its own, by its name.
     pub(super) serves: fn(&str) -> bool,
+    /// What differs from others that speak the protocol.
+    pub(super) dialect: Dialect,
     /// The request.
-    pub(super) request: fn(&Prompt, Url) -> Asked,
-    /// Reads the answer.
-    pub(super) read: fn(Frames) -> Reader,
+    ///
+    /// # Errors
+    ///
+    /// The protocol cannot carry something of the question.
+    pub(super) request: fn(&ProviderEntry, &Prompt, Url) -> Result<Asked, Error>,
+    /// What reads the answer.
+    pub(super) reader: fn() -> Box<dyn Reader>,
+}
+
+/// What differs among those who speak a protocol.
+#[derive(Clone, Copy)]
+pub(super) struct Dialect {
+    /// The name of the token limit, where there are two.
+    pub(super) max_tokens: &'static str,
+    /// Whether the usage is to be asked for.
+    pub(super) has_stream_options: bool,
+    /// Whether compatible servers are known to call an answer complete that the token limit
+    /// cut.
+    pub(super) hides_limits: bool,
+}
+
+impl Dialect {
+    pub(super) const USUAL: Dialect = Dialect {
+        max_tokens: "max_tokens",
+        has_stream_options: true,
+        hides_limits: false,
+    };
 }
 
 /// How a key is sent.
@@ -78,10 +117,38 @@ pub(super) struct Asked {
     pub(super) headers: Vec<(&'static str, String)>,
 }
 
-/// The events of an answer, the last of which is [`Event::Stop`]; an error where the answer
-/// fails, or ends without its end mark.
-pub(crate) type Reader =
-    Pin<Box<dyn AsyncGenerator<Yield = Event, Return = Result<(), Error>> + Send>>;
+/// Events that have been read and not been handed out.
+pub(super) type Events = VecDeque<Event>;
+
+/// Reads the answer of a protocol, a frame at a time.
+pub(super) trait Reader: Send {
+    /// Reads a frame. Its events, which end with [`Event::Stop`], go to `events`.
+    ///
+    /// # Errors
+    ///
+    /// The answer fails; what has been read before is in `events`.
+    fn read(
+        &mut self,
+        frame: &Frame,
+        frames: &mut Frames,
+        events: &mut Events,
+    ) -> Result<Progress, Error>;
+
+    /// The body is over: the last events, if what came proves that the answer is whole.
+    ///
+    /// # Errors
+    ///
+    /// It does not.
+    fn end(&mut self, frames: &Frames, events: &mut Events) -> Result<(), Error>;
+}
+
+/// Whether there is more to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    More,
+    /// The end mark has come.
+    Over,
+}
 
 impl Provider {
     /// All that there are.
@@ -112,14 +179,26 @@ impl Provider {
         self.0.keys.iter().map(|(name, _)| *name)
     }
 
+    /// Where it is asked if nobody says otherwise.
+    #[must_use]
+    pub fn base_url(self) -> &'static str {
+        self.0.base
+    }
+
+    /// The model that is asked there if none is named.
+    #[must_use]
+    pub fn default_model(self) -> Option<&'static str> {
+        self.0.model
+    }
+
     pub(super) fn entry(self) -> &'static ProviderEntry {
         self.0
     }
 
     /// Reads an answer.
     #[cfg(any(test, feature = "internals"))]
-    pub(crate) fn read(self, frames: Frames) -> Reader {
-        (self.0.read)(frames)
+    pub(crate) fn read(self, frames: Frames) -> Reading {
+        Reading::new(frames, (self.0.reader)())
     }
 }
 
@@ -173,6 +252,12 @@ fn below(mut base: Url, version: &str, path: &[&str]) -> Url {
         segments.extend(path);
     }
     base
+}
+
+/// The error for an answer that begins a second time: whoever starts over on the other side
+/// of a proxy would have its text come twice.
+fn begins_again(has_content: bool) -> Error {
+    Error::content("the answer begins a second time").with_retryable(Some(!has_content))
 }
 
 /// A text of the upstream as an event of its own: what is not JSON, as a string of it.

@@ -6,18 +6,20 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use unspool_core::generator;
 use url::Url;
 
-use super::chat::tool;
-use super::tools::ToolCalls;
-use super::{Asked, Key, Provider, ProviderEntry, Reader, below};
+use super::openai::tool;
+use super::reasons::Ended;
+use super::tools::{Named, ToolCalls, arguments};
+use super::{Asked, Dialect, Events, Key, Progress, Provider, ProviderEntry, Reader, below};
 use crate::ask::event::Event;
-use crate::ask::frames::Frames;
-use crate::ask::outcome::{Stop, Usage};
+use crate::ask::frames::{Frame, Frames};
+use crate::ask::lenient::{Count, is_said};
+use crate::ask::outcome::Usage;
 use crate::ask::prompt::Prompt;
 use crate::ask::report::reported;
-use crate::ask::text::{Joined, Piece};
+use crate::ask::text::{Content, Joined, Piece};
+use crate::error::Error;
 
 /// The API of Ollama.
 pub const OLLAMA: Provider = Provider(&ProviderEntry {
@@ -27,22 +29,24 @@ pub const OLLAMA: Provider = Provider(&ProviderEntry {
     base_variables: &["OLLAMA_HOST"],
     keys: &[("OLLAMA_API_KEY", Key::Bearer)],
     is_open: true,
+    model: None,
     // Its models have a tag: `llama3.2:1b`.
     serves: |model| model.contains(':'),
+    dialect: Dialect::USUAL,
     request,
-    read,
+    reader: || Box::new(Ollama::default()),
 });
 
-fn request(prompt: &Prompt, base: Url) -> Asked {
+fn request(_: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error> {
     let mut options = json!({
         "num_predict": prompt.max_tokens,
         "temperature": prompt.temperature,
-        "stop": (!prompt.stop_sequences.is_empty()).then_some(&prompt.stop_sequences),
+        "stop": prompt.stop_sequences_if_any(),
     });
     if let Value::Object(options) = &mut options {
         options.retain(|_, value| !value.is_null());
     }
-    Asked {
+    Ok(Asked {
         url: below(base, "api", &["chat"]),
         body: prompt.body(json!({
             "model": prompt.model,
@@ -52,66 +56,81 @@ fn request(prompt: &Prompt, base: Url) -> Asked {
             "stream": true,
         })),
         headers: Vec::new(),
+    })
+}
+
+/// An answer as far as it has been read.
+#[derive(Default)]
+struct Ollama {
+    text: Joined,
+    thinking: Joined,
+    tools: ToolCalls,
+    ended: Ended,
+    is_begun: bool,
+}
+
+impl Reader for Ollama {
+    fn read(
+        &mut self,
+        frame: &Frame,
+        frames: &mut Frames,
+        events: &mut Events,
+    ) -> Result<Progress, Error> {
+        let line: Line<'_> = frames.parse(frame)?;
+        if let Some(error) = line.error.filter(is_said) {
+            return Err(reported(&json!({"error": error})));
+        }
+        if !self.is_begun {
+            self.is_begun = true;
+            events.push_back(Event::Start {
+                id: None,
+                model: line.model,
+            });
+        }
+        self.message(line.message.unwrap_or_default(), events);
+        if !line.done {
+            return Ok(Progress::More);
+        }
+        events.push_back(Event::Usage(Usage {
+            input_tokens: line.prompt_eval_count.0,
+            output_tokens: line.eval_count.0,
+            ..Usage::default()
+        }));
+        self.ended.state(line.done_reason);
+        self.ended.finish(&mut self.tools, &mut self.text, events)?;
+        Ok(Progress::Over)
+    }
+
+    fn end(&mut self, frames: &Frames, _: &mut Events) -> Result<(), Error> {
+        Err(frames.truncated("a line with `\"done\": true`"))
     }
 }
 
-fn read(mut frames: Frames) -> Reader {
-    Box::pin(generator! {
-        let mut text = Joined::default();
-        let mut thinking = Joined::default();
-        let mut tools = ToolCalls::default();
-        let mut calls = 0;
-        let mut is_begun = false;
-        while let Some(frame) = frames.next().await? {
-            let line: Line<'_> = frames.parse(&frame)?;
-            if let Some(error) = line.error {
-                Err(reported(&json!({"error": error})))?;
-            }
-            if !is_begun {
-                is_begun = true;
-                yield Event::Start { id: None, model: line.model };
-            }
-            let message = line.message.unwrap_or_default();
-            let piece = thinking.add(message.thinking.unwrap_or_default());
-            if !piece.is_empty() {
-                yield Event::Thinking { text: piece };
-            }
-            let piece = text.add(message.content.unwrap_or_default());
-            if !piece.is_empty() {
-                yield Event::Text { text: piece };
-            }
-            for call in message.tool_calls.into_iter().flatten() {
-                // Calls come whole.
-                yield tools.start(calls, call.id, call.function.name);
-                let arguments = call.function.arguments.map(|json| json.get().to_owned());
-                if let Some(event) = tools.finish(calls, arguments) {
-                    yield event;
-                }
-                calls += 1;
-            }
-            if line.done {
-                let stop = match line.done_reason.as_deref() {
-                    Some("stop") if tools.any => Stop::ToolUse,
-                    Some("stop") => Stop::End,
-                    Some("length") => Stop::MaxTokens,
-                    Some(_) => Stop::Other,
-                    None => Stop::Unstated,
-                };
-                if let Some(text) = text.end() {
-                    yield Event::Text { text };
-                }
-                tools.check(stop)?;
-                yield Event::Usage(Usage {
-                    input_tokens: line.prompt_eval_count,
-                    output_tokens: line.eval_count,
-                    ..Usage::default()
-                });
-                yield Event::Stop { stop, reason: line.done_reason, sequence: None };
-                return Ok(());
+impl Ollama {
+    fn message(&mut self, message: Message<'_>, events: &mut Events) {
+        let content = message.content.unwrap_or_default();
+        let thoughts = content.thinking.map(|piece| *piece);
+        for piece in message.thinking.into_iter().chain(thoughts) {
+            let text = self.thinking.add(piece);
+            if !text.is_empty() {
+                events.push_back(Event::Thinking { text });
             }
         }
-        Err(frames.truncated("a line with `\"done\": true`"))
-    })
+        let text = self.text.add(content.text);
+        if !text.is_empty() {
+            events.push_back(Event::Text { text });
+        }
+        for call in message.tool_calls.into_iter().flatten() {
+            // Calls come whole.
+            let named = Named {
+                index: Some(self.tools.count() as u64),
+                id: call.id,
+                name: Some(call.function.name),
+            };
+            let whole = arguments(call.function.arguments).into_text();
+            self.tools.whole(named, Some(&whole), false, events);
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -122,14 +141,16 @@ struct Line<'a> {
     #[serde(default)]
     done: bool,
     done_reason: Option<String>,
-    prompt_eval_count: Option<u64>,
-    eval_count: Option<u64>,
+    #[serde(default)]
+    prompt_eval_count: Count,
+    #[serde(default)]
+    eval_count: Count,
     error: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]
 struct Message<'a> {
-    content: Option<Piece>,
+    content: Option<Content>,
     thinking: Option<Piece>,
     #[serde(borrow)]
     tool_calls: Option<Vec<Call<'a>>>,

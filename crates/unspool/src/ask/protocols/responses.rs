@@ -7,19 +7,23 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use unspool_core::generator;
 use url::Url;
 
-use super::chat::{BASE, InputDetails, OutputDetails, address, headers, is_own};
-use super::tools::ToolCalls;
-use super::{Asked, Key, Provider, ProviderEntry, Reader, other, raw};
+use super::openai::{self, BASE, Counts, address, fields, is_own};
+use super::reasons::Ended;
+use super::told::Texts;
+use super::tools::{Named, ToolCalls, arguments};
+use super::{
+    Asked, Dialect, Events, Key, Progress, Provider, ProviderEntry, Reader, begins_again, other,
+    raw,
+};
 use crate::ask::event::Event;
 use crate::ask::frames::{Frame, Frames};
-use crate::ask::outcome::{Stop, Usage};
-use crate::ask::prompt::{Prompt, Tool};
+use crate::ask::lenient::{self, Count, is_said};
+use crate::ask::prompt::Prompt;
 use crate::ask::report::{reported, reported_in};
 use crate::ask::text::{Joined, Piece, Word};
-use crate::error::Kind;
+use crate::error::Error;
 
 /// The Responses API of OpenAI, and servers that are compatible with it.
 pub const RESPONSES: Provider = Provider(&ProviderEntry {
@@ -29,10 +33,15 @@ pub const RESPONSES: Provider = Provider(&ProviderEntry {
     base_variables: &["OPENAI_BASE_URL"],
     keys: &[("OPENAI_API_KEY", Key::Bearer)],
     is_open: false,
+    model: None,
     // Its models are those of the Chat Completions, too.
     serves: |_| false,
+    dialect: Dialect {
+        hides_limits: true,
+        ..Dialect::USUAL
+    },
     request,
-    read,
+    reader: || Box::new(Responses::default()),
 });
 
 /// Events that say nothing which others do not say.
@@ -41,208 +50,459 @@ const KNOWN: &[&str] = &[
     "response.queued",
     "response.in_progress",
     "response.content_part.added",
-    "response.content_part.done",
-    "response.refusal.done",
-    "response.function_call_arguments.done",
     "response.reasoning_summary_part.added",
-    "response.reasoning_summary_part.done",
-    "response.reasoning_summary_text.done",
-    "response.reasoning_text.done",
 ];
 
-fn request(prompt: &Prompt, base: Url) -> Asked {
+/// Events that are read here.
+const READ: &[&str] = &[
+    "error",
+    "response",
+    "response.output_text.delta",
+    "response.output_text.done",
+    "response.content_part.done",
+    "response.reasoning_text.delta",
+    "response.reasoning_text.done",
+    "response.reasoning_summary_text.delta",
+    "response.reasoning_summary_text.done",
+    "response.reasoning_summary_part.done",
+    "response.refusal.delta",
+    "response.refusal.done",
+    "response.function_call_arguments.delta",
+    "response.function_call_arguments.done",
+    "response.custom_tool_call_input.delta",
+    "response.custom_tool_call_input.done",
+    "response.output_text.annotation.added",
+    "response.output_item.added",
+    "response.output_item.done",
+    "response.created",
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+    "response.cancelled",
+];
+
+fn request(_: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error> {
+    if !prompt.stop_sequences.is_empty() {
+        return Err(Error::request(
+            "the protocol `responses` has no stop sequences: `stop_at` ends the text on this side, \
+             and `openai` is the protocol that has them",
+        ));
+    }
     let is_own = is_own(&base);
     let (system, messages) = prompt.system_apart();
-    let tool = |tool: &Tool| {
-        json!({
-            "type": "function",
-            "name": tool.name,
-            "description": tool.description,
-            "parameters": tool.parameters,
-        })
-    };
-    Asked {
+    let mut fields = fields(prompt, |tool| {
+        let mut function = openai::function(tool);
+        function["type"] = json!("function");
+        function
+    });
+    fields["instructions"] = json!(system);
+    fields["input"] = json!(messages);
+    fields["max_output_tokens"] = json!(prompt.max_tokens);
+    fields["stream_options"] = json!(is_own.then(|| json!({"include_obfuscation": false})));
+    Ok(Asked {
         url: address(base, &["responses"]),
-        body: prompt.body(json!({
-            "model": prompt.model,
-            "instructions": system,
-            "input": messages,
-            "tools": prompt.tools_as(tool),
-            "max_output_tokens": prompt.max_tokens,
-            "temperature": prompt.temperature,
-            "stream": true,
-            "stream_options": is_own.then(|| json!({"include_obfuscation": false})),
-        })),
-        headers: headers(),
-    }
-}
-
-fn read(mut frames: Frames) -> Reader {
-    Box::pin(generator! {
-        let mut text = Joined::default();
-        let mut thinking = Joined::default();
-        let mut refusal = Joined::default();
-        let mut has_refused = false;
-        let mut tools = ToolCalls::default();
-        // Bytes of text that came, and that came once more as a whole.
-        let (mut told, mut retold) = (0, 0);
-        let mut has_model = false;
-        while let Some(frame) = frames.next().await? {
-            // Compatible servers may end as the Chat Completions do.
-            if frame.data.starts_with("[DONE]") {
-                continue;
-            }
-            let Some(event) = frames.parse_known::<StreamEvent<'_>>(&frame, is_known)? else {
-                yield other(&frame.name, &frame.data)?;
-                continue;
-            };
-            let name = match event.kind.as_deref() {
-                Some(name) => name,
-                None if event.object.as_deref() == Some("response") => "response",
-                None => &frame.name,
-            };
-            match name {
-                "response.output_text.delta" => {
-                    let text = text.add(event.delta.unwrap_or_default());
-                    if !text.is_empty() {
-                        told += text.len();
-                        yield Event::Text { text };
-                    }
-                }
-                // The text of a part as a whole: nothing of it may have been lost.
-                "response.output_text.done" => {
-                    let whole = text_of(event.text.and_then(|text| serde_json::from_str(text.get()).ok()));
-                    retold += whole.len();
-                    let missing = retold.saturating_sub(told);
-                    if missing == whole.len() && missing > 0 {
-                        told += whole.len();
-                        yield Event::Text { text: whole };
-                    } else if missing > 0 {
-                        Err(lost(missing))?;
-                    }
-                }
-                "response.reasoning_text.delta" | "response.reasoning_summary_text.delta" => {
-                    let text = thinking.add(event.delta.unwrap_or_default());
-                    if !text.is_empty() {
-                        yield Event::Thinking { text };
-                    }
-                }
-                "response.refusal.delta" => {
-                    has_refused = true;
-                    yield Event::Refusal { text: refusal.add(event.delta.unwrap_or_default()) };
-                }
-                "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
-                    let piece = text_of(event.delta);
-                    if let Some(event) = tools.delta(event.output_index, piece)? {
-                        yield event;
-                    }
-                }
-                "response.output_text.annotation.added" => {
-                    if let Some(citation) = event.annotation {
-                        yield Event::Citation { citation: raw(citation.get())? };
-                    }
-                }
-                "response.output_item.added" => {
-                    let item = event.item.unwrap_or_default();
-                    match item.kind.as_deref() {
-                        Some("function_call") => {
-                            yield tools.start(event.output_index, item.call_id.or(item.id), item.name.unwrap_or_default());
-                        }
-                        Some("custom_tool_call") => {
-                            yield tools.start_text(event.output_index, item.call_id.or(item.id), item.name.unwrap_or_default());
-                        }
-                        Some("message" | "reasoning") => {}
-                        _ => yield other(name, &frame.data)?,
-                    }
-                }
-                "response.output_item.done" => {
-                    let item = event.item.unwrap_or_default();
-                    match item.kind.as_deref() {
-                        Some("function_call" | "custom_tool_call") => {
-                            if let Some(event) = tools.finish(event.output_index, item.arguments.or(item.input)) {
-                                yield event;
-                            }
-                        }
-                        Some("message" | "reasoning") => {}
-                        _ => yield other(name, &frame.data)?,
-                    }
-                }
-                "response.created" => {
-                    let response = event.response.unwrap_or_default();
-                    has_model = response.model.is_some();
-                    yield Event::Start { id: response.id, model: response.model };
-                }
-                "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
-                    let response = event.response.unwrap_or_default();
-                    if !has_model && response.model.is_some() {
-                        yield Event::Start { id: response.id.clone(), model: response.model.clone() };
-                    }
-                    // From a server that streams nothing but this.
-                    if told == 0 && !tools.any && !has_refused {
-                        for event in response.events(&frames, &frame, &mut tools, &mut text, &mut has_refused)? {
-                            yield event;
-                        }
-                    }
-                    if let Some(text) = text.end() {
-                        yield Event::Text { text };
-                    }
-                    for event in ended(name, response, has_refused, &mut tools)? {
-                        yield event;
-                    }
-                    return Ok(());
-                }
-                // The response as a whole: a server that does not stream.
-                "response" => {
-                    let response: Response<'_> = frames.parse(&frame)?;
-                    yield Event::Start { id: response.id.clone(), model: response.model.clone() };
-                    for event in response.events(&frames, &frame, &mut tools, &mut text, &mut has_refused)? {
-                        yield event;
-                    }
-                    for event in ended("response", response, has_refused, &mut tools)? {
-                        yield event;
-                    }
-                    return Ok(());
-                }
-                "error" => Err(reported_in(&frame))?,
-                _ if let Some(error) = event.error => Err(reported(&json!({"error": error})))?,
-                name if KNOWN.contains(&name) => {}
-                name => yield other(name, &frame.data)?,
-            }
-        }
-        Err(frames.truncated("a terminal event such as `response.completed`"))
+        body: prompt.body(fields),
+        headers: match is_own {
+            true => openai::headers(),
+            false => Vec::new(),
+        },
     })
 }
 
-/// Whether an event of this name is read here.
-fn is_known(name: &str) -> bool {
-    const READ: &[&str] = &[
-        "error",
-        "response",
-        "response.output_text.delta",
-        "response.output_text.done",
-        "response.reasoning_text.delta",
-        "response.reasoning_summary_text.delta",
-        "response.refusal.delta",
-        "response.function_call_arguments.delta",
-        "response.custom_tool_call_input.delta",
-        "response.output_text.annotation.added",
-        "response.output_item.added",
-        "response.output_item.done",
-        "response.created",
-        "response.completed",
-        "response.incomplete",
-        "response.failed",
-        "response.cancelled",
-    ];
-    READ.contains(&name)
+/// An answer as far as it has been read.
+#[derive(Default)]
+struct Responses {
+    text: Said,
+    refusal: Said,
+    thoughts: Said,
+    summary: Said,
+    tools: ToolCalls,
+    ended: Ended,
+    id: Option<String>,
+    is_begun: bool,
+    has_model: bool,
 }
 
-/// The error for text that was announced, but did not come.
-fn lost(bytes: usize) -> crate::Error {
-    crate::Error::new(
-        Kind::Truncated,
-        format!("{bytes} bytes of the text that the upstream sums up did not come"),
-    )
+/// One of the texts of an answer, each of which comes in pieces and once more as a whole.
+#[derive(Default)]
+struct Said {
+    joined: Joined,
+    texts: Texts,
+}
+
+/// Where in the answer something stands, as far as the server says it.
+#[derive(Clone, Copy)]
+struct At {
+    item: Option<u64>,
+    part: Option<u64>,
+}
+
+impl Said {
+    fn piece(&mut self, at: At, piece: Option<Piece>) -> Option<String> {
+        let text = self.joined.add(piece?);
+        self.texts.tell(at.item, at.part, &text);
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// A part comes as a whole: what of it has not been handed out.
+    fn part(&mut self, at: At, whole: Option<Piece>) -> Result<Option<String>, Error> {
+        let whole = whole.unwrap_or_default().into_text();
+        let missing = self.texts.whole_part(at.item, at.part, &whole)?;
+        Ok(self.told(missing))
+    }
+
+    fn item(&mut self, at: At, whole: &str) -> Result<Option<String>, Error> {
+        let missing = self.texts.whole_item(at.item, whole)?;
+        Ok(self.told(missing))
+    }
+
+    fn all(&mut self, whole: &str) -> Result<Option<String>, Error> {
+        let missing = self.texts.whole(whole)?;
+        Ok(self.told(missing))
+    }
+
+    fn told(&mut self, missing: String) -> Option<String> {
+        if missing.is_empty() {
+            return None;
+        }
+        // Half a character that was kept back is in what has come now.
+        self.joined = Joined::default();
+        Some(missing)
+    }
+}
+
+fn text_event(text: String) -> Event {
+    Event::Text { text }
+}
+
+fn thinking_event(text: String) -> Event {
+    Event::Thinking { text }
+}
+
+fn refusal_event(text: String) -> Event {
+    Event::Refusal { text }
+}
+
+impl Reader for Responses {
+    fn read(
+        &mut self,
+        frame: &Frame,
+        frames: &mut Frames,
+        events: &mut Events,
+    ) -> Result<Progress, Error> {
+        // Compatible servers may end as the Chat Completions do.
+        if frame.data.starts_with("[DONE]") {
+            return Ok(Progress::More);
+        }
+        let is_known = |name: &str| READ.contains(&name);
+        let Some(mut event) = frames.parse_known::<StreamEvent<'_>>(frame, is_known)? else {
+            events.push_back(other(&frame.name, &frame.data)?);
+            return Ok(Progress::More);
+        };
+        // Nearly all are this one.
+        if event.name(frame) == "response.output_text.delta" {
+            let text = self.text.piece(event.at(), event.delta.take());
+            events.extend(text.map(text_event));
+            return Ok(Progress::More);
+        }
+        let name = event.name(frame).to_owned();
+        match &*name {
+            "response.completed"
+            | "response.incomplete"
+            | "response.failed"
+            | "response.cancelled" => {
+                self.terminal(&name, *event.response.unwrap_or_default(), events)?;
+                return Ok(Progress::Over);
+            }
+            // The response as a whole: a server that does not stream.
+            "response" => {
+                self.terminal(&name, frames.parse(frame)?, events)?;
+                return Ok(Progress::Over);
+            }
+            "response.created" => self.begin(*event.response.unwrap_or_default(), events)?,
+            "error" => return Err(reported_in(frame)),
+            _ if event.error.as_ref().is_some_and(|error| is_said(error)) => {
+                return Err(reported(&json!({"error": event.error})));
+            }
+            name if !self.item(name, frame, &event, events)? => {
+                self.piece(name, frame, event, events)?;
+            }
+            _ => {}
+        }
+        Ok(Progress::More)
+    }
+
+    fn end(&mut self, frames: &Frames, _: &mut Events) -> Result<(), Error> {
+        Err(frames.truncated("a terminal event such as `response.completed`"))
+    }
+}
+
+impl Responses {
+    fn begin(&mut self, response: Response<'_>, events: &mut Events) -> Result<(), Error> {
+        if self.is_begun {
+            let has_content = self.has_content();
+            let is_same = response.id.is_none() || response.id == self.id;
+            return match is_same && !has_content {
+                true => Ok(()),
+                false => Err(begins_again(has_content)),
+            };
+        }
+        self.is_begun = true;
+        self.has_model = response.model.is_some();
+        self.id.clone_from(&response.id);
+        events.push_back(Event::Start {
+            id: response.id,
+            model: response.model,
+        });
+        Ok(())
+    }
+
+    fn has_content(&self) -> bool {
+        let texts = [&self.text, &self.refusal, &self.thoughts, &self.summary];
+        self.tools.any || texts.iter().any(|said| !said.texts.is_empty())
+    }
+
+    /// Reads a piece of something, or a part that comes as a whole.
+    fn piece(
+        &mut self,
+        name: &str,
+        frame: &Frame,
+        event: StreamEvent<'_>,
+        events: &mut Events,
+    ) -> Result<(), Error> {
+        let at = event.at();
+        match name {
+            "response.output_text.done" => {
+                events.extend(self.text.part(at, event.text())?.map(text_event));
+            }
+            "response.content_part.done" => {
+                let part = event.part.unwrap_or_default();
+                self.part(at, *part, events)?;
+            }
+            "response.reasoning_text.delta" => {
+                let text = self.thoughts.piece(at, event.delta);
+                events.extend(text.map(thinking_event));
+            }
+            "response.reasoning_summary_text.delta" => {
+                let text = self.summary.piece(at, event.delta);
+                events.extend(text.map(thinking_event));
+            }
+            // Of thoughts, only those count that would not come at all otherwise.
+            "response.reasoning_text.done" => {
+                let text = self.thoughts.part(at, event.text()).unwrap_or_default();
+                events.extend(text.map(thinking_event));
+            }
+            "response.reasoning_summary_text.done" => {
+                let text = self.summary.part(at, event.text()).unwrap_or_default();
+                events.extend(text.map(thinking_event));
+            }
+            "response.reasoning_summary_part.done" => {
+                let part = event.part.unwrap_or_default();
+                let text = self.summary.part(at, part.text).unwrap_or_default();
+                events.extend(text.map(thinking_event));
+            }
+            "response.refusal.delta" => {
+                self.ended.refused();
+                let text = self.refusal.piece(at, event.delta);
+                events.extend(text.map(refusal_event));
+            }
+            "response.refusal.done" => {
+                let part = Part {
+                    refusal: event.refusal,
+                    ..Part::default()
+                };
+                self.part(at, part, events)?;
+            }
+            "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
+                let piece = event.delta.unwrap_or_default();
+                let index = self.tools.numbered(event.output_index.0);
+                self.tools.add(index, piece, events)?;
+            }
+            "response.function_call_arguments.done" | "response.custom_tool_call_input.done" => {
+                let whole = arguments(event.arguments.or(event.input)).into_text();
+                let index = self.tools.numbered(event.output_index.0);
+                match self.tools.is_open(index) {
+                    true => self.tools.finish(index, Some(&whole), events),
+                    false => self.tools.add(index, Piece::from(&*whole), events)?,
+                }
+            }
+            "response.output_text.annotation.added" => {
+                if let Some(citation) = event.annotation {
+                    let citation = raw(citation.get())?;
+                    events.push_back(Event::Citation { citation });
+                }
+            }
+            name if KNOWN.contains(&name) => {}
+            name => events.push_back(other(name, &frame.data)?),
+        }
+        Ok(())
+    }
+
+    /// A part of a message comes as a whole.
+    fn part(&mut self, at: At, part: Part<'_>, events: &mut Events) -> Result<(), Error> {
+        if part.kind.as_deref() == Some("reasoning_text") {
+            let text = self.thoughts.part(at, part.text).unwrap_or_default();
+            events.extend(text.map(thinking_event));
+            return Ok(());
+        }
+        if part.text.is_some() {
+            events.extend(self.text.part(at, part.text)?.map(text_event));
+        }
+        if part.refusal.as_ref().is_some_and(|text| !text.is_empty()) {
+            self.ended.refused();
+            events.extend(self.refusal.part(at, part.refusal)?.map(refusal_event));
+        }
+        Ok(())
+    }
+
+    /// Reads the begin or the end of an item; whether that is what the event is.
+    fn item(
+        &mut self,
+        name: &str,
+        frame: &Frame,
+        event: &StreamEvent<'_>,
+        events: &mut Events,
+    ) -> Result<bool, Error> {
+        let is_done = name == "response.output_item.done";
+        if !is_done && name != "response.output_item.added" {
+            return Ok(false);
+        }
+        let item: Item<'_> = lenient::read(event.item).unwrap_or_default();
+        match item.kind.as_deref() {
+            Some("function_call" | "custom_tool_call") => {
+                let index = event.output_index.0;
+                match is_done {
+                    true => self.call(item, index, events),
+                    false if item.is_text_call() => {
+                        self.tools.start_text(item.named(index), events);
+                    }
+                    false => self.tools.start(item.named(index), events),
+                }
+            }
+            Some("message") if is_done => self.message(item, event.at(), events)?,
+            Some("reasoning") if is_done => self.reasoning(item, event.at(), events),
+            Some("message" | "reasoning") => {}
+            _ => events.push_back(other(name, &frame.data)?),
+        }
+        Ok(true)
+    }
+
+    /// A call comes as a whole, after pieces of it or alone.
+    fn call(&mut self, item: Item<'_>, index: Option<u64>, events: &mut Events) {
+        let is_text = item.is_text_call();
+        let whole = arguments(item.arguments.or(item.input)).into_text();
+        let named = item.named(index);
+        self.tools.whole(named, Some(&whole), is_text, events);
+    }
+
+    /// A message comes as a whole.
+    fn message(&mut self, item: Item<'_>, at: At, events: &mut Events) -> Result<(), Error> {
+        let (text, refusal) = item.texts();
+        events.extend(self.text.item(at, &text)?.map(text_event));
+        if !refusal.is_empty() {
+            self.ended.refused();
+            events.extend(self.refusal.item(at, &refusal)?.map(refusal_event));
+        }
+        Ok(())
+    }
+
+    fn reasoning(&mut self, item: Item<'_>, at: At, events: &mut Events) {
+        let (summary, content) = item.thoughts();
+        let summary = self.summary.item(at, &summary).unwrap_or_default();
+        let content = self.thoughts.item(at, &content).unwrap_or_default();
+        events.extend(summary.into_iter().chain(content).map(thinking_event));
+    }
+
+    /// The terminal event, in which all of the answer may come once more, or at last.
+    fn terminal(
+        &mut self,
+        name: &str,
+        response: Response<'_>,
+        events: &mut Events,
+    ) -> Result<(), Error> {
+        let is_alone = name == "response" || !self.has_content();
+        if name == "response" || !self.has_model && response.model.is_some() {
+            events.push_back(Event::Start {
+                id: response.id.clone(),
+                model: response.model.clone(),
+            });
+        }
+        let status = status(name, &response).to_owned();
+        if status == "failed" {
+            let error = response.error.unwrap_or_default();
+            return Err(reported(&json!({"error": error})));
+        }
+        let items: Vec<Item<'_>> = (response.output.into_iter().flatten())
+            .filter_map(|item| lenient::read(Some(item)))
+            .collect();
+        let is_cut = items.iter().any(Item::is_cut);
+        self.output(items, is_alone, events)?;
+        let usage = lenient::read::<Counts<'_>>(response.usage);
+        events.extend(usage.map(|counts| Event::Usage(counts.into())));
+        let details = response
+            .incomplete_details
+            .and_then(|details| details.reason);
+        self.ended.state(match status.as_str() {
+            "incomplete" => Some(details.unwrap_or(status)),
+            "completed" if is_cut => Some("incomplete".to_owned()),
+            // A response that does not say how it ended.
+            "response" => None,
+            _ => Some(status),
+        });
+        self.ended
+            .finish(&mut self.tools, &mut self.text.joined, events)
+    }
+
+    /// All of the output once more, or at last.
+    fn output(
+        &mut self,
+        items: Vec<Item<'_>>,
+        is_alone: bool,
+        events: &mut Events,
+    ) -> Result<(), Error> {
+        let (mut text, mut refusal, mut citations) = (String::new(), String::new(), Vec::new());
+        let (mut summary, mut thoughts) = (String::new(), String::new());
+        let mut calls = Vec::new();
+        for item in items {
+            match item.kind.as_deref() {
+                Some("function_call" | "custom_tool_call") => calls.push(item),
+                Some("reasoning") => {
+                    let (more_summary, more_thoughts) = item.thoughts();
+                    summary += &more_summary;
+                    thoughts += &more_thoughts;
+                }
+                Some("message") => {
+                    citations.extend(item.citations());
+                    let (more_text, more_refusal) = item.texts();
+                    text += &more_text;
+                    refusal += &more_refusal;
+                }
+                _ => {}
+            }
+        }
+        let summary = self.summary.all(&summary).unwrap_or_default();
+        let thoughts = self.thoughts.all(&thoughts).unwrap_or_default();
+        events.extend(summary.into_iter().chain(thoughts).map(thinking_event));
+        events.extend(self.text.all(&text)?.map(text_event));
+        if !refusal.is_empty() {
+            self.ended.refused();
+            events.extend(self.refusal.all(&refusal)?.map(refusal_event));
+        }
+        if is_alone {
+            for citation in citations {
+                let citation = raw(citation.get())?;
+                events.push_back(Event::Citation { citation });
+            }
+        }
+        let begun = self.tools.count();
+        for (at, item) in calls.into_iter().enumerate() {
+            // Where calls have no ids, their order tells which have come.
+            if item.has_id() || at >= begun {
+                self.call(item, None, events);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How a response ended, by the name of the terminal event, and by itself: there are servers
@@ -261,49 +521,6 @@ fn status<'s>(name: &'s str, response: &'s Response<'_>) -> &'s str {
     }
 }
 
-/// The last events, by the name of the terminal one and the response in it.
-fn ended(
-    name: &str,
-    response: Response<'_>,
-    has_refused: bool,
-    tools: &mut ToolCalls,
-) -> Result<Vec<Event>, crate::Error> {
-    let status = status(name, &response).to_owned();
-    let details = response
-        .incomplete_details
-        .and_then(|details| details.reason);
-    let (stop, reason) = match status.as_str() {
-        "failed" => {
-            return Err(reported(
-                &json!({"error": response.error.unwrap_or_default()}),
-            ));
-        }
-        "completed" if has_refused => (Stop::Refusal, "completed".to_owned()),
-        "completed" if tools.any => (Stop::ToolUse, "completed".to_owned()),
-        "completed" => (Stop::End, "completed".to_owned()),
-        "incomplete" => {
-            let stop = match details.as_deref() {
-                Some("max_output_tokens" | "max_tokens") => Stop::MaxTokens,
-                Some("content_filter") => Stop::ContentFilter,
-                _ => Stop::Other,
-            };
-            (stop, details.unwrap_or_else(|| "incomplete".to_owned()))
-        }
-        // A response that does not say how it ended.
-        "response" => (Stop::Unstated, String::new()),
-        status => (Stop::Other, status.to_owned()),
-    };
-    let mut events = tools.finish_all();
-    tools.check(stop)?;
-    events.extend(response.usage.map(|usage| Event::Usage(usage.into())));
-    events.push(Event::Stop {
-        stop,
-        reason: (!reason.is_empty()).then_some(reason),
-        sequence: None,
-    });
-    Ok(events)
-}
-
 /// Any event of the stream.
 #[derive(Deserialize)]
 struct StreamEvent<'a> {
@@ -312,18 +529,51 @@ struct StreamEvent<'a> {
     #[serde(borrow)]
     object: Option<Word<'a>>,
     #[serde(default)]
-    output_index: u64,
+    output_index: Count,
+    #[serde(default)]
+    content_index: Count,
+    #[serde(default)]
+    summary_index: Count,
     delta: Option<Piece>,
     /// In a response that is a whole, this is something else.
     #[serde(borrow)]
     text: Option<&'a RawValue>,
+    refusal: Option<Piece>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    part: Option<Box<Part<'a>>>,
     #[serde(borrow)]
     annotation: Option<&'a RawValue>,
     #[serde(borrow)]
-    item: Option<Item<'a>>,
+    item: Option<&'a RawValue>,
     #[serde(borrow)]
-    response: Option<Response<'a>>,
-    error: Option<Value>,
+    response: Option<Box<Response<'a>>>,
+    error: Option<Box<Value>>,
+}
+
+impl StreamEvent<'_> {
+    /// What it is called: by its type, by what it is, or by the line before it.
+    fn name<'n>(&'n self, frame: &'n Frame) -> &'n str {
+        match self.kind.as_deref() {
+            Some(name) => name,
+            None if self.object.as_deref() == Some("response") => "response",
+            None => &frame.name,
+        }
+    }
+
+    fn at(&self) -> At {
+        At {
+            item: self.output_index.0,
+            part: self.content_index.0.or(self.summary_index.0),
+        }
+    }
+
+    fn text(&self) -> Option<Piece> {
+        lenient::read(self.text)
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -334,31 +584,10 @@ struct Response<'a> {
     status: Option<String>,
     incomplete_details: Option<Details>,
     error: Option<Value>,
-    usage: Option<Counts>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
     #[serde(borrow)]
     output: Option<Vec<&'a RawValue>>,
-}
-
-impl Response<'_> {
-    /// The events of a response that came as a whole.
-    fn events(
-        &self,
-        frames: &Frames,
-        frame: &Frame,
-        tools: &mut ToolCalls,
-        text: &mut Joined,
-        has_refused: &mut bool,
-    ) -> Result<Vec<Event>, crate::Error> {
-        let mut events = Vec::new();
-        for (index, item) in self.output.iter().flatten().enumerate() {
-            let item: Item<'_> = serde_json::from_str(item.get())
-                .map_err(|error| frames.unfit(frame, &error.to_string()))?;
-            let mut parts = item.content.iter().flatten();
-            *has_refused |= parts.any(|part| part.refusal.is_some());
-            events.extend(item.events(index as u64, tools, text)?);
-        }
-        Ok(events)
-    }
 }
 
 #[derive(Deserialize)]
@@ -374,8 +603,12 @@ struct Item<'a> {
     id: Option<String>,
     call_id: Option<String>,
     name: Option<String>,
-    arguments: Option<String>,
-    input: Option<String>,
+    #[serde(borrow)]
+    status: Option<Word<'a>>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
     #[serde(borrow)]
     content: Option<Vec<Part<'a>>>,
     #[serde(borrow)]
@@ -385,92 +618,60 @@ struct Item<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Part<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Word<'a>>,
     text: Option<Piece>,
     refusal: Option<Piece>,
     #[serde(borrow)]
     annotations: Option<Vec<&'a RawValue>>,
 }
 
-impl Item<'_> {
-    /// The events of an item that came as a whole.
-    fn events(
-        self,
-        index: u64,
-        tools: &mut ToolCalls,
-        text: &mut Joined,
-    ) -> Result<Vec<Event>, crate::Error> {
-        let mut events = Vec::new();
-        match self.kind.as_deref() {
-            Some("function_call") => {
-                events.push(tools.start(
-                    index,
-                    self.call_id.or(self.id),
-                    self.name.unwrap_or_default(),
-                ));
-                events.extend(tools.finish(index, self.arguments));
-            }
-            Some("custom_tool_call") => {
-                events.push(tools.start_text(
-                    index,
-                    self.call_id.or(self.id),
-                    self.name.unwrap_or_default(),
-                ));
-                events.extend(tools.finish(index, self.input));
-            }
-            Some("reasoning") => {
-                let parts = self.summary.into_iter().chain(self.content).flatten();
-                events.extend(
-                    parts
-                        .filter_map(|part| part.text)
-                        .map(|piece| Event::Thinking {
-                            text: text_of(Some(piece)),
-                        }),
-                );
-            }
-            Some("message") => {
-                for part in self.content.into_iter().flatten() {
-                    events.extend(part.text.map(|piece| Event::Text {
-                        text: text.add(piece),
-                    }));
-                    events.extend(part.refusal.map(|piece| Event::Refusal {
-                        text: text_of(Some(piece)),
-                    }));
-                    for citation in part.annotations.into_iter().flatten() {
-                        events.push(Event::Citation {
-                            citation: raw(citation.get())?,
-                        });
-                    }
-                }
-            }
-            _ => {}
+impl<'a> Item<'a> {
+    fn named(self, index: Option<u64>) -> Named {
+        Named {
+            index,
+            id: self.call_id.or(self.id),
+            name: self.name.filter(|name| !name.is_empty()),
         }
-        Ok(events)
     }
-}
 
-/// A piece that is a text of its own.
-fn text_of(piece: Option<Piece>) -> String {
-    Joined::default().add(piece.unwrap_or_default())
-}
+    fn has_id(&self) -> bool {
+        self.call_id.is_some() || self.id.is_some()
+    }
 
-#[derive(Deserialize)]
-struct Counts {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    input_tokens_details: Option<InputDetails>,
-    output_tokens_details: Option<OutputDetails>,
-}
+    fn is_text_call(&self) -> bool {
+        self.kind.as_deref() == Some("custom_tool_call")
+    }
 
-impl From<Counts> for Usage {
-    fn from(counts: Counts) -> Self {
-        let input = counts.input_tokens_details;
-        let reasoning = counts.output_tokens_details;
-        Usage {
-            input_tokens: counts.input_tokens,
-            output_tokens: counts.output_tokens,
-            cache_read_tokens: input.as_ref().and_then(|details| details.cached_tokens),
-            cache_write_tokens: input.and_then(|details| details.cache_write_tokens),
-            reasoning_tokens: reasoning.and_then(|details| details.reasoning_tokens),
+    /// Whether the upstream says that this is not all of it.
+    fn is_cut(&self) -> bool {
+        self.kind.as_deref() == Some("message") && self.status.as_deref() == Some("incomplete")
+    }
+
+    /// The text of a message, and that of a refusal.
+    fn texts(self) -> (String, String) {
+        let (mut text, mut refusal) = (String::new(), String::new());
+        let (mut joined, mut joined_refusal) = (Joined::default(), Joined::default());
+        for part in self.content.into_iter().flatten() {
+            text.extend(part.text.map(|piece| joined.add(piece)));
+            refusal.extend(part.refusal.map(|piece| joined_refusal.add(piece)));
         }
+        text.extend(joined.end());
+        (text, refusal)
+    }
+
+    /// The summary of what the model thought, and what it thought.
+    fn thoughts(self) -> (String, String) {
+        let all = |parts: Option<Vec<Part<'_>>>| {
+            let texts = parts.into_iter().flatten().filter_map(|part| part.text);
+            texts.map(Piece::into_text).collect::<String>()
+        };
+        (all(self.summary), all(self.content))
+    }
+
+    fn citations(&self) -> Vec<&'a RawValue> {
+        let parts = self.content.iter().flatten();
+        let citations = parts.flat_map(|part| part.annotations.iter().flatten());
+        citations.copied().collect()
     }
 }

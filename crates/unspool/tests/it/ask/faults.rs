@@ -97,6 +97,27 @@ fn with_reasons(protocol: Protocol) -> Vec<Part> {
     parts.collect()
 }
 
+/// The text once more as a whole, where a protocol or servers of it have such a thing.
+fn summed(protocol: Protocol) -> Vec<Part> {
+    let (name, data) = match protocol {
+        Anthropic => (
+            "content_block_stop",
+            json!({"type": "content_block_stop", "index": 0, "content_block": {"type": "text", "text": TEXT}}),
+        ),
+        Chat => (
+            "",
+            json!({"choices": [{"index": 0, "delta": {}, "message": {"role": "assistant", "content": TEXT}}]}),
+        ),
+        Responses => (
+            "response.output_text.done",
+            json!({"type": "response.output_text.done", "text": TEXT}),
+        ),
+        Ollama | Gemini => return Vec::new(),
+    };
+    let data = data.to_string();
+    vec![Part { name, data }]
+}
+
 fn same(request: Request) -> Request {
     request
 }
@@ -394,7 +415,17 @@ pub(super) const ROWS: &[Row] = &[
         name: "as many tokens as were allowed, in an answer that is called complete",
         reply: |protocol, _, _| protocol.good(),
         ask: |request| request.max_tokens(7),
-        expect: |_| all(whole(Stop::MaxTokens)),
+        // A stated end counts more; only over Responses is that known to hide a limit.
+        expect: |protocol| match protocol {
+            Responses => all(whole(Stop::Doubtful)),
+            _ => all(complete()),
+        },
+    },
+    Row {
+        name: "more tokens than were allowed, in an answer that is called complete",
+        reply: |protocol, _, _| protocol.good(),
+        ask: |request| request.max_tokens(5),
+        expect: |_| all(complete()),
     },
     Row {
         name: "a refusal or a filter",
@@ -583,22 +614,26 @@ pub(super) const ROWS: &[Row] = &[
         expect: |protocol| (protocol == Responses).then(|| whole(Stop::Other)),
     },
     Row {
-        name: "a delta is lost, but the text comes once more as a whole",
+        name: "the last deltas are lost, but the text comes once more as a whole",
         reply: |protocol, _, _| {
-            let sum = json!({"type": "response.output_text.done", "text": TEXT}).to_string();
-            let sum = Part {
-                name: "response.output_text.done",
-                data: sum,
-            };
-            protocol
-                .script()
-                .begun()
-                .parts(&[sum])
-                .mark(Reason::End)
-                .end()
+            let script = protocol.script().begun().parts(&summed(protocol));
+            script.reason(Reason::End).mark(Reason::End).end()
         },
         ask: same,
-        expect: |protocol| (protocol == Responses).then(truncated),
+        expect: |protocol| matches!(protocol, Anthropic | Chat | Responses).then(complete),
+    },
+    Row {
+        name: "a delta in the middle is lost, but the text comes once more as a whole",
+        reply: |protocol, _, _| {
+            let script = protocol.script().begun().text(PIECES[2]);
+            let script = script.parts(&summed(protocol));
+            script.reason(Reason::End).mark(Reason::End).end()
+        },
+        ask: same,
+        expect: |protocol| {
+            let is_summed = matches!(protocol, Anthropic | Chat | Responses);
+            is_summed.then(|| passing(Kind::Truncated, "Hello😀!", "did not come"))
+        },
     },
     Row {
         name: "no delta, but the text comes as a whole at the end",

@@ -6,6 +6,7 @@ mod contract;
 mod dialect;
 mod faults;
 mod items;
+mod kinds;
 mod requests;
 mod secrets;
 mod table;

@@ -27,16 +27,30 @@ fn look() -> Tool {
     }
 }
 
-fn all(request: Request) -> Request {
-    request
+fn all(protocol: Protocol, request: Request) -> Request {
+    let request = request
         .system("Be brief.")
         .message(Message::assistant("It is me."))
         .message(Message::user("Who?"))
         .tool(look())
         .max_tokens(50)
-        .temperature(0.5)
-        .stop_sequence("END")
-        .stop_sequence("\n\n")
+        .temperature(0.5);
+    match protocol {
+        // It has none.
+        Responses => request,
+        _ => request.stop_sequence("END").stop_sequence("\n\n"),
+    }
+}
+
+#[tokio::test]
+async fn what_a_protocol_cannot_carry_is_refused_before_anything_is_sent() {
+    let server = Server::start(|_| Responses.good());
+    let request = question(Responses, &server).stop_sequence("END");
+    let (_, end) = drain(request.text()).await;
+    let error = end.unwrap_err();
+    assert!(error.is_request(), "{error}");
+    assert!(error.to_string().contains("no stop sequences"), "{error}");
+    assert!(server.requests().is_empty());
 }
 
 #[tokio::test]
@@ -102,7 +116,7 @@ async fn all_that_can_be_said_is_said_in_the_words_of_the_protocol() {
     let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}});
     let function = json!({"name": "look", "description": "Looks.", "parameters": schema});
     for protocol in PROTOCOLS {
-        let (_, body) = asked(protocol, all).await;
+        let (_, body) = asked(protocol, |request| all(protocol, request)).await;
         let expected = match protocol {
             Anthropic => json!({
                 "model": "m-1", "system": "Be brief.", "messages": messages, "max_tokens": 50,
@@ -115,7 +129,6 @@ async fn all_that_can_be_said_is_said_in_the_words_of_the_protocol() {
                 "stream_options": {"include_usage": true},
                 "tools": [{"type": "function", "function": function}],
             }),
-            // That protocol has no stop sequences.
             Responses => json!({
                 "model": "m-1", "instructions": "Be brief.", "input": messages,
                 "max_output_tokens": 50, "temperature": 0.5, "stream": true,

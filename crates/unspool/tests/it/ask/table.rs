@@ -118,7 +118,7 @@ impl Expect {
     /// The exit code of the command.
     fn exit(&self) -> u8 {
         match &self.end {
-            End::Whole(Stop::Unstated) => 3,
+            End::Whole(Stop::Unstated | Stop::Doubtful) => 3,
             End::Whole(stop) if stop.is_natural() || *stop == Stop::Asked => 0,
             End::Whole(_) => 4,
             End::Failed { kind, .. } if *kind == Kind::Truncated => 3,
@@ -216,6 +216,7 @@ impl fmt::Display for Expect {
                 Stop::Refusal => "refused",
                 Stop::ContentFilter => "filtered",
                 Stop::Unstated => "reason unstated",
+                Stop::Doubtful => "in doubt",
                 Stop::Other => "another reason",
                 _ => "ended",
             })?,
