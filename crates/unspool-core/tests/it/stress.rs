@@ -104,8 +104,11 @@ impl<G: AsyncGenerator<u8, u8>> AsyncGenerator<u8, u8> for Opaque<G> {
         self.0.as_mut().poll_resume(cx, input)
     }
 
-    fn take_return(mut self: Pin<&mut Self>) -> Option<G::Return> {
-        self.0.as_mut().take_return()
+    fn take_return_if(
+        mut self: Pin<&mut Self>,
+        is_wanted: fn(&G::Return) -> bool,
+    ) -> Option<G::Return> {
+        self.0.as_mut().take_return_if(is_wanted)
     }
 }
 
@@ -415,7 +418,10 @@ impl AsyncGenerator<u8, u8> for Liar {
         }
     }
 
-    fn take_return(mut self: Pin<&mut Self>) -> Option<Result<u8, u8>> {
+    fn take_return_if(
+        mut self: Pin<&mut Self>,
+        _: fn(&Result<u8, u8>) -> bool,
+    ) -> Option<Result<u8, u8>> {
         match self.random.below(4) {
             0 => None,
             value => Some(Ok(value as u8)),

@@ -29,7 +29,8 @@ pub(super) fn items<T: Send>(
         let mut extent = Extent::Before { is_line_begin: true };
         let mut splitter = Splitter::new(Place::At(pointer), check, max_bytes);
         let mut events = Box::pin(answer(plan, Arc::clone(&watch), Some));
-        while let Some(event) = events.anext().await {
+        // What ended the answer says more than what that did to the document.
+        while let Some(event) = events.try_anext().await? {
             let text = match event {
                 Event::Text { text } => text,
                 Event::Stop { stop: stated, .. } => {
@@ -47,8 +48,6 @@ pub(super) fn items<T: Send>(
                 yield decode(&element).map_err(|error| in_text(splitter.unfit(&element, error), &watch))?;
             }
         }
-        // What ended the answer says more than what that did to the document.
-        events.as_mut().take_return().unwrap_or(Ok(()))?;
         match extent {
             Extent::Behind => splitter.end().map(drop).map_err(|error| in_text(error, &watch)),
             // A document that a limit cut is told by the outcome.

@@ -200,15 +200,14 @@ impl Asking {
                     sequence: None,
                 }
             }
-            Stage::Reading(reader) => match within(self.deadline, reader.anext()).await? {
+            Stage::Reading(reader) => match within(self.deadline, reader.try_anext()).await?? {
                 Some(event) => {
                     let event = self.until_stop(event)?;
                     self.checked(event)
                 }
                 None => {
-                    let end = reader.as_mut().take_return();
                     self.stage = Stage::Over;
-                    return end.unwrap_or(Ok(())).map(|()| None);
+                    return Ok(None);
                 }
             },
         };

@@ -89,12 +89,10 @@ pub fn read_answer(
     let mut events = Vec::new();
     let mut context = Context::from_waker(Waker::noop());
     loop {
-        match pin!(reader.anext()).poll(&mut context) {
-            Poll::Ready(Some(event)) => events.push(event),
-            Poll::Ready(None) => {
-                let end = reader.as_mut().take_return();
-                return (events, end.unwrap_or(Ok(())));
-            }
+        match pin!(reader.try_anext()).poll(&mut context) {
+            Poll::Ready(Ok(Some(event))) => events.push(event),
+            Poll::Ready(Ok(None)) => return (events, Ok(())),
+            Poll::Ready(Err(error)) => return (events, Err(error)),
             Poll::Pending => panic!("the reader waits, though all is there"),
         }
     }

@@ -48,7 +48,8 @@ use core::pin::Pin;
 use core::ptr;
 use core::task::{Context, Poll};
 
-use super::{Narrow, Slot, Stand, Tag, Yielder};
+use super::Yielder;
+use super::slot::{Narrow, Slot, Stand, Tag};
 use crate::port::{Mode, Port};
 use crate::{AsyncGenerator, GeneratorState, Resume};
 
