@@ -46,9 +46,9 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
     /// Where the body stands.
     fn state(&self) -> GeneratorState;
 
-    /// Runs the body to its next item, its next wait, or its end (none).
+    /// Runs the body to its next item, its next wait, or its end (`None`).
     ///
-    /// `input` is taken if the body stands at a `yield`, or if it is
+    /// `input` is used up if the body stands at a `yield`, or if it is
     /// [`Resume::Close`]; where the body waits, or has not started, it is left.
     ///
     /// # Panics
@@ -90,7 +90,7 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
         None
     }
 
-    /// Runs the body to its first item; none if it ends before.
+    /// Runs the body to its first item; `None` if it ends before.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
         Resumed::new(self, None, misuse)
     }
 
-    /// The next item; none after the last one. To the `yield` at which the body
+    /// The next item; `None` after the last one. To the `yield` at which the body
     /// stands it sends the default.
     ///
     /// If a step was cancelled, this goes on with it.
@@ -145,7 +145,7 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
         }
     }
 
-    /// The next item of a generator that may fail; none after the last one. Its error
+    /// The next item of a generator that may fail; `None` after the last one. Its error
     /// comes once, in the place of the end, as an exception comes out of Python's
     /// `async for`.
     ///
@@ -221,7 +221,7 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
     }
 
     /// Sends a value to the `yield` at which the body stands, and runs it to its
-    /// next item; none if it ends before.
+    /// next item; `None` if it ends before.
     ///
     /// # Errors
     ///
@@ -231,7 +231,7 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
     /// # Cancel safety
     ///
     /// The value has been sent. The body stays where it waits; the next item can
-    /// be had with [`anext`](AsyncGenerator::anext) or
+    /// be fetched with [`anext`](AsyncGenerator::anext) or
     /// [`poll_resume`](AsyncGenerator::poll_resume).
     fn asend(&mut self, value: Send) -> Resumed<'_, Self, Send, Throw, Send>
     where
@@ -244,7 +244,7 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
     }
 
     /// Throws an error at the `yield` at which the body stands, and runs the body
-    /// to its next item; none if it ends before.
+    /// to its next item; `None` if it ends before.
     ///
     /// The body may catch it, or let it end the body with `?`.
     ///
@@ -296,13 +296,13 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
 /// Where the body of a generator stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GeneratorState {
-    /// Before its begin.
+    /// Before its start.
     Unstarted,
     /// At a `yield`.
     Suspended,
     /// In a wait: a step was cancelled, or is being polled.
     Running,
-    /// Behind its end.
+    /// After its end.
     Ended,
 }
 

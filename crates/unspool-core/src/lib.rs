@@ -283,7 +283,7 @@ macro_rules! try_stream {
 /// - `try { … } finally { … }`: the second block runs once however the first one is
 ///   left: at its end, by `return`, `?`, `break` or `continue`, or because the generator is
 ///   [closed](AsyncGenerator::aclose). It may wait. Blocks nest.
-/// - `#![throws(Error)]` at the begin of the body makes a `yield` give a
+/// - `#![throws(Error)]` at the beginning of the body makes a `yield` give a
 ///   `Result<_, Error>`: `Err` is what [`athrow`](AsyncGenerator::athrow) throws.
 ///   `match` catches it; `(yield item)?` lets it end the body.
 ///

@@ -452,7 +452,7 @@ fn panicked_before() -> ! {
     panic!("a generator was resumed after one that it yielded from had panicked")
 }
 
-/// The constructor behind `stream!`.
+/// The constructor that `stream!` calls.
 #[inline]
 pub fn stream<Y, F, B>(make_body: F, promise: Promise) -> Generator<Y, (), F, B, Silent>
 where
@@ -462,7 +462,7 @@ where
     Generator::new(make_body, (), promise)
 }
 
-/// The constructor behind `try_stream!`, and behind a `stream!` that uses `?`.
+/// The constructor that `try_stream!` calls, and a `stream!` that uses `?`.
 #[inline]
 pub fn try_stream<T, E, F, B>(
     make_body: F,
@@ -475,7 +475,7 @@ where
     Generator::new(make_body, (), promise)
 }
 
-/// The constructor behind `generator!`.
+/// The constructor that `generator!` calls.
 #[inline]
 pub fn generator<Y, F, B>(make_body: F, promise: Promise) -> Generator<Y, (), F, B, Returns>
 where
@@ -485,7 +485,7 @@ where
     Generator::new(make_body, (), promise)
 }
 
-/// The constructor behind a `generator!` that is sent values.
+/// The constructor for a `generator!` that is sent values.
 #[inline]
 pub fn duplex<Y, S, X, F, B>(
     make_body: F,
@@ -499,7 +499,7 @@ where
     Generator::new(make_body, Port::default(), promise)
 }
 
-/// The constructor behind a `generator!` into which errors can be thrown.
+/// The constructor for a `generator!` into which errors can be thrown.
 #[inline]
 pub fn duplex_throws<Y, S, T, X, F, B>(
     make_body: F,

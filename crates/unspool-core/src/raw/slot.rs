@@ -119,7 +119,7 @@ pub enum Tag {
     Done,
     /// Broken: another generator panicked that this one was yielding from.
     Panicked,
-    /// Before its begin.
+    /// Before its start.
     Unstarted,
     /// After its end, with its output.
     Ended,
@@ -151,8 +151,8 @@ pub trait Stand {
     unsafe fn bit(&self) -> Bit;
 }
 
-/// The two tags that a body leaves behind into which nothing goes, as what the
-/// compiler knows how to compute with.
+/// The two tags that a body sets into which nothing goes, as numbers that the compiler
+/// can compute with.
 #[derive(Clone, Copy)]
 #[repr(u64)]
 pub enum Bit {

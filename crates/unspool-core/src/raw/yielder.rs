@@ -37,7 +37,7 @@ impl Promise {
     ///
     /// The closure must only move its yielder into the future that it returns, and
     /// that future must use it only as fact 2 of this module says: directly in its own
-    /// body; whatever future a method of the yielder gives awaited at once, and behind
+    /// body; whatever future a method of the yielder gives awaited at once, and after
     /// [`Yielder::put`], with nothing in between, `received` or `received_or_close`, if
     /// there is one.
     #[inline(always)]

@@ -18,7 +18,7 @@ fn countdown(from: u32) -> impl AsyncGenerator<Yield = u32, Return = Result<&'st
 }
 
 #[tokio::test]
-async fn the_return_value_is_there_once_behind_the_last_item() {
+async fn the_return_value_is_there_once_after_the_last_item() {
     let mut generator = pin!(countdown(2));
     assert_eq!(generator.as_mut().take_return(), None);
     assert_eq!(generator.try_anext().await, Ok(Some(2)));
@@ -55,7 +55,7 @@ async fn an_error_that_ends_a_step_is_left_for_whoever_takes_it() {
     let mut generator = pin!(countdown(0));
     assert_eq!(generator.start().await, Ok(None));
     assert_eq!(generator.as_mut().take_return_if(Result::is_ok), None);
-    // A loop that goes on behind the step gets the error, too.
+    // A loop that goes on after the step gets the error, too.
     let error = Err("nothing to count".to_owned());
     assert_eq!(generator.try_anext().await, error);
 }

@@ -52,7 +52,7 @@ fn script(random: &mut Random, depth: u32) -> Vec<Op> {
         .collect()
 }
 
-/// What a program leaves behind.
+/// What is left of a program.
 #[derive(Clone, Default)]
 struct Trace {
     /// Each item and each body holds one of these.
@@ -298,7 +298,7 @@ fn function(ops: Vec<Op>, token: Rc<()>) -> impl Stream<Item = Item> {
                 Op::Yield => y.yield_item((index, Rc::clone(&token))).await,
                 // Dropped after its poll: handed out all the same.
                 Op::Guarded => {
-                    // Behind a wait there is room for it.
+                    // After a wait there is room for it.
                     nap().await;
                     let item = y.yield_item((index, Rc::clone(&token)));
                     assert!(item.now_or_never().is_none());
