@@ -1,4 +1,4 @@
-//! The program behind the compiler's row, which only a nightly toolchain builds.
+//! The program for the compiler's row, which only a nightly toolchain builds.
 
 use std::env;
 use std::path::PathBuf;

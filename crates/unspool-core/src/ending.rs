@@ -18,7 +18,7 @@ pub trait Ending<Y, Output> {
 /// A body of a stream, which has nothing to return.
 pub trait StreamEnding {}
 
-/// There is nothing behind the last item: `stream!`.
+/// Nothing comes after the last item: `stream!`.
 pub enum Silent {}
 
 impl StreamEnding for Silent {}

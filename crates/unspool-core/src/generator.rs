@@ -8,8 +8,9 @@ use core::task::{Context, Poll};
 use futures_core::{FusedStream, Stream};
 
 use crate::ending::{Ending, Returns, StreamEnding};
+use crate::looped_over::LoopedOver;
 use crate::port::{Delegates, Extra, Mode, Port};
-use crate::raw::{Chain, Generator, IntoStream, Tag, Yielder};
+use crate::raw::{Chain, Generator, IntoStream, Tag, TryIntoStream, Yielder};
 
 /// A body that yields items, is sent values, and returns one.
 ///
@@ -45,9 +46,9 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
     /// Where the body stands.
     fn state(&self) -> GeneratorState;
 
-    /// Runs the body to its next item, its next wait, or its end (none).
+    /// Runs the body to its next item, its next wait, or its end (`None`).
     ///
-    /// `input` is taken if the body stands at a `yield`, or if it is
+    /// `input` is used up if the body stands at a `yield`, or if it is
     /// [`Resume::Close`]; where the body waits, or has not started, it is left.
     ///
     /// # Panics
@@ -59,8 +60,17 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
         input: &mut Option<Resume<Send, Throw>>,
     ) -> Poll<Option<Self::Yield>>;
 
-    /// Takes the value that the body returned: once, behind the last item.
-    fn take_return(self: Pin<&mut Self>) -> Option<Self::Return>;
+    /// Takes the value that the body returned, if it is such a value: once, after the last
+    /// item.
+    fn take_return_if(
+        self: Pin<&mut Self>,
+        is_wanted: fn(&Self::Return) -> bool,
+    ) -> Option<Self::Return>;
+
+    /// Takes the value that the body returned: once, after the last item.
+    fn take_return(self: Pin<&mut Self>) -> Option<Self::Return> {
+        self.take_return_if(|_| true)
+    }
 
     /// The generators that this one yields from at the moment, for a `yield in` of
     /// this one; none is always right, and costs a step more an item.
@@ -72,12 +82,15 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
     /// give only the chain of a generator that is a part of this one, or that only
     /// this one has, and that is [`Send`] or [`Sync`] if this one is.
     #[doc(hidden)]
-    #[expect(unsafe_code, reason = "a declaration; `raw::chain` has the argument")]
+    #[expect(
+        unsafe_code,
+        reason = "a declaration; `raw::yield_in` has the argument"
+    )]
     unsafe fn chain(self: Pin<&mut Self>) -> Option<Chain<Self::Yield, Send, Throw>> {
         None
     }
 
-    /// Runs the body to its first item; none if it ends before.
+    /// Runs the body to its first item; `None` if it ends before.
     ///
     /// # Errors
     ///
@@ -97,17 +110,33 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
         Resumed::new(self, None, misuse)
     }
 
-    /// The next item; none behind the last one. To the `yield` at which the body
+    /// The next item; `None` after the last one. To the `yield` at which the body
     /// stands it sends the default.
     ///
     /// If a step was cancelled, this goes on with it.
     ///
+    /// A generator that returns a `Result` has [`try_anext`](AsyncGenerator::try_anext)
+    /// instead, since a loop over its items would pass by its error. There this does not
+    /// compile:
+    ///
+    /// ```compile_fail,E0283
+    /// # use unspool_core::{AsyncGenerator, generator};
+    /// # async {
+    /// let mut bytes = std::pin::pin!(generator! {
+    ///     yield "7".parse::<u8>()?;
+    ///     Ok::<(), std::num::ParseIntError>(())
+    /// });
+    /// while let Some(byte) = bytes.anext().await {}
+    /// # };
+    /// ```
+    ///
     /// # Cancel safety
     ///
     /// The body stays where it waits; to call this again goes on from there.
-    fn anext(&mut self) -> Anext<'_, Self, Send, Throw>
+    fn anext<UseTryAnext>(&mut self) -> Anext<'_, Self, Send, Throw>
     where
         Self: Unpin + Sized,
+        Self::Return: LoopedOver<UseTryAnext>,
         Send: Default,
     {
         Anext {
@@ -116,17 +145,83 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
         }
     }
 
+    /// The next item of a generator that may fail; `None` after the last one. Its error
+    /// comes once, in the place of the end, as an exception comes out of Python's
+    /// `async for`.
+    ///
+    /// Otherwise as [`anext`](AsyncGenerator::anext). A value that is not an error is left
+    /// for [`take_return`](AsyncGenerator::take_return).
+    ///
+    /// ```
+    /// use std::num::ParseIntError;
+    /// use std::pin::pin;
+    /// use unspool_core::{AsyncGenerator, generator};
+    ///
+    /// fn numbers(text: &str) -> impl AsyncGenerator<Yield = u8, Return = Result<(), ParseIntError>> {
+    ///     generator! {
+    ///         for word in text.split(' ') {
+    ///             yield word.parse()?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// async fn sum(text: &str) -> Result<u8, ParseIntError> {
+    ///     let mut sum = 0;
+    ///     let mut numbers = pin!(numbers(text));
+    ///     while let Some(number) = numbers.try_anext().await? {
+    ///         sum += number;
+    ///     }
+    ///     Ok(sum)
+    /// }
+    /// # futures_util::FutureExt::now_or_never(async {
+    /// assert_eq!(sum("1 2").await, Ok(3));
+    /// assert!(sum("1 x").await.is_err());
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The one that the body returned.
+    ///
+    /// # Cancel safety
+    ///
+    /// The body stays where it waits; to call this again goes on from there.
+    fn try_anext<R, E>(&mut self) -> TryAnext<'_, Self, Send, Throw>
+    where
+        Self: AsyncGenerator<Send, Throw, Return = Result<R, E>> + Unpin + Sized,
+        Send: Default,
+    {
+        TryAnext {
+            generator: self,
+            input: PhantomData,
+        }
+    }
+
     /// The generator as a stream, which sends the default to each `yield`.
-    fn into_stream(self) -> IntoStream<Self, Send, Throw>
+    ///
+    /// One that returns a `Result` has
+    /// [`try_into_stream`](AsyncGenerator::try_into_stream) instead.
+    fn into_stream<UseTryIntoStream>(self) -> IntoStream<Self, Send, Throw>
     where
         Self: Sized,
+        Self::Return: LoopedOver<UseTryIntoStream>,
         Send: Default,
     {
         IntoStream::new(self)
     }
 
+    /// A generator that may fail as a stream of results, whose last item is its error.
+    fn try_into_stream<R, E>(self) -> TryIntoStream<Self, Send, Throw>
+    where
+        Self: AsyncGenerator<Send, Throw, Return = Result<R, E>> + Sized,
+        Send: Default,
+    {
+        TryIntoStream::new(self)
+    }
+
     /// Sends a value to the `yield` at which the body stands, and runs it to its
-    /// next item; none if it ends before.
+    /// next item; `None` if it ends before.
     ///
     /// # Errors
     ///
@@ -136,7 +231,7 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
     /// # Cancel safety
     ///
     /// The value has been sent. The body stays where it waits; the next item can
-    /// be had with [`anext`](AsyncGenerator::anext) or
+    /// be fetched with [`anext`](AsyncGenerator::anext) or
     /// [`poll_resume`](AsyncGenerator::poll_resume).
     fn asend(&mut self, value: Send) -> Resumed<'_, Self, Send, Throw, Send>
     where
@@ -149,7 +244,7 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
     }
 
     /// Throws an error at the `yield` at which the body stands, and runs the body
-    /// to its next item; none if it ends before.
+    /// to its next item; `None` if it ends before.
     ///
     /// The body may catch it, or let it end the body with `?`.
     ///
@@ -201,13 +296,13 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
 /// Where the body of a generator stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GeneratorState {
-    /// Before its begin.
+    /// Before its start.
     Unstarted,
     /// At a `yield`.
     Suspended,
     /// In a wait: a step was cancelled, or is being polled.
     Running,
-    /// Behind its end.
+    /// After its end.
     Ended,
 }
 
@@ -324,6 +419,49 @@ where
     }
 }
 
+/// The next item of a generator that may fail. Made by [`AsyncGenerator::try_anext`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct TryAnext<'g, G, S, T> {
+    generator: &'g mut G,
+    input: PhantomData<fn(S, T)>,
+}
+
+impl<G, S, T, R, E> Future for TryAnext<'_, G, S, T>
+where
+    G: AsyncGenerator<S, T, Return = Result<R, E>> + Unpin,
+    S: Default,
+{
+    type Output = Result<Option<G::Yield>, E>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        poll_fallible(Pin::new(&mut *self.generator), cx)
+    }
+}
+
+/// The next item, the error, or the end.
+#[inline]
+fn poll_fallible<G, S, T, R, E>(
+    mut generator: Pin<&mut G>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<G::Yield>, E>>
+where
+    G: AsyncGenerator<S, T, Return = Result<R, E>>,
+    S: Default,
+{
+    let mut input = default_input(&*generator);
+    generator
+        .as_mut()
+        .poll_resume(cx, &mut input)
+        .map(|item| match item {
+            Some(item) => Ok(Some(item)),
+            None => match generator.take_return_if(Result::is_err) {
+                Some(Err(error)) => Err(error),
+                _ => Ok(None),
+            },
+        })
+}
+
 /// The closing of a generator. Made by [`AsyncGenerator::aclose`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct Aclose<'g, G, S, T> {
@@ -382,8 +520,11 @@ where
     }
 
     #[inline]
-    fn take_return(self: Pin<&mut Self>) -> Option<B::Output> {
-        self.take_output()
+    fn take_return_if(
+        self: Pin<&mut Self>,
+        is_wanted: fn(&B::Output) -> bool,
+    ) -> Option<B::Output> {
+        self.take_output_if(is_wanted)
     }
 }
 
@@ -453,11 +594,17 @@ where
     }
 
     #[inline]
-    fn take_return(self: Pin<&mut Self>) -> Option<B::Output> {
-        self.take_output()
+    fn take_return_if(
+        self: Pin<&mut Self>,
+        is_wanted: fn(&B::Output) -> bool,
+    ) -> Option<B::Output> {
+        self.take_output_if(is_wanted)
     }
 
-    #[expect(unsafe_code, reason = "a declaration; `raw::chain` has the argument")]
+    #[expect(
+        unsafe_code,
+        reason = "a declaration; `raw::yield_in` has the argument"
+    )]
     #[inline]
     unsafe fn chain(self: Pin<&mut Self>) -> Option<Chain<Y, M::Send, M::Throw>> {
         self.peek().links()?.chain()
@@ -531,6 +678,35 @@ where
     }
 }
 
+impl<G, S, T, R, E> Stream for TryIntoStream<G, S, T>
+where
+    G: AsyncGenerator<S, T, Return = Result<R, E>>,
+    S: Default,
+{
+    type Item = Result<G::Yield, E>;
+
+    #[inline]
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        poll_fallible(self.generator(), cx).map(Result::transpose)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, self.is_terminated().then_some(0))
+    }
+}
+
+impl<G, S, T, R, E> FusedStream for TryIntoStream<G, S, T>
+where
+    G: AsyncGenerator<S, T, Return = Result<R, E>>,
+    S: Default,
+{
+    #[inline]
+    fn is_terminated(&self) -> bool {
+        self.get().state() == GeneratorState::Ended
+    }
+}
+
 /// The default value for a body that stands at a `yield`.
 #[inline]
 fn default_input<G, S, T>(generator: &G) -> Option<Resume<S, T>>
@@ -569,13 +745,16 @@ macro_rules! forward {
             }
 
             #[inline]
-            fn take_return(self: Pin<&mut Self>) -> Option<G::Return> {
-                self.as_deref_mut().take_return()
+            fn take_return_if(
+                self: Pin<&mut Self>,
+                is_wanted: fn(&G::Return) -> bool,
+            ) -> Option<G::Return> {
+                self.as_deref_mut().take_return_if(is_wanted)
             }
 
             #[expect(
                 unsafe_code,
-                reason = "hands on what the caller has to see to; fact 9 of `raw::chain`"
+                reason = "hands on what the caller has to see to; fact 9 of `raw::yield_in`"
             )]
             #[inline]
             unsafe fn chain(self: Pin<&mut Self>) -> Option<Chain<G::Yield, S, T>> {

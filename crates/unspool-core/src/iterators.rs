@@ -35,7 +35,7 @@ pub trait AsyncIterator {
     /// What comes out.
     type Item;
 
-    /// Fetches the next item; none at the end, after which it is not called again.
+    /// Fetches the next item; `None` at the end, after which it is not called again.
     #[expect(
         async_fn_in_trait,
         reason = "whether the future is `Send` follows from the type, and so for the stream"
@@ -50,12 +50,12 @@ pub trait TryAsyncIterator {
     /// Why no more comes.
     type Error;
 
-    /// Fetches the next item; none at the end. Neither behind the end nor behind an
-    /// error is it called again.
+    /// Fetches the next item; `None` at the end. It is not called again after the end or
+    /// after an error.
     ///
     /// # Errors
     ///
-    /// If the next item cannot be had.
+    /// If the next item cannot be fetched.
     #[expect(
         async_fn_in_trait,
         reason = "whether the future is `Send` follows from the type, and so for the stream"
@@ -137,7 +137,7 @@ where
 
 /// `anext` for every stream: Python's `await anext(iterator)`.
 pub trait AnextExt: Stream {
-    /// The next item; none behind the last one.
+    /// The next item; `None` after the last one.
     ///
     /// # Cancel safety
     ///

@@ -130,6 +130,7 @@
 //! | `AsyncIterator[T]` | `Stream<Item = T>` |
 //! | a class with `__anext__` | [`AsyncIterator`], which [`aiter`] makes a stream |
 //! | `async for x in xs:` | `for await x in xs { … }` in a body; `while let Some(x) = xs.anext().await` elsewhere |
+//! | `async for x in g:`, which raises what `g` raises | `while let Some(x) = g.try_anext().await? { … }` |
 //! | `anext(g)`, `g.asend(v)`, `g.athrow(e)`, `g.aclose()` | [`anext`](AsyncGenerator::anext), [`asend`](AsyncGenerator::asend), [`athrow`](AsyncGenerator::athrow), [`aclose`](AsyncGenerator::aclose) |
 //! | `StopAsyncIteration` | [`None`] |
 //! | `try: … finally: …` | `try { … } finally { … }` in [`generator!`] |
@@ -184,6 +185,7 @@ mod generator;
     reason = "in what the macros of this crate expand to, and nowhere else"
 )]
 mod iterators;
+mod looped_over;
 mod port;
 #[expect(
     unsafe_code,
@@ -194,10 +196,11 @@ mod raw;
 pub use functions::{stream_fn, try_stream_fn};
 pub use generator::{
     Aclose, Anext, AsyncGenerator, GeneratorState, IgnoredClose, Rejected, Resume, Resumed,
+    TryAnext,
 };
 
 pub use iterators::{AnextExt, AsyncIterator, TryAsyncIterator, aiter, from_stream, try_aiter};
-pub use raw::{IntoStream, YieldItem, Yields};
+pub use raw::{IntoStream, TryIntoStream, YieldItem, Yields};
 
 /// Makes a stream of a body that yields.
 ///
@@ -273,14 +276,14 @@ macro_rules! try_stream {
 ///
 /// - `return value`, or the value at the end of the body, is the generator's return
 ///   value, which [`AsyncGenerator::take_return`] gives. `?` returns, as in a
-///   function.
+///   function; [`AsyncGenerator::try_anext`] gives the error to whoever loops.
 /// - `let sent = yield item;` gets what [`asend`](AsyncGenerator::asend) sends. A `yield`
 ///   at the end of the body is a statement, with or without a `;`: to return what is
 ///   sent, write `return yield item`.
 /// - `try { … } finally { … }`: the second block runs once however the first one is
 ///   left: at its end, by `return`, `?`, `break` or `continue`, or because the generator is
 ///   [closed](AsyncGenerator::aclose). It may wait. Blocks nest.
-/// - `#![throws(Error)]` at the begin of the body makes a `yield` give a
+/// - `#![throws(Error)]` at the beginning of the body makes a `yield` give a
 ///   `Result<_, Error>`: `Err` is what [`athrow`](AsyncGenerator::athrow) throws.
 ///   `match` catches it; `(yield item)?` lets it end the body.
 ///
@@ -334,6 +337,7 @@ macro_rules! generator {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::for_await::next;
+    pub use crate::looped_over::{ByAnext, ByTryAnext, LoopedOver};
     pub use crate::port::{Exit, Guarded, Port, Sends, Throws};
     pub use crate::raw::{
         Chain, Generator, Links, Promise, Yielder, duplex, duplex_throws, generator, stream,

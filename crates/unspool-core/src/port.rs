@@ -260,7 +260,7 @@ pub enum Exit<V, R> {
     Value(V),
     /// By `return` or `?`.
     Return(R),
-    /// By the `break` or `continue` of this number, which goes on behind the `finally`.
+    /// By the `break` or `continue` of this number, which is made after the `finally`.
     Jump(u32),
     /// Because the generator is being closed.
     Close,

@@ -53,29 +53,34 @@
 //!    Where one is exchanged for another the tag is `Empty` in between, so that a
 //!    panic leaves nothing to be dropped twice.
 //!
-//! What `yield in` needs on top of them is in [`chain`].
+//! What `yield in` needs on top of them is in [`yield_in`].
 
-mod chain;
-mod functions;
+mod into_stream;
+mod slot;
+mod stream_fn;
+mod yield_in;
+mod yielder;
 
-use core::cell::{Cell, UnsafeCell};
-use core::convert::Infallible;
+use core::cell::UnsafeCell;
 use core::fmt;
-use core::future::{Future, Pending, pending};
+use core::future::Future;
 use core::marker::{PhantomData, PhantomPinned};
-use core::mem::{ManuallyDrop, MaybeUninit};
+use core::mem::ManuallyDrop;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use crate::ending::{Ending, Returns, Silent, YieldsError};
-use crate::port::{
-    Blocks, Delegates, Exit, Extra, Guard, Mode, Port, Sends, Throws, TryBlock, Way,
-};
+use crate::port::{Blocks, Delegates, Extra, Mode, Port, Sends, Throws, Way};
 use crate::{GeneratorState, Resume};
 
-pub use chain::{Chain, Links};
-pub use functions::{YieldItem, Yields};
-pub(crate) use functions::{stream_of, try_stream_of};
+use self::slot::Slot;
+
+pub use into_stream::{IntoStream, TryIntoStream};
+pub(crate) use slot::{Narrow, Stand, Tag, Wide};
+pub use stream_fn::{YieldItem, Yields};
+pub(crate) use stream_fn::{stream_of, try_stream_of};
+pub use yield_in::{Chain, Links};
+pub use yielder::{Promise, Yielder};
 
 /// A body, the slot that it yields into, and what its end means.
 ///
@@ -112,233 +117,6 @@ union Stage<F, B, R> {
     ended: ManuallyDrop<R>,
 }
 
-/// Where the body stands, what there is of it, and what there is in the slot.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Tag {
-    /// In a wait, or being polled.
-    Running = 0,
-    /// At a `yield`.
-    AtYield = 1,
-    /// Told to close, at a `yield`.
-    Close,
-    /// Done with all that it has to do before it is dropped.
-    Done,
-    /// Broken: another generator panicked that this one was yielding from.
-    Panicked,
-    /// Before its begin.
-    Unstarted,
-    /// After its end, with its output.
-    Ended,
-    /// After its end, with its output, and with its last item in the slot.
-    EndedWithItem,
-    /// After its end.
-    Empty,
-}
-
-/// How a slot keeps its tag.
-pub trait Stand {
-    /// For a body that has not begun.
-    fn new() -> Self;
-    fn get(&self) -> Tag;
-    fn set(&self, tag: Tag);
-    /// From `Running` to `AtYield`.
-    fn arrive(&self);
-    /// From `AtYield` to `Running`.
-    fn leave(&self);
-    /// Whether it is `Running`, where it is not `AtYield`.
-    fn is_running(&self) -> bool;
-    fn is_at_yield(&self) -> bool;
-
-    /// Whether it is `AtYield`.
-    ///
-    /// # Safety
-    ///
-    /// It must be that or `Running`.
-    unsafe fn bit(&self) -> Bit;
-}
-
-/// The two tags that a body leaves behind into which nothing goes, as what the
-/// compiler knows how to compute with.
-#[derive(Clone, Copy)]
-#[repr(u64)]
-pub enum Bit {
-    No = Tag::Running as u64,
-    Yes = Tag::AtYield as u64,
-}
-
-/// Where nothing goes in: a whole word, as wide as the part of a small result that
-/// says what it is.
-pub struct Wide(Cell<u64>);
-
-/// Where values go in: a byte, and a flag of its own for what is asked twice a step.
-/// There is room in the word for what a port has on top of values.
-pub struct Narrow {
-    tag: Cell<Tag>,
-    is_at_yield: Cell<bool>,
-}
-
-impl Stand for Wide {
-    #[inline(always)]
-    fn new() -> Self {
-        Wide(Cell::new(Tag::Unstarted as u64))
-    }
-
-    #[inline(always)]
-    fn get(&self) -> Tag {
-        const TAGS: [Tag; 8] = [
-            Tag::Running,
-            Tag::AtYield,
-            Tag::Close,
-            Tag::Done,
-            Tag::Panicked,
-            Tag::Unstarted,
-            Tag::Ended,
-            Tag::EndedWithItem,
-        ];
-        let number = self.0.get() as usize;
-        TAGS.get(number).copied().unwrap_or(Tag::Empty)
-    }
-
-    #[inline(always)]
-    fn set(&self, tag: Tag) {
-        self.0.set(tag as u64);
-    }
-
-    #[inline(always)]
-    fn arrive(&self) {
-        self.set(Tag::AtYield);
-    }
-
-    #[inline(always)]
-    fn leave(&self) {
-        self.set(Tag::Running);
-    }
-
-    #[inline(always)]
-    fn is_running(&self) -> bool {
-        self.0.get() == Tag::Running as u64
-    }
-
-    #[inline(always)]
-    fn is_at_yield(&self) -> bool {
-        self.0.get() == Tag::AtYield as u64
-    }
-
-    #[inline(always)]
-    unsafe fn bit(&self) -> Bit {
-        // SAFETY: so says the caller.
-        unsafe { self.0.as_ptr().cast::<Bit>().read() }
-    }
-}
-
-impl Stand for Narrow {
-    #[inline(always)]
-    fn new() -> Self {
-        Narrow {
-            tag: Cell::new(Tag::Unstarted),
-            is_at_yield: Cell::new(false),
-        }
-    }
-
-    #[inline(always)]
-    fn get(&self) -> Tag {
-        match self.is_at_yield.get() {
-            true => Tag::AtYield,
-            false => self.tag.get(),
-        }
-    }
-
-    #[inline(always)]
-    fn set(&self, tag: Tag) {
-        self.is_at_yield.set(false);
-        self.tag.set(tag);
-    }
-
-    #[inline(always)]
-    fn arrive(&self) {
-        self.is_at_yield.set(true);
-    }
-
-    #[inline(always)]
-    fn leave(&self) {
-        self.is_at_yield.set(false);
-    }
-
-    #[inline(always)]
-    fn is_running(&self) -> bool {
-        self.tag.get() == Tag::Running
-    }
-
-    #[inline(always)]
-    fn is_at_yield(&self) -> bool {
-        self.is_at_yield.get()
-    }
-
-    unsafe fn bit(&self) -> Bit {
-        match self.is_at_yield() {
-            true => Bit::Yes,
-            false => Bit::No,
-        }
-    }
-}
-
-/// Where an item lies between the `yield` and the end of the poll, and what goes
-/// the other way.
-struct Slot<Y, P: Way> {
-    load: UnsafeCell<Load<Y, P::Value>>,
-    stand: P::Stand,
-    guard: P::Guard,
-    port: P,
-}
-
-/// An item on its way out, or a value on its way in: never both.
-#[repr(C)]
-union Load<Y, V> {
-    item: ManuallyDrop<Y>,
-    value: ManuallyDrop<V>,
-    empty: (),
-}
-
-/// The promise that a body keeps to fact 2.
-///
-/// A value, so that the `unsafe` block that gives it need not be around the body,
-/// where it would let a user do what is unsafe without saying so.
-pub struct Promise(());
-
-impl Promise {
-    /// Promises it for the one closure that is passed along with this.
-    ///
-    /// # Safety
-    ///
-    /// The closure must only move its yielder into the future that it returns, and
-    /// that future must use it only as fact 2 of this module says: directly in its own
-    /// body; whatever future a method of the yielder gives awaited at once, and behind
-    /// [`Yielder::put`], with nothing in between, `received` or `received_or_close`, if
-    /// there is one.
-    #[inline(always)]
-    pub unsafe fn new() -> Self {
-        Promise(())
-    }
-}
-
-/// What a body yields through; the macros keep it out of the user's reach.
-///
-/// Its methods are safe to call, since whoever has it has promised to use it well: a
-/// [`Promise`] is what it takes to get one.
-pub struct Yielder<Y, P: Way = ()> {
-    slot: *const Slot<Y, P>,
-}
-
-// SAFETY: a `&Slot` is of no use to a thread that has no `Pin<&mut Generator>`
-// (fact 5).
-unsafe impl<Y, P: Way> Sync for Slot<Y, P> {}
-// SAFETY: a yielder moves only within its body, which moves only within its
-// generator, which brings the slot along (facts 1 and 2).
-unsafe impl<Y: Send, P: Way<Value: Send> + Send> Send for Yielder<Y, P> {}
-// SAFETY: a `&Yielder` is used only by the body that owns it (fact 2), while that
-// body is polled through a `Pin<&mut _>`.
-unsafe impl<Y, P: Way> Sync for Yielder<Y, P> {}
-
 impl<Y, P, F, B, E> Generator<Y, P, F, B, E>
 where
     P: Way,
@@ -353,12 +131,7 @@ where
             stage: Stirring(UnsafeCell::new(Stage {
                 unstarted: ManuallyDrop::new(make_body),
             })),
-            slot: Slot {
-                load: UnsafeCell::new(Load { empty: () }),
-                stand: P::Stand::new(),
-                guard: P::Guard::default(),
-                port,
-            },
+            slot: Slot::new(port),
             ending: PhantomData,
             _pinned: PhantomPinned,
         }
@@ -381,7 +154,7 @@ where
         self.slot.stand.set(Tag::Empty);
         // SAFETY: it was there (fact 6), and from now on is not.
         let make_body = unsafe { ManuallyDrop::take(&mut self.stage.0.get_mut().unstarted) };
-        self.stage.0.get_mut().running = ManuallyDrop::new(make_body(Yielder { slot }));
+        self.stage.0.get_mut().running = ManuallyDrop::new(make_body(Yielder::new(slot)));
         self.slot.stand.set(Tag::Running);
         true
     }
@@ -490,12 +263,19 @@ where
         }
     }
 
-    /// Takes what the body returned.
+    /// Takes what the body returned, if it is such a value.
     #[inline]
-    pub(crate) fn take_output(self: Pin<&mut Self>) -> Option<E::Return> {
+    pub(crate) fn take_output_if(
+        self: Pin<&mut Self>,
+        is_wanted: fn(&E::Return) -> bool,
+    ) -> Option<E::Return> {
         // SAFETY: only the return value is moved out, which is never pinned.
         let this = unsafe { self.get_unchecked_mut() };
         if this.slot.stand.get() != Tag::Ended {
+            return None;
+        }
+        // SAFETY: it is there (fact 6).
+        if !is_wanted(unsafe { &this.stage.0.get_mut().ended }) {
             return None;
         }
         this.slot.stand.set(Tag::Empty);
@@ -667,269 +447,12 @@ where
     }
 }
 
-impl<Y, P: Way> Slot<Y, P> {
-    /// Whether the compiler is led to make a result of tag and item without a branch:
-    /// where both go into registers.
-    const IS_BRANCHLESS: bool = !P::IS_TWO_WAY && size_of::<Y>() <= 8;
-
-    /// Lays an item down.
-    ///
-    /// # Safety
-    ///
-    /// To be called by the body while it is polled (facts 2 and 5).
-    #[inline(always)]
-    unsafe fn put(&self, item: Y) {
-        // SAFETY: nobody else reaches the slot meanwhile, and by fact 3 there is
-        // nothing in it that needs a drop.
-        unsafe { (*self.load.get()).item = ManuallyDrop::new(item) };
-        self.stand.arrive();
-    }
-
-    /// Takes the item, if the body has just yielded one.
-    ///
-    /// # Safety
-    ///
-    /// Nobody else may reach the slot meanwhile, and an item may be taken only once.
-    #[inline(always)]
-    unsafe fn take(&self) -> Option<Y> {
-        if !Self::IS_BRANCHLESS {
-            let is_at_yield = self.stand.is_at_yield();
-            if !P::IS_TWO_WAY {
-                self.stand.leave();
-            }
-            // SAFETY: there is one (fact 3).
-            return is_at_yield.then(|| unsafe { self.take_item() });
-        }
-        // Before the tag is reset, and so whatever that says.
-        //
-        // SAFETY: it may be anything.
-        let item = unsafe { self.load.get().cast::<MaybeUninit<Y>>().read() };
-        // SAFETY: a body into which nothing goes knows no other tags (fact 3).
-        let bit = unsafe { self.stand.bit() };
-        self.stand.leave();
-        match bit {
-            // SAFETY: there is one (fact 3).
-            Bit::Yes => Some(unsafe { item.assume_init() }),
-            Bit::No => None,
-        }
-    }
-
-    /// Takes the item.
-    ///
-    /// # Safety
-    ///
-    /// There must be one (fact 3), and nobody else may reach the slot meanwhile.
-    #[inline(always)]
-    unsafe fn take_item(&self) -> Y {
-        // SAFETY: so says the caller.
-        unsafe { ManuallyDrop::take(&mut (*self.load.get()).item) }
-    }
-
-    /// Takes the value.
-    ///
-    /// # Safety
-    ///
-    /// As for [`take_item`](Slot::take_item).
-    #[inline(always)]
-    unsafe fn take_value(&self) -> P::Value {
-        // SAFETY: so says the caller.
-        unsafe { ManuallyDrop::take(&mut (*self.load.get()).value) }
-    }
-}
-
-impl<Y, P: Way> Yielder<Y, P> {
-    /// Hands `item` to the poller and gives the future that suspends the body.
-    #[inline(always)]
-    pub fn put(&self, item: Y) -> Suspend {
-        // SAFETY: this thread is inside `Generator::run`, which does not touch the slot
-        // meanwhile (fact 2); the type is right by fact 4.
-        unsafe { self.slot().put(item) };
-        Suspend { is_resumed: false }
-    }
-
-    /// The slot, for as long as one expression of the body takes.
-    #[inline(always)]
-    fn slot(&self) -> &Slot<Y, P> {
-        // SAFETY: by facts 1 and 2 the slot is there, and by fact 5 no other
-        // thread reaches it meanwhile.
-        unsafe { &*self.slot }
-    }
-}
-
-impl<Y, M: Mode, X: Extra> Yielder<Y, Port<M, X>> {
-    /// What a `yield` gives, in a body that has nothing to do when it is closed.
-    #[inline(always)]
-    pub fn received(&self) -> M::Value {
-        // SAFETY: the body stood at a `yield` (fact 2), and was resumed with a value
-        // (fact 3).
-        unsafe { self.slot().take_value() }
-    }
-}
-
-impl<Y, M: Mode, X: Extra<Guard = Guard>> Yielder<Y, Port<M, X>> {
-    /// What a `yield` gives; none if the body is to close.
-    #[inline(always)]
-    pub fn received_or_close(&self) -> Option<M::Value> {
-        let slot = self.slot();
-        match slot.stand.get() {
-            Tag::Close => {
-                slot.stand.set(Tag::Running);
-                None
-            }
-            // SAFETY: the body stood at a `yield` (fact 2), and was resumed with a value,
-            // since the tag does not say otherwise (fact 3).
-            _ => Some(unsafe { slot.take_value() }),
-        }
-    }
-
-    /// Runs the block of a `try`: over when `block` is, or when the body is to close in
-    /// a wait there; then its `finally` runs.
-    #[inline]
-    pub fn run_try<F>(&self, block: F) -> RunTry<'_, Y, M, X, F> {
-        RunTry {
-            innermost: self.guard().enter_try(),
-            yielder: self,
-            block,
-        }
-    }
-
-    /// Runs the block of a `finally`, to its end.
-    #[inline]
-    pub fn run_finally<F>(&self, block: F) -> RunFinally<'_, Y, M, X, F> {
-        RunFinally {
-            yielder: self,
-            block,
-        }
-    }
-
-    /// The body has closed and wants to be dropped.
-    pub fn done(&self) -> Pending<Infallible> {
-        self.slot().stand.set(Tag::Done);
-        pending()
-    }
-
-    #[inline(always)]
-    fn guard(&self) -> &Guard {
-        &self.slot().guard
-    }
-}
-
-/// The block of a `try`, which is given up where it waits if the body is to close.
-#[must_use = "futures do nothing unless awaited"]
-pub struct RunTry<'b, Y, M: Mode, X: Extra, F> {
-    yielder: &'b Yielder<Y, Port<M, X>>,
-    innermost: TryBlock,
-    block: F,
-}
-
-impl<Y, M: Mode, X: Extra<Guard = Guard>, V, R, F> Future for RunTry<'_, Y, M, X, F>
-where
-    F: Future<Output = Exit<V, R>>,
-{
-    type Output = Exit<V, R>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit<V, R>> {
-        let guard = self.yielder.guard();
-        // The body awaits this where it was made, so that it is polled only while the
-        // body is (fact 2).
-        let polled = if guard.take_closing(&self.innermost) {
-            Poll::Ready(Exit::Close)
-        } else {
-            // SAFETY: the block is pinned with this, which has no destructor, and is
-            // `Unpin` only if the block is.
-            unsafe { self.map_unchecked_mut(|this| &mut this.block) }.poll(cx)
-        };
-        if polled.is_ready() {
-            guard.enter_finally();
-        }
-        polled
-    }
-}
-
-/// The block of a `finally`.
-#[must_use = "futures do nothing unless awaited"]
-pub struct RunFinally<'b, Y, M: Mode, X: Extra, F> {
-    yielder: &'b Yielder<Y, Port<M, X>>,
-    block: F,
-}
-
-impl<Y, M: Mode, X: Extra<Guard = Guard>, R, F> Future for RunFinally<'_, Y, M, X, F>
-where
-    F: Future<Output = Exit<(), R>>,
-{
-    type Output = Exit<(), R>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit<(), R>> {
-        let guard = self.yielder.guard();
-        // SAFETY: as for `RunTry`.
-        let block = unsafe { self.map_unchecked_mut(|this| &mut this.block) };
-        block.poll(cx).map(|exit| {
-            match (guard.leave_finally(), exit) {
-                (true, Exit::Value(())) => Exit::Close,
-                // It has been left in a way of its own.
-                (_, exit) => exit,
-            }
-        })
-    }
-}
-
-/// Pending once, then ready: gives control back to the poller.
-#[must_use = "a body that does not await it goes on without handing out its item"]
-pub struct Suspend {
-    is_resumed: bool,
-}
-
-impl Future for Suspend {
-    type Output = ();
-
-    #[inline(always)]
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if self.is_resumed {
-            return Poll::Ready(());
-        }
-        self.is_resumed = true;
-        Poll::Pending
-    }
-}
-
 #[cold]
 fn panicked_before() -> ! {
     panic!("a generator was resumed after one that it yielded from had panicked")
 }
 
-/// A generator as a stream. Made by
-/// [`AsyncGenerator::into_stream`](crate::AsyncGenerator::into_stream).
-#[derive(Debug)]
-#[must_use = "a stream does nothing until it is polled"]
-pub struct IntoStream<G, S = (), T = Infallible> {
-    generator: G,
-    input: PhantomData<fn(S, T)>,
-}
-
-impl<G, S, T> IntoStream<G, S, T> {
-    pub(crate) fn new(generator: G) -> Self {
-        IntoStream {
-            generator,
-            input: PhantomData,
-        }
-    }
-
-    /// The generator: to take its return value, or to close it.
-    pub fn generator(self: Pin<&mut Self>) -> Pin<&mut G> {
-        // SAFETY: the generator is pinned whenever the stream is: it is reached
-        // only here, this struct has no destructor, and it is `Unpin` only if the
-        // generator is.
-        unsafe { self.map_unchecked_mut(|stream| &mut stream.generator) }
-    }
-
-    pub(crate) fn get(&self) -> &G {
-        &self.generator
-    }
-}
-
-/// The constructor behind `stream!`.
+/// The constructor that `stream!` calls.
 #[inline]
 pub fn stream<Y, F, B>(make_body: F, promise: Promise) -> Generator<Y, (), F, B, Silent>
 where
@@ -939,7 +462,7 @@ where
     Generator::new(make_body, (), promise)
 }
 
-/// The constructor behind `try_stream!`, and behind a `stream!` that uses `?`.
+/// The constructor that `try_stream!` calls, and a `stream!` that uses `?`.
 #[inline]
 pub fn try_stream<T, E, F, B>(
     make_body: F,
@@ -952,7 +475,7 @@ where
     Generator::new(make_body, (), promise)
 }
 
-/// The constructor behind `generator!`.
+/// The constructor that `generator!` calls.
 #[inline]
 pub fn generator<Y, F, B>(make_body: F, promise: Promise) -> Generator<Y, (), F, B, Returns>
 where
@@ -962,7 +485,7 @@ where
     Generator::new(make_body, (), promise)
 }
 
-/// The constructor behind a `generator!` that is sent values.
+/// The constructor for a `generator!` that is sent values.
 #[inline]
 pub fn duplex<Y, S, X, F, B>(
     make_body: F,
@@ -976,7 +499,7 @@ where
     Generator::new(make_body, Port::default(), promise)
 }
 
-/// The constructor behind a `generator!` into which errors can be thrown.
+/// The constructor for a `generator!` into which errors can be thrown.
 #[inline]
 pub fn duplex_throws<Y, S, T, X, F, B>(
     make_body: F,

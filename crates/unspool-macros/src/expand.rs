@@ -303,9 +303,10 @@ impl Body {
             Form::Stream | Form::Generator => bound.to_token_stream(),
         };
         let received = self.has_port.then(|| {
-            let name = match self.has_guard {
-                false => "received",
-                true => "received_or_close",
+            let name = if self.has_guard {
+                "received_or_close"
+            } else {
+                "received"
             };
             let received = self.call(name, None, span);
             quote_spanned!(span=> ; #received)
@@ -316,17 +317,16 @@ impl Body {
             |put| quote_spanned!(span=> #put.await #received),
             span,
         );
-        let value = match self.has_guard {
-            false => handed_over,
-            true => {
-                let close = self.exit_closing(span);
-                quote_spanned!(span=>
-                    match #handed_over {
-                        ::core::option::Option::Some(__unspool_value) => __unspool_value,
-                        ::core::option::Option::None => #close,
-                    }
-                )
-            }
+        let value = if self.has_guard {
+            let close = self.exit_closing(span);
+            quote_spanned!(span=>
+                match #handed_over {
+                    ::core::option::Option::Some(__unspool_value) => __unspool_value,
+                    ::core::option::Option::None => #close,
+                }
+            )
+        } else {
+            handed_over
         };
         // The temporaries of the item are gone before the body is suspended, so that
         // they need not be `Send`.

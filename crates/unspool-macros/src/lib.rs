@@ -1,4 +1,4 @@
-//! The procedural macros behind `unspool-core`: use them from there.
+//! The procedural macros of `unspool-core`: use them from there.
 //!
 //! Each takes a group with the path of the crate that exports the public macro,
 //! so that a re-export works, and then the body.

@@ -152,7 +152,7 @@ fn is_in_condition(was: bool, token: &TokenTree, before: Option<&TokenTree>) -> 
     }
 }
 
-/// The blocks of `try { … } finally { … }`, behind its first word.
+/// The blocks of `try { … } finally { … }`, after its first word.
 fn take_finally(rest: &mut Vec<TokenTree>) -> Option<(TokenStream, TokenStream)> {
     match rest.as_slice() {
         [.., last, TokenTree::Ident(word), body]
@@ -231,7 +231,7 @@ pub(crate) fn ends_with_macro_name(tokens: &[TokenTree]) -> bool {
     }
 }
 
-/// Whether a `!` behind this word negates what follows: `if !{ … }`.
+/// Whether a `!` after this word negates what follows: `if !{ … }`.
 fn is_keyword_before_not(word: &Ident) -> bool {
     [
         "if", "while", "match", "return", "yield", "in", "break", "else",

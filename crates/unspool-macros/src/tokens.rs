@@ -72,12 +72,12 @@ pub(crate) fn rewrite(body: &mut Body, tokens: TokenStream) -> TokenStream {
 
 /// Whether `first second` is among `tokens`.
 pub(crate) fn has_words(tokens: TokenStream, first: &str, second: &str) -> bool {
-    let mut is_behind = false;
+    let mut is_after = false;
     tokens.into_iter().any(|token| {
-        let was_behind = is_behind;
-        is_behind = is_word(Some(&token), first) || was_behind && is_block(&token);
+        let was_after = is_after;
+        is_after = is_word(Some(&token), first) || was_after && is_block(&token);
         match token {
-            TokenTree::Ident(word) => was_behind && word == second,
+            TokenTree::Ident(word) => was_after && word == second,
             TokenTree::Group(group) => has_words(group.stream(), first, second),
             _ => false,
         }
@@ -115,7 +115,7 @@ pub(crate) fn is_own_macro(name: &Ident) -> bool {
     name == "stream" || name == "try_stream" || name == "generator"
 }
 
-/// Parses an expression from `first` on, rewrites it, and goes on behind it.
+/// Parses an expression from `first` on, rewrites it, and goes on after it.
 fn expression<T: Parse>(
     body: &mut Body,
     first: TokenTree,
@@ -125,18 +125,18 @@ fn expression<T: Parse>(
 ) {
     let tokens = std::iter::once(first).chain(rest.drain(..).rev()).collect();
     match syn::parse2::<Front<T>>(tokens) {
-        Ok(Front(front, behind)) => {
+        Ok(Front(front, after)) => {
             let mut front = wrap(front);
             body.visit_expr_mut(&mut front);
             front.to_tokens(rewritten);
-            rest.extend(behind);
+            rest.extend(after);
             rest.reverse();
         }
         Err(error) => rewritten.extend(error.to_compile_error()),
     }
 }
 
-/// What parses at the front, and the tokens behind it.
+/// What parses at the front, and the tokens after it.
 struct Front<T>(T, TokenStream);
 
 impl<T: Parse> Parse for Front<T> {

@@ -291,9 +291,9 @@ impl<Y, R, S: Send, T: Send> AsyncGenerator<S, T> for BoxGenerator<Y, R, S, T> {
         item
     }
 
-    fn take_return(self: Pin<&mut Self>) -> Option<R> {
+    fn take_return_if(self: Pin<&mut Self>, is_wanted: fn(&R) -> bool) -> Option<R> {
         let mut place = lock(&self.place.generator);
-        place.as_mut()?.as_mut().take_return()
+        place.as_mut()?.as_mut().take_return_if(is_wanted)
     }
 }
 

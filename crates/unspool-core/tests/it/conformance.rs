@@ -55,7 +55,7 @@ async fn nothing_runs_before_the_first_item_is_asked_for() {
 }
 
 #[tokio::test]
-async fn items_come_in_order_and_what_stands_for_the_end_behind_them() {
+async fn items_come_in_order_and_what_stands_for_the_end_after_them() {
     let mut generator = pin!(generator! {
         for number in 1..4 {
             yield_now().await;
@@ -68,7 +68,7 @@ async fn items_come_in_order_and_what_stands_for_the_end_behind_them() {
 }
 
 #[tokio::test]
-async fn a_body_that_ends_runs_finally_and_what_is_behind_it() {
+async fn a_body_that_ends_runs_finally_and_what_is_after_it() {
     let log = &Log::default();
     let mut generator = pin!(guarded(log));
     assert_eq!(generator.anext().await, Some(1));
@@ -108,12 +108,11 @@ async fn an_error_ends_the_generator_and_runs_finally() {
         }
         Ok::<(), String>(())
     });
-    assert_eq!(generator.anext().await, Some(1));
-    assert_eq!(generator.anext().await, None);
-    assert_eq!(
-        generator.as_mut().take_return(),
-        Some(Err("gone".to_owned()))
-    );
+    assert_eq!(generator.try_anext().await, Ok(Some(1)));
+    // As an exception: it comes once, in the place of the end.
+    assert_eq!(generator.try_anext().await, Err("gone".to_owned()));
+    assert_eq!(generator.try_anext().await, Ok(None));
+    assert_eq!(generator.as_mut().take_return(), None);
     log.check(&["finally"]);
 }
 
@@ -180,13 +179,13 @@ async fn a_sent_value_is_what_the_yield_gives() {
     assert_eq!(counter.asend(3).await, Ok(Some(3)));
     assert_eq!(counter.asend(4).await, Ok(Some(7)));
     // To ask for the next item sends the default.
-    assert_eq!(counter.anext().await, Some(7));
+    assert_eq!(counter.try_anext().await, Ok(Some(7)));
     assert_eq!(counter.asend(100).await, Ok(None));
     log.check(&["finally"]);
 }
 
 #[tokio::test]
-async fn nothing_can_be_sent_before_the_start_or_behind_the_end() {
+async fn nothing_can_be_sent_before_the_start_or_after_the_end() {
     let log = &Log::default();
     let mut counter = pin!(counter(log));
     let rejected = |state| Err(Rejected { state, value: 5 });
@@ -221,7 +220,7 @@ async fn a_thrown_error_that_is_not_caught_runs_finally_and_is_returned() {
     assert_eq!(counter.start().await, Ok(Some(0)));
     assert_eq!(counter.athrow(UNCAUGHT).await, Ok(None));
     assert_eq!(counter.as_mut().take_return(), Some(Err(UNCAUGHT)));
-    assert_eq!(counter.anext().await, None);
+    assert_eq!(counter.try_anext().await, Ok(None));
     log.check(&["finally"]);
 }
 
@@ -255,7 +254,7 @@ async fn an_error_thrown_before_the_start_comes_back_and_the_body_never_runs() {
         rejected(GeneratorState::Unstarted)
     );
     assert_eq!(counter.state(), GeneratorState::Ended);
-    assert_eq!(counter.anext().await, None);
+    assert_eq!(counter.try_anext().await, Ok(None));
     assert_eq!(
         counter.athrow(CAUGHT).await,
         rejected(GeneratorState::Ended)
@@ -264,7 +263,7 @@ async fn an_error_thrown_before_the_start_comes_back_and_the_body_never_runs() {
 }
 
 #[tokio::test]
-async fn closing_runs_finally_which_may_wait_and_nothing_behind_it() {
+async fn closing_runs_finally_which_may_wait_and_nothing_after_it() {
     let log = &Log::default();
     let mut generator = pin!(guarded(log));
     assert_eq!(generator.anext().await, Some(1));
@@ -285,7 +284,7 @@ async fn closing_an_unstarted_generator_runs_nothing() {
 }
 
 #[tokio::test]
-async fn closing_twice_or_behind_the_end_does_nothing() {
+async fn closing_twice_or_after_the_end_does_nothing() {
     let log = &Log::default();
     let mut generator = pin!(guarded(log));
     assert_eq!(generator.anext().await, Some(1));
@@ -334,7 +333,7 @@ async fn a_yield_in_finally_while_closing_is_an_ignored_close() {
         } finally {
             log.add("finally");
             yield 2;
-            log.add("behind the yield");
+            log.add("after the yield");
         }
         log.add("after");
     });
@@ -352,14 +351,14 @@ async fn a_yield_in_finally_while_closing_is_an_ignored_close() {
             yield 1;
         } finally {
             yield 2;
-            log.add("behind the yield");
+            log.add("after the yield");
         }
         log.add("after");
     });
     assert_eq!(generator.anext().await, Some(1));
     assert_eq!(generator.aclose().await, Err(IgnoredClose(2)));
     assert_eq!(generator.anext().await, None);
-    log.check(&["behind the yield"]);
+    log.check(&["after the yield"]);
 }
 
 #[tokio::test]
@@ -390,7 +389,7 @@ async fn finally_may_wait_for_a_task_that_fails() {
         }
         Ok::<(), &str>(())
     });
-    assert_eq!(generator.anext().await, Some(1));
+    assert_eq!(generator.try_anext().await, Ok(Some(1)));
     assert_eq!(generator.aclose().await, Ok(()));
     assert_eq!(generator.as_mut().take_return(), Some(Err("no farewell")));
 }
@@ -432,7 +431,7 @@ async fn a_try_in_finally_is_guarded_too() {
             } finally {
                 log.add("inner");
             }
-            log.add("behind inner");
+            log.add("after inner");
         }
     });
     assert_eq!(generator.anext().await, Some(1));
@@ -639,7 +638,7 @@ async fn break_and_continue_out_of_a_try_pass_its_finally() {
                 log.add("outer");
             }
         }
-        "behind"
+        "after"
     });
     assert_eq!(generator.anext().await, Some((0, 0)));
     log.check(&[]);
@@ -656,7 +655,7 @@ async fn break_and_continue_out_of_a_try_pass_its_finally() {
         "inner",
         "outer",
     ]);
-    assert_eq!(generator.as_mut().take_return(), Some("behind"));
+    assert_eq!(generator.as_mut().take_return(), Some("after"));
 }
 
 #[tokio::test]
@@ -671,7 +670,7 @@ async fn closing_goes_before_a_jump_and_a_jump_out_of_finally_before_closing() {
                 log.add("finally");
             }
         }
-        log.add("behind");
+        log.add("after");
     });
     assert_eq!(closed.anext().await, Some(1));
     assert_eq!(closed.aclose().await, Ok(()));

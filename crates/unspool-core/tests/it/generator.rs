@@ -1,5 +1,6 @@
 use std::pin::pin;
 
+use futures_util::StreamExt;
 use unspool_core::{AsyncGenerator, generator};
 
 fn countdown(from: u32) -> impl AsyncGenerator<Yield = u32, Return = Result<&'static str, String>> {
@@ -17,26 +18,46 @@ fn countdown(from: u32) -> impl AsyncGenerator<Yield = u32, Return = Result<&'st
 }
 
 #[tokio::test]
-async fn the_return_value_is_there_once_behind_the_last_item() {
+async fn the_return_value_is_there_once_after_the_last_item() {
     let mut generator = pin!(countdown(2));
     assert_eq!(generator.as_mut().take_return(), None);
-    assert_eq!(generator.anext().await, Some(2));
+    assert_eq!(generator.try_anext().await, Ok(Some(2)));
     assert_eq!(generator.as_mut().take_return(), None);
-    assert_eq!(generator.anext().await, Some(1));
-    assert_eq!(generator.anext().await, None);
+    assert_eq!(generator.try_anext().await, Ok(Some(1)));
+    assert_eq!(generator.try_anext().await, Ok(None));
     assert_eq!(generator.as_mut().take_return(), Some(Ok("lift-off")));
     assert_eq!(generator.as_mut().take_return(), None);
-    assert_eq!(generator.anext().await, None);
+    assert_eq!(generator.try_anext().await, Ok(None));
 }
 
 #[tokio::test]
 async fn a_question_mark_returns() {
     let mut generator = pin!(countdown(0));
-    assert_eq!(generator.anext().await, None);
-    assert_eq!(
-        generator.take_return(),
-        Some(Err("nothing to count".to_owned()))
-    );
+    let error = Err("nothing to count".to_owned());
+    assert_eq!(generator.try_anext().await, error);
+    assert_eq!(generator.try_anext().await, Ok(None));
+    assert_eq!(generator.as_mut().take_return(), None);
+}
+
+#[tokio::test]
+async fn a_stream_of_a_generator_that_fails_ends_with_the_error() {
+    let items: Vec<_> = countdown(0).try_into_stream().collect().await;
+    assert_eq!(items, [Err("nothing to count".to_owned())]);
+    let mut stream = pin!(countdown(2).try_into_stream());
+    assert_eq!(stream.by_ref().collect::<Vec<_>>().await, [Ok(2), Ok(1)]);
+    assert_eq!(stream.next().await, None);
+    let returned = stream.as_mut().generator().take_return();
+    assert_eq!(returned, Some(Ok("lift-off")));
+}
+
+#[tokio::test]
+async fn an_error_that_ends_a_step_is_left_for_whoever_takes_it() {
+    let mut generator = pin!(countdown(0));
+    assert_eq!(generator.start().await, Ok(None));
+    assert_eq!(generator.as_mut().take_return_if(Result::is_ok), None);
+    // A loop that goes on after the step gets the error, too.
+    let error = Err("nothing to count".to_owned());
+    assert_eq!(generator.try_anext().await, error);
 }
 
 #[tokio::test]
@@ -69,8 +90,8 @@ async fn a_yield_can_stand_in_a_condition() {
 async fn a_generator_can_be_boxed() {
     let mut generator: std::pin::Pin<Box<dyn AsyncGenerator<Yield = u32, Return = _> + Send>> =
         Box::pin(countdown(1));
-    assert_eq!(generator.anext().await, Some(1));
-    assert_eq!(generator.anext().await, None);
+    assert_eq!(generator.try_anext().await, Ok(Some(1)));
+    assert_eq!(generator.try_anext().await, Ok(None));
     assert_eq!(generator.as_mut().take_return(), Some(Ok("lift-off")));
 }
 

@@ -52,7 +52,7 @@ fn script(random: &mut Random, depth: u32) -> Vec<Op> {
         .collect()
 }
 
-/// What a program leaves behind.
+/// What is left of a program.
 #[derive(Clone, Default)]
 struct Trace {
     /// Each item and each body holds one of these.
@@ -104,8 +104,11 @@ impl<G: AsyncGenerator<u8, u8>> AsyncGenerator<u8, u8> for Opaque<G> {
         self.0.as_mut().poll_resume(cx, input)
     }
 
-    fn take_return(mut self: Pin<&mut Self>) -> Option<G::Return> {
-        self.0.as_mut().take_return()
+    fn take_return_if(
+        mut self: Pin<&mut Self>,
+        is_wanted: fn(&G::Return) -> bool,
+    ) -> Option<G::Return> {
+        self.0.as_mut().take_return_if(is_wanted)
     }
 }
 
@@ -295,7 +298,7 @@ fn function(ops: Vec<Op>, token: Rc<()>) -> impl Stream<Item = Item> {
                 Op::Yield => y.yield_item((index, Rc::clone(&token))).await,
                 // Dropped after its poll: handed out all the same.
                 Op::Guarded => {
-                    // Behind a wait there is room for it.
+                    // After a wait there is room for it.
                     nap().await;
                     let item = y.yield_item((index, Rc::clone(&token)));
                     assert!(item.now_or_never().is_none());
@@ -415,7 +418,10 @@ impl AsyncGenerator<u8, u8> for Liar {
         }
     }
 
-    fn take_return(mut self: Pin<&mut Self>) -> Option<Result<u8, u8>> {
+    fn take_return_if(
+        mut self: Pin<&mut Self>,
+        _: fn(&Result<u8, u8>) -> bool,
+    ) -> Option<Result<u8, u8>> {
         match self.random.below(4) {
             0 => None,
             value => Some(Ok(value as u8)),

@@ -30,7 +30,8 @@ pub(super) fn items<T: Send>(
         let mut extent = Extent::Before { is_line_begin: true };
         let mut splitter = Splitter::new(Place::At(pointer), check, max_bytes);
         let mut events = Box::pin(answer(plan, Arc::clone(&watch), Some));
-        while let Some(mut event) = events.anext().await {
+        // What ended the answer says more than what that did to the document.
+        while let Some(mut event) = events.try_anext().await? {
             let Some((event, ())) = event.next() else { continue };
             let text = match event {
                 Event::Text { text } => text,
@@ -50,8 +51,6 @@ pub(super) fn items<T: Send>(
                 yield once((item, ()));
             }
         }
-        // What ended the answer says more than what that did to the document.
-        events.as_mut().take_return().unwrap_or(Ok(()))?;
         match extent {
             Extent::Behind => splitter.end().map(drop).map_err(|error| in_text(error, &watch)),
             // A document that a limit cut is told by the outcome.

@@ -7,7 +7,8 @@ use core::task::{Context, Poll};
 
 use futures_core::FusedStream;
 
-use super::{Generator, Promise, Slot, Stand, Yielder};
+use super::slot::{Slot, Stand};
+use super::{Generator, Promise, Yielder};
 use crate::ending::{MayLeaveItem, Silent, YieldsError};
 
 /// The way out for the items of a [`stream_fn`](crate::stream_fn).
@@ -38,6 +39,7 @@ impl<Y> Yields<'_, Y> {
     ///
     /// The item is handed out if the future was polled when there was room for it,
     /// which there is unless an item was left by a future that was dropped.
+    #[inline]
     pub fn yield_item(&mut self, item: Y) -> YieldItem<'_, Y> {
         YieldItem {
             slot: self.slot,
@@ -66,23 +68,27 @@ unsafe impl<Y> Sync for YieldItem<'_, Y> {}
 impl<Y> Future for YieldItem<'_, Y> {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
         // SAFETY: the lifetimes see to it that this is polled by the body that the
         // `Yields` was given to, while that is polled: the slot is there (fact 1)
         // and nobody else reaches it (fact 5).
         let slot = unsafe { &*self.slot };
-        // There may be the item of a future that was dropped after its poll.
+        // Asked before the slot is looked at: of a new future the compiler knows it.
+        let is_laid_down = self.item.is_none();
+        // Where it is full, this item is in it, or that of a future that was dropped after
+        // its poll.
         if slot.stand.is_at_yield() {
             return Poll::Pending;
         }
-        match self.item.take() {
-            None => Poll::Ready(()),
-            Some(item) => {
-                // SAFETY: as above, and there is none in the slot (fact 3).
-                unsafe { slot.put(item) };
-                Poll::Pending
-            }
+        if is_laid_down {
+            return Poll::Ready(());
         }
+        if let Some(item) = self.item.take() {
+            // SAFETY: as above, and there is none in the slot (fact 3).
+            unsafe { slot.put(item) };
+        }
+        Poll::Pending
     }
 }
 

@@ -16,7 +16,7 @@
 //!   resumed through the chain, and asked each time whether it has grown.
 //! - When it has ended, its node is marked, and the generator around it is resumed,
 //!   which finds the mark and goes on with its body: that of the last one is in the
-//!   caller's hands, the others are behind the node above.
+//!   caller's hands, the others are reached from the node above.
 //! - To be closed, each generator gives up its part of the chain and is closed by the
 //!   `YieldIn` around it: that is rare, and has an order of its own.
 //!
@@ -35,8 +35,8 @@
 //!    another way (because it had only been borrowed, and the borrower is gone), then
 //!    nobody has a pointer to what is below.
 //! 9. **What may be sent may be sent with all that is below.** A body that holds a
-//!    generator is `Send` only if that is, whether it is in its frame, behind a
-//!    `Pin<Box<_>>` or behind a `Pin<&mut _>`. Those are the pointers that hand on a
+//!    generator is `Send` only if that is, whether it is in its frame, in a
+//!    `Pin<Box<_>>` or reached through a `Pin<&mut _>`. Those are the pointers that hand on a
 //!    chain, and no others: one that is `Send` though its target is not would be
 //!    led around. (So [`AsyncGenerator::chain`] is unsafe, and who does not know of
 //!    it has none.)
@@ -48,7 +48,8 @@ use core::pin::Pin;
 use core::ptr;
 use core::task::{Context, Poll};
 
-use super::{Narrow, Slot, Stand, Tag, Yielder};
+use super::Yielder;
+use super::slot::{Narrow, Slot, Stand, Tag};
 use crate::port::{Mode, Port};
 use crate::{AsyncGenerator, GeneratorState, Resume};
 
@@ -160,7 +161,7 @@ impl<Y, S, T> Links<Y, S, T> {
             leaf.set(node);
             // SAFETY: the node is linked, and leads to a generator that is there
             // (fact 7) and that only the owner of this chain reaches (fact 8). The
-            // node above is read before the step, behind which this one is still
+            // node above is read before the step, after which this one is still
             // there, since the body that it is in has not been polled.
             let (polled, above) = unsafe {
                 let above = (*node).above.get();
