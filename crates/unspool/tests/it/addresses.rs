@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures_util::StreamExt;
-use unspool::pages::Request;
+use unspool::pages::{LinkHeader, Request};
 use unspool::{ClientCredentials, Error, Http};
 
 use crate::server::{Reply, Server};
@@ -151,7 +151,8 @@ async fn no_body_goes_to_another_origin() {
     }
     // Without a body they are followed, and with one at home.
     for path in ["/link", "/redirect"] {
-        complete(unspool::pages(server.url(path)).raw()).await;
+        let request = unspool::pages(server.url(path)).paginate(LinkHeader::new());
+        complete(request.raw()).await;
     }
     let home = Server::start(|request| match request.query("page") {
         Some("2") => Reply::json(if request.body.is_empty() { "[]" } else { "[2]" }),

@@ -253,7 +253,7 @@ async fn a_wait_beyond_the_deadline_ends_with_it_and_says_what_failed() {
     for protocol in PROTOCOLS {
         let server = Server::start(move |_| {
             let body = protocol.error_body("overloaded", "come back tomorrow");
-            Reply::status(503).header("retry-after", 3600).body(body)
+            Reply::status(503).header("retry-after", 60).body(body)
         });
         let request = question(protocol, &server).deadline(Duration::from_millis(300));
         let mut answer = request.text();
@@ -265,10 +265,31 @@ async fn a_wait_beyond_the_deadline_ends_with_it_and_says_what_failed() {
 }
 
 #[tokio::test]
+async fn a_wait_of_hours_fails_at_once_and_is_said() {
+    for protocol in PROTOCOLS {
+        let server = Server::start(move |_| {
+            let body = protocol.error_body("overloaded", "come back tomorrow");
+            Reply::status(429).header("retry-after", 7200).body(body)
+        });
+        let begin = Instant::now();
+        let (_, end) = drain(question(protocol, &server).text()).await;
+        let error = end.unwrap_err();
+        assert!(begin.elapsed() < Duration::from_secs(20));
+        assert_eq!(server.requests().len(), 1, "{protocol:?}");
+        let shown = error.to_string();
+        assert!(
+            shown.contains("come back tomorrow"),
+            "{protocol:?}: {shown}"
+        );
+        assert!(shown.contains("a wait of 2 h,"), "{protocol:?}: {shown}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_waited_for_is_told() {
     let server = Server::start(|_| {
         Reply::status(503)
-            .header("retry-after", 3600)
+            .header("retry-after", 60)
             .body("{\"error\":\"busy\"}")
     });
     let mut answer = question(Protocol::Ollama, &server).text();
