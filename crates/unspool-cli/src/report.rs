@@ -184,11 +184,13 @@ pub(crate) fn closing_of_answer(outcome: &Outcome, verdict: &str, why: Option<&s
     text
 }
 
-/// The flags that make a walk go the way that was found, if one was.
+/// The flags that make a walk go the way that was found, if one was, and take the items
+/// from where they were found.
 pub(crate) fn pinned(account: &Account) -> Option<String> {
     let items_at = account.items_at.as_ref()?;
     if account.paginate == "auto" {
-        return None;
+        // Of a bare list there is nothing to choose.
+        return (!items_at.is_empty()).then(|| format!("found: --items {}", quoted(items_at)));
     }
     Some(format!(
         "found: --paginate {} --items {}",

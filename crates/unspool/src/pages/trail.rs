@@ -230,12 +230,15 @@ impl Trail {
         self.previous = page.last.as_ref().map(|item| item.mark).or(self.previous);
         {
             let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
-            course.items_at = Some(envelope.items_at.clone());
+            let items_at = Some(envelope.items_at.clone());
+            course.items_at = items_at.filter(|_| !envelope.is_resource);
         }
         let end = PageEnd {
             call: page.call,
             headers: page.headers,
             is_partial: page.is_partial,
+            is_resource: envelope.is_resource,
+            is_left_out: envelope.is_left_out,
             envelope: envelope.document,
             stated,
             items: page.items,
