@@ -118,16 +118,19 @@ fn hint_for(error: &Error) -> Option<&'static str> {
     })
 }
 
-/// The flags that make a walk go the way that was found, if one was.
+/// The flags that make a walk go the way that was found, if one was, and take the items
+/// from where they were found.
 fn pinned(account: &Account) -> Option<String> {
     let items_at = account.items_at.as_ref()?;
-    (account.paginate != AUTO).then(|| {
-        format!(
-            "found: --paginate {} --items {}",
-            quoted(&account.paginate),
-            quoted(items_at)
-        )
-    })
+    if account.paginate == AUTO {
+        // Of a bare list there is nothing to choose.
+        return (!items_at.is_empty()).then(|| format!("found: --items {}", quoted(items_at)));
+    }
+    Some(format!(
+        "found: --paginate {} --items {}",
+        quoted(&account.paginate),
+        quoted(items_at)
+    ))
 }
 
 /// Says in a line what was tried in vain to find the next page.

@@ -49,6 +49,8 @@ fn check(call: &Call, headers: &HeaderMap, envelope: &Value, items: u64) {
     let page = PageEnd {
         call: call.clone(),
         is_partial: false,
+        is_resource: false,
+        is_left_out: false,
         headers: headers.clone(),
         envelope: envelope.clone(),
         stated: Stated::read(headers, envelope),

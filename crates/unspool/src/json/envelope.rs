@@ -9,9 +9,10 @@ use bytes::Bytes;
 use memchr::memchr2;
 use serde_json::Value;
 
+use super::Pointer;
 use super::checker::{MAX_DEPTH, is_space};
+use super::guess::{self, Held};
 use super::place::{Place, is_usual};
-use super::{Pointer, guess};
 use crate::error::{Error, Kind};
 use crate::lines::BYTE_ORDER_MARK;
 
@@ -25,12 +26,30 @@ pub(crate) struct EnvelopeScanner {
     open: Vec<Frame>,
     text: Vec<u8>,
     /// Large arrays that may turn out to be the items, out of the way.
-    aside: Vec<(Pointer, Vec<u8>)>,
+    aside: Vec<Aside>,
     aside_bytes: usize,
     found: Option<Pointer>,
     rival: Option<Pointer>,
     /// Whether the line ended behind the document.
     is_next_line: bool,
+}
+
+/// A large array that has been taken out of the text, where it left `[]`.
+struct Aside {
+    place: Pointer,
+    array: Vec<u8>,
+    /// Where it stood.
+    begin: usize,
+}
+
+/// What a document held although no array went by a usual name.
+pub(crate) enum Late {
+    /// Items, in an array of this text.
+    Items(Pointer, Bytes),
+    /// One thing, which is an item in an array of its own here.
+    Resource(Bytes),
+    /// Nothing: the list has been left out.
+    LeftOut(Pointer),
 }
 
 /// From this many bytes on an array does not stay in the envelope.
@@ -187,6 +206,11 @@ impl EnvelopeScanner {
         &self.text
     }
 
+    /// Whether nobody says where the items are.
+    pub(crate) fn is_searching(&self) -> bool {
+        matches!(self.place, Place::Auto)
+    }
+
     /// Where the items were.
     pub(crate) fn found(&self) -> Option<&Pointer> {
         self.found.as_ref()
@@ -197,19 +221,42 @@ impl EnvelopeScanner {
         self.rival.as_ref()
     }
 
-    /// The items of a whole document in which no array went by a usual name: the
-    /// only array one level down, or else two.
-    pub(crate) fn only_array(&mut self, document: &Value) -> Result<(Pointer, Bytes), Error> {
-        let pointer = match &self.place {
+    /// What a whole document holds in which no array went by a usual name.
+    pub(crate) fn late(&mut self, document: &Value) -> Result<Late, Error> {
+        let held = match &self.place {
+            Place::At(pointer) if guess::is_left_out(pointer, document) => {
+                return Ok(Late::LeftOut(pointer.clone()));
+            }
             Place::At(pointer) => return Err(guess::missing(pointer, document)),
-            Place::Auto => guess::only_array(document)?,
+            Place::Auto => guess::held(document)?,
         };
-        let aside = self.aside.iter().position(|(place, _)| *place == pointer);
-        if let Some(index) = aside {
-            return Ok((pointer, self.aside.swap_remove(index).1.into()));
+        match held {
+            Held::Items(pointer) => {
+                let aside = self.aside.iter().position(|aside| aside.place == pointer);
+                let text = match aside {
+                    Some(index) => self.aside.swap_remove(index).array.into(),
+                    None => guess::text_at(&self.text, &pointer)?,
+                };
+                Ok(Late::Items(pointer, text))
+            }
+            Held::Resource(pointer) => {
+                let resource = guess::text_at(&self.whole_text(), &pointer)?;
+                Ok(Late::Resource([b"[", &resource[..], b"]"].concat().into()))
+            }
         }
-        let text = guess::text_at(&self.text, &pointer)?;
-        Ok((pointer, text))
+    }
+
+    /// The document as it came, with the arrays that were taken out of it.
+    fn whole_text(&self) -> Vec<u8> {
+        let mut whole = Vec::with_capacity(self.kept());
+        let mut at = 0;
+        for aside in &self.aside {
+            whole.extend_from_slice(&self.text[at..aside.begin]);
+            whole.extend_from_slice(&aside.array);
+            at = aside.begin + b"[]".len();
+        }
+        whole.extend_from_slice(&self.text[at..]);
+        whole
     }
 
     /// Reads one byte of structure, or the first byte of a string or a scalar.
@@ -396,7 +443,12 @@ impl EnvelopeScanner {
         self.text.extend_from_slice(b"[]");
         if self.found.is_none() {
             self.aside_bytes += array.len();
-            self.aside.push((self.pointer(), array));
+            let place = self.pointer();
+            self.aside.push(Aside {
+                place,
+                array,
+                begin,
+            });
         }
     }
 

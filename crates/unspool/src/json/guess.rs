@@ -7,17 +7,29 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::Pointer;
+use super::{Pointer, partial};
 use crate::error::Error;
 
-/// The only array one level down, or else two.
-pub(super) fn only_array(document: &Value) -> Result<Pointer, Error> {
+/// What a document without an array under a usual name holds.
+#[derive(Debug, PartialEq)]
+pub(super) enum Held {
+    /// Items, in the only array one level down, or else two.
+    Items(Pointer),
+    /// One thing with an identity of its own, whose arrays are a part of it.
+    Resource(Pointer),
+}
+
+/// What a whole document holds, if that can be told.
+pub(super) fn held(document: &Value) -> Result<Held, Error> {
     let Value::Object(fields) = document else {
         return Err(Error::no_items(format!(
             "expected an array of items, found {}",
             kind_of_value(document)
         )));
     };
+    if let Some(resource) = resource(document) {
+        return Ok(Held::Resource(resource));
+    }
     let direct = arrays_in(fields, &[]);
     let objects = (fields.iter()).filter_map(|(key, value)| Some((key, value.as_object()?)));
     let below: Vec<Pointer> = objects
@@ -26,9 +38,10 @@ pub(super) fn only_array(document: &Value) -> Result<Pointer, Error> {
         .collect();
     let likely = likely(direct, below, document);
     match likely.as_slice() {
-        [array] => Ok(array.clone()),
+        [array] => Ok(Held::Items(array.clone())),
         [] => Err(Error::no_items(format!(
-            "expected an array of items, found an object without an array{}",
+            "expected an array of items, found an object without an array{}; where an empty list is \
+             left out, say where it would be with a JSON pointer",
             keys_of(fields)
         ))),
         [first, second, ..] => Err(Error::no_items(format!(
@@ -37,6 +50,63 @@ pub(super) fn only_array(document: &Value) -> Result<Pointer, Error> {
         ))),
     }
 }
+
+/// Where a document holds one thing: at its root, or in the only object in it.
+fn resource(document: &Value) -> Option<Pointer> {
+    if is_resource(document) {
+        return Some(Pointer::default());
+    }
+    let fields = document.as_object()?;
+    let mut objects = fields
+        .iter()
+        .filter(|(key, value)| value.is_object() && !ABOUT_PAGES.contains(&key.as_str()));
+    let (key, value) = objects.next().filter(|_| objects.next().is_none())?;
+    // An array beside it may be the items.
+    let has_array = fields.values().any(Value::is_array);
+    (!has_array && is_resource(value)).then(|| Pointer::from_steps(vec![key.clone()]))
+}
+
+/// Whether an object is one thing, and no page: it has an identity, or is described as
+/// things are, and does not speak of pages. No rule tells `name` from the other members
+/// of an answer, so there are names here.
+fn is_resource(value: &Value) -> bool {
+    let Value::Object(fields) = value else {
+        return false;
+    };
+    let has_text = |key: &&&str| {
+        let value = fields.get(**key);
+        value.is_some_and(|value| {
+            value.is_number() || value.as_str().is_some_and(|text| !text.is_empty())
+        })
+    };
+    // A call of JSON-RPC has an identity, and its answer is something else.
+    let is_about_pages = |key: &String| {
+        speaks_of_pages(key) || ["jsonrpc", "error", "errors"].contains(&key.as_str())
+    };
+    let is_page =
+        fields.keys().any(is_about_pages) || fields.get("object").is_some_and(|of| of == "list");
+    let is_one = IDENTITIES.iter().any(|key| has_text(&key))
+        || DESCRIPTIONS.iter().filter(has_text).count() > 1;
+    is_one && !is_page
+}
+
+/// What tells one thing from others of its kind.
+const IDENTITIES: &[&str] = &["id", "_id", "uuid", "guid"];
+
+/// What describes one thing; two of these do not stand around a list.
+const DESCRIPTIONS: &[&str] = &[
+    "name",
+    "full_name",
+    "title",
+    "slug",
+    "login",
+    "email",
+    "created_at",
+    "createdAt",
+    "updated_at",
+    "updatedAt",
+    "html_url",
+];
 
 /// Objects that speak of the pages, and hold no items.
 const ABOUT_PAGES: &[&str] = &[
@@ -49,13 +119,16 @@ const ABOUT_PAGES: &[&str] = &[
     "_meta",
 ];
 
+/// Names of lists that lead elsewhere, and are never the items.
+const LINKS: &[&str] = &["link", "links", "_links"];
+
 /// Those of several arrays that may be meant: not the links, not the empty ones beside
 /// others, and before all the ones beside what speaks of further pages.
 fn likely(direct: Vec<Pointer>, below: Vec<Pointer>, document: &Value) -> Vec<Pointer> {
     let is_list = |at: &Pointer| {
         !matches!(
             at.steps().last().map(String::as_str),
-            Some("links" | "_links")
+            Some(last) if LINKS.contains(&last)
         )
     };
     let is_filled = |at: &Pointer| {
@@ -76,8 +149,9 @@ fn likely(direct: Vec<Pointer>, below: Vec<Pointer>, document: &Value) -> Vec<Po
         let fit: Vec<Pointer> = arrays.iter().filter(|at| is_fit(at)).cloned().collect();
         if fit.is_empty() { arrays } else { fit }
     };
-    let direct = prefer(prefer(direct, &is_list), &is_filled);
-    let below = prefer(prefer(below, &is_list), &is_filled);
+    let lists = |arrays: Vec<Pointer>| arrays.into_iter().filter(is_list).collect();
+    let direct = prefer(lists(direct), &is_filled);
+    let below = prefer(lists(below), &is_filled);
     let is_below = direct.is_empty()
         || !direct.iter().any(is_beside_pages) && below.iter().any(is_beside_pages);
     let likely = prefer(if is_below { below } else { direct }, &is_beside_pages);
@@ -100,6 +174,48 @@ fn arrays_in(fields: &Map<String, Value>, above: &[String]) -> Vec<Pointer> {
         .filter(|(key, value)| value.is_array() && *key != "errors")
         .map(|(key, _)| Pointer::from_steps([above, std::slice::from_ref(key)].concat()))
         .collect()
+}
+
+/// Whether an element speaks of the pages, and the element after it may be the items:
+/// `[{"page": 1, "total": 250}, […]]`.
+pub(super) fn is_about_pages(element: &[u8]) -> bool {
+    let Ok(Value::Object(fields)) = serde_json::from_slice(element) else {
+        return false;
+    };
+    let speaks = |key: &String| {
+        speaks_of_pages(key)
+            || ["page", "pages", "count", "limit", "offset"].contains(&key.as_str())
+    };
+    fields.keys().any(speaks)
+}
+
+/// Whether a document leaves out the array at the pointer because there is nothing in it,
+/// as protobuf, Go and FHIR do: there is no other value in its place, no other array that
+/// might be meant, and nothing that speaks of a failure.
+pub(super) fn is_left_out(pointer: &Pointer, document: &Value) -> bool {
+    let mut value = document;
+    for step in pointer.steps() {
+        match value {
+            Value::Object(fields) => match fields.get(step) {
+                None | Some(Value::Null) => break,
+                Some(below) => value = below,
+            },
+            _ => return false,
+        }
+    }
+    let Value::Object(fields) = document else {
+        return false;
+    };
+    let members = || {
+        let below = fields.values().filter_map(Value::as_object).flatten();
+        fields.iter().chain(below)
+    };
+    // Who leaves empty lists out writes none.
+    let is_other =
+        |(key, value): (&String, &Value)| value.is_array() && !LINKS.contains(&key.as_str());
+    pointer != &Pointer::default()
+        && !members().any(is_other)
+        && !partial::speaks_of_failure(document)
 }
 
 /// The error for a document without an array at the pointer.
@@ -150,4 +266,102 @@ pub(super) fn text_at(document: &[u8], pointer: &Pointer) -> Result<Bytes, Error
             .as_bytes();
     }
     Ok(Bytes::copy_from_slice(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn at(text: &str) -> Pointer {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn one_thing_is_told_from_a_list() {
+        for (document, resource) in [
+            (json!({"id": 7, "tags": []}), ""),
+            (json!({"id": 7, "name": "x"}), ""),
+            (
+                json!({"name": "x", "created_at": "2026-01-01", "owners": [{"id": 1}]}),
+                "",
+            ),
+            (
+                json!({"data": {"_id": "a", "tags": ["b"]}, "meta": {"took": 3}}),
+                "/data",
+            ),
+            (
+                json!({"user": {"uuid": "a", "roles": [{"id": 1}]}}),
+                "/user",
+            ),
+        ] {
+            assert_eq!(
+                held(&document).unwrap(),
+                Held::Resource(at(resource)),
+                "{document}"
+            );
+        }
+        for (document, items) in [
+            (json!({"ok": true, "channels": [{"id": 1}]}), "/channels"),
+            (
+                json!({"jsonrpc": "2.0", "id": 1, "result": [{"id": 1}]}),
+                "/result",
+            ),
+            (
+                json!({"id": "q", "total": 3, "found": [{"id": 1}]}),
+                "/found",
+            ),
+            (json!({"object": "list", "id": "x", "cards": [1]}), "/cards"),
+            (json!({"name": "x", "owners": [{"id": 1}]}), "/owners"),
+            (json!({"id": null, "tags": [1]}), "/tags"),
+            (json!({"user": {"id": 7}, "posts": [{"id": 1}]}), "/posts"),
+        ] {
+            assert_eq!(
+                held(&document).unwrap(),
+                Held::Items(at(items)),
+                "{document}"
+            );
+        }
+    }
+
+    #[test]
+    fn links_are_never_the_items() {
+        let links = json!([{"rel": "self", "href": "/x"}]);
+        for key in ["link", "links", "_links"] {
+            let document = json!({"entry": [1], key: links});
+            assert_eq!(held(&document).unwrap(), Held::Items(at("/entry")));
+            assert!(held(&json!({ key: links })).is_err());
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_left_out_is_told_from_one_that_is_elsewhere() {
+        let is_left_out = |document: Value| is_left_out(&at("/a/items"), &document);
+        for empty in [
+            json!({}),
+            json!({"a": {}}),
+            json!({"a": null}),
+            json!({"kind": "list", "a": {"total": 0}, "link": [{"rel": "self"}]}),
+            json!({"status": "ok", "code": 0, "message": ""}),
+        ] {
+            assert!(is_left_out(empty.clone()), "{empty}");
+        }
+        for other in [
+            json!([]),
+            json!(null),
+            json!({"a": 7}),
+            json!({"items": []}),
+            json!({"a": {"rows": [1]}}),
+            json!({"b": [1]}),
+            json!({"a": {"tags": []}}),
+            json!({"error": "busy"}),
+            json!({"message": "slow down", "status": 429}),
+            json!({"status": 503}),
+            json!({"a": {}, "status": "failed"}),
+            json!({"errorMessage": "busy"}),
+            json!({"fault": {"code": 7}}),
+        ] {
+            assert!(!is_left_out(other.clone()), "{other}");
+        }
+    }
 }

@@ -139,6 +139,28 @@ impl ItemScanner {
         }
     }
 
+    /// Goes behind the comma after an element: the first byte of the next one, or the end
+    /// of the array, once it has come.
+    pub(super) fn peek(
+        &mut self,
+        chunk: &[u8],
+        at: &mut usize,
+        offset: u64,
+    ) -> Result<Option<u8>, Error> {
+        while let Some(&byte) = chunk.get(*at) {
+            match (self.state, byte) {
+                _ if is_space(byte) => *at += 1,
+                (ItemState::CommaOrClose, b',') => {
+                    *at += 1;
+                    self.state = ItemState::Value;
+                }
+                (ItemState::CommaOrClose, b']') | (ItemState::Value, _) => return Ok(Some(byte)),
+                (state, _) => return Err(self.unexpected(state, byte, offset + *at as u64)),
+            }
+        }
+        Ok(None)
+    }
+
     /// Goes on with an element that began in this chunk or in one before it.
     fn inside(&mut self, chunk: &Bytes, at: &mut usize, offset: u64) -> Result<Found, Error> {
         let begin = *at;

@@ -55,6 +55,47 @@ pub(crate) fn part(document: &Value) -> Option<String> {
         .or_else(failed_shards)
 }
 
+/// Whether an answer without items speaks of something else than success: an error, a
+/// message, or a status that is none of success. There is nothing to compare it with, so
+/// names are looked for; the messages of a page are compared with those of page 1.
+pub(crate) fn speaks_of_failure(document: &Value) -> bool {
+    let Value::Object(fields) = document else {
+        return true;
+    };
+    error(document).is_some() || fields.iter().any(|(key, value)| speaks(key, value))
+}
+
+fn speaks(key: &str, value: &Value) -> bool {
+    let key = key.to_ascii_lowercase();
+    let is_success = match value {
+        Value::Null | Value::Bool(true) => true,
+        Value::Bool(false) => !key.contains("ok") && !key.contains("success"),
+        Value::Number(number) => matches!(number.as_u64(), Some(0 | 200..=299)),
+        Value::String(text) => {
+            let text = text.trim().to_ascii_lowercase();
+            ["", "ok", "success", "0", "200", "true", "none"].contains(&text.as_str())
+        }
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+    };
+    let is_message = [
+        "error",
+        "err",
+        "fault",
+        "exception",
+        "message",
+        "msg",
+        "warning",
+        "reason",
+        "detail",
+    ]
+    .iter()
+    .any(|part| key.starts_with(part) || key.ends_with(part));
+    let is_status = ["status", "code", "ok", "success", "result"].contains(&key.as_str());
+    // An object under `result` is what surrounds the list.
+    !is_success && (is_message || is_status && !value.is_object())
+}
+
 fn message_of(error: &Value) -> String {
     let text = MESSAGES
         .iter()

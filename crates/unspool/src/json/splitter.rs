@@ -5,7 +5,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Pointer;
-use super::envelope::{EnvelopeScanner, Stop};
+use super::envelope::{EnvelopeScanner, Late, Stop};
+use super::guess;
 use super::items::{Check, Found, ItemScanner};
 use super::partial;
 use super::place::Place;
@@ -25,10 +26,21 @@ pub(crate) struct Splitter {
     at_items: bool,
     /// Whether there is a value on each line, instead of one document.
     on_lines: bool,
+    /// The first element, as long as it is not known what it is.
+    held: Option<Bytes>,
     chunk: Bytes,
     at: usize,
     /// Where the chunk begins in the document.
     offset: u64,
+}
+
+/// What the first element of a bare list turns out to be.
+enum FirstElement {
+    /// The second has not begun.
+    Open(Bytes),
+    Item(Bytes),
+    /// What surrounds the items, which are the second element.
+    Envelope,
 }
 
 /// What surrounded the items of a page.
@@ -44,6 +56,10 @@ pub(crate) struct Envelope {
     pub(crate) is_lines: bool,
     /// A key that is there twice.
     pub(crate) repeated_key: Option<Pointer>,
+    /// It was no list, but one thing, which is the only item.
+    pub(crate) is_resource: bool,
+    /// The list was left out, which some do where there is nothing in it.
+    pub(crate) is_left_out: bool,
 }
 
 /// How the end of the body leaves the document.
@@ -64,6 +80,7 @@ impl Splitter {
             elements: ItemScanner::new(check, max_bytes),
             at_items: false,
             on_lines: false,
+            held: None,
             chunk: Bytes::new(),
             at: 0,
             offset: 0,
@@ -92,8 +109,22 @@ impl Splitter {
     /// The next item, or none where more bytes are needed.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
+            if let Some(first) = self.held.take() {
+                match self.after_first(first)? {
+                    FirstElement::Open(first) => {
+                        self.held = Some(first);
+                        return Ok(None);
+                    }
+                    FirstElement::Item(first) => return Ok(Some(first)),
+                    FirstElement::Envelope => {}
+                }
+            }
             if self.at_items {
                 match (self.elements).next(&self.chunk, &mut self.at, self.offset)? {
+                    Found::Element(element) if self.may_be_about_pages(&element) => {
+                        self.held = Some(element);
+                        continue;
+                    }
                     Found::Element(element) => return Ok(Some(element)),
                     Found::More => return Ok(None),
                     Found::Close => {
@@ -107,6 +138,38 @@ impl Splitter {
                 Stop::Items => self.at_items = true,
                 Stop::Line => return self.first_line().map(Some),
             }
+        }
+    }
+
+    /// Whether this is the first element of a bare list, and may be what speaks of the
+    /// pages, with the items after it: `[{"page": 1, "total": 250}, […]]`.
+    fn may_be_about_pages(&self, element: &[u8]) -> bool {
+        let is_root = self
+            .envelope
+            .found()
+            .is_some_and(|found| found.steps().is_empty());
+        is_root
+            && !self.on_lines
+            && self.elements.count() == 1
+            && self.envelope.is_searching()
+            && guess::is_about_pages(element)
+    }
+
+    /// What the first element is, as the begin of the second tells.
+    fn after_first(&mut self, first: Bytes) -> Result<FirstElement, Error> {
+        let next = (self.elements).peek(&self.chunk, &mut self.at, self.offset)?;
+        match next {
+            None => Ok(FirstElement::Open(first)),
+            Some(b'[' | b'n') => {
+                let items_at = Pointer::from_steps(vec!["1".to_owned()]);
+                self.envelope = EnvelopeScanner::new(Place::At(items_at), self.max_bytes);
+                self.elements = ItemScanner::new(self.check, self.max_bytes);
+                self.at_items = false;
+                let front = [b"[", &first[..], b","].concat();
+                self.envelope.feed(&front, &mut 0, self.offset)?;
+                Ok(FirstElement::Envelope)
+            }
+            Some(_) => Ok(FirstElement::Item(first)),
         }
     }
 
@@ -155,30 +218,49 @@ impl Splitter {
             let array = rival.find(&document).and_then(Value::as_array);
             array.is_some_and(|array| !array.is_empty())
         });
+        let envelope = Envelope {
+            rival,
+            repeated_key,
+            ..Envelope::default()
+        };
         if let Some(items_at) = self.envelope.found().cloned() {
             return Ok(End::Whole(Envelope {
                 document,
                 items_at,
-                rival,
-                is_lines: false,
-                repeated_key,
+                ..envelope
             }));
         }
         // An error in the place of the items says more than that they are missing.
-        let (items_at, items) = (self.envelope.only_array(&document)).map_err(|missing| {
-            match partial::error(&document) {
+        let late =
+            (self.envelope.late(&document)).map_err(|missing| match partial::error(&document) {
                 Some(error) => missing.with_note(format!("the answer holds an error: {error}")),
                 None => missing,
-            }
-        })?;
+            })?;
         let envelope = Envelope {
             document,
-            items_at,
-            rival,
-            is_lines: false,
-            repeated_key,
+            ..envelope
         };
-        Ok(End::Late(envelope, items))
+        Ok(match late {
+            Late::Items(items_at, items) => {
+                let envelope = Envelope {
+                    items_at,
+                    ..envelope
+                };
+                End::Late(envelope, items)
+            }
+            Late::Resource(item) => {
+                let envelope = Envelope {
+                    is_resource: true,
+                    ..envelope
+                };
+                End::Late(envelope, item)
+            }
+            Late::LeftOut(items_at) => End::Whole(Envelope {
+                items_at,
+                is_left_out: true,
+                ..envelope
+            }),
+        })
     }
 
     fn truncated(&self, position: u64) -> Error {

@@ -59,6 +59,10 @@ pub enum Ended {
     },
     /// Nothing on the page speaks of another one.
     OnlyPage,
+    /// The only page leaves its list out, which is then empty.
+    ListLeftOut,
+    /// The answer is one thing, and no list: it is the only item.
+    SingleResource,
     /// The caller asked for this much.
     Asked,
     /// The caller stopped, or has not come to the end.
@@ -229,6 +233,10 @@ impl fmt::Display for Ended {
             Ended::EmptyPages => f.write_str("the pages behind the last are empty"),
             Ended::NoSuchPage { page } => write!(f, "there is no page {page}"),
             Ended::OnlyPage => f.write_str("nothing on the page speaks of another"),
+            Ended::ListLeftOut => {
+                f.write_str("the only page leaves its list out, which is taken for an empty one")
+            }
+            Ended::SingleResource => f.write_str("the answer is a single resource, not a list"),
             Ended::Asked => f.write_str("no more was asked for"),
             Ended::Stopped => f.write_str("stopped by the reader"),
             Ended::Failed => f.write_str("failed"),

@@ -155,6 +155,7 @@ impl Findings {
             (doubt, _) => doubt,
         };
         Ok(Proof::None(match doubt {
+            None if page.is_left_out => Next::End(Ended::ListLeftOut),
             None => Next::End(Ended::OnlyPage),
             Some(doubt) => Next::Doubtful(Ended::OnlyPage, doubt),
         }))

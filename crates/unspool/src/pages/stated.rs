@@ -75,6 +75,8 @@ const AROUND: &[&str] = &[
     "/message",
     "/response",
     "/result",
+    // Of a list that begins with what speaks of the page.
+    "/0",
 ];
 
 /// What one page states.

@@ -235,11 +235,13 @@ impl Trail {
         }
         self.received += page.items - self.overlap;
         self.previous = page.last.as_ref().map(|item| item.mark).or(self.previous);
-        self.items_at = Some(envelope.items_at.clone());
+        self.items_at = (!envelope.is_resource).then(|| envelope.items_at.clone());
         let end = PageEnd {
             call: page.call,
             headers: page.headers,
             is_partial: page.is_partial,
+            is_resource: envelope.is_resource,
+            is_left_out: envelope.is_left_out,
             envelope: envelope.document,
             stated,
             items: page.items,

@@ -250,6 +250,9 @@ fn step(
             ..PageFetcher::clone(fetcher)
         });
     }
+    if end.is_resource {
+        return Ok((Next::End(Ended::SingleResource), end));
+    }
     let mut next = kind.after(&end)?;
     if end.is_after_all_items() && matches!(next, Next::Call(_)) {
         next = Next::End(Ended::AllItems);

@@ -311,8 +311,7 @@ impl Tree {
             document: document(root)?,
             items_at,
             rival: self.rival.take(),
-            is_lines: false,
-            repeated_key: None,
+            ..Envelope::default()
         }))
     }
 
@@ -332,8 +331,7 @@ impl Tree {
             document: document(&root)?,
             items_at: Pointer::from_steps(steps),
             rival: self.rival.take(),
-            is_lines: false,
-            repeated_key: None,
+            ..Envelope::default()
         };
         Ok(End::Late(envelope, to_json(&items)?.into()))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use unspool::pages::{Account, Doubt};
+use unspool::pages::{Account, Doubt, Ended};
 
 use crate::drain;
 use crate::server::{Reply, Request, Server};
@@ -295,4 +295,125 @@ async fn a_link_after_all_stated_items_is_not_followed_for_ever() {
     let walked = walk("/", answer).await;
     check_complete(&walked, 10, "next:/next");
     assert_eq!(walked.requests.len(), 3);
+}
+
+/// The items of a walk that is complete, and its account.
+async fn whole(
+    items_at: Option<&str>,
+    answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+) -> (Vec<String>, Account) {
+    let server = Server::start(answer);
+    let request = unspool::pages(server.url("/")).retries(0);
+    let request = match items_at {
+        Some(pointer) => request.items_at(pointer.parse().unwrap()),
+        None => request,
+    };
+    crate::complete(request.raw()).await
+}
+
+#[tokio::test]
+async fn a_single_resource_is_one_item_and_said_to_be_one() {
+    let lines = "\"a line\", ".repeat(9000);
+    let large = format!(r#"{{"id": 7, "log": [{lines}1], "owners": [{{"id": 1}}]}}"#);
+    for (body, item) in [
+        (r#"{"id": 7, "tags": []}"#, None),
+        (r#"{"id": 7, "owners": [{"id": 1}, {"id": 2}]}"#, None),
+        (
+            r#"{"data": {"id": "x", "tags": ["a"]}}"#,
+            Some(r#"{"id": "x", "tags": ["a"]}"#),
+        ),
+        (large.as_str(), None),
+    ] {
+        let reply = body.to_owned();
+        let (items, account) = whole(None, move |_| Reply::json(&reply)).await;
+        assert_eq!(items, [item.unwrap_or(body)]);
+        assert_eq!(
+            (account.ended.clone(), account.requests),
+            (Ended::SingleResource, 1)
+        );
+        assert_eq!(account.items_at, None);
+    }
+    // A list beside what describes it.
+    let list = r#"{"name": "x", "has_more": false, "owners": [{"id": 1}, {"id": 2}]}"#;
+    let (items, account) = whole(None, move |_| Reply::json(list)).await;
+    assert_eq!(items.len(), 2);
+    assert_eq!(account.items_at.as_deref(), Some("/owners"));
+}
+
+#[tokio::test]
+async fn items_may_be_the_second_element_of_a_list() {
+    let paged = |request: &Request| {
+        let page = request.page();
+        let list = match page {
+            1..=3 => items(page * 5 - 4..=page * 5),
+            _ => "null".to_owned(),
+        };
+        Reply::json(format!(
+            r#"[{{"page": {page}, "pages": 3, "total": 15}}, {list}]"#
+        ))
+    };
+    let walked = walk("/", paged).await;
+    check_complete(&walked, 15, "page:page");
+    assert_eq!(walked.account.items_at.as_deref(), Some("/1"));
+    let (none, account) = whole(None, |_| Reply::json(r#"[{"total": 0}, null]"#)).await;
+    assert!(none.is_empty() && account.items_at.as_deref() == Some("/1"));
+    // Items that have a total are items.
+    let orders = r#"[{"id": 1, "total": 20}, {"id": 2, "total": 30}]"#;
+    let (items, _) = whole(None, move |_| Reply::json(orders)).await;
+    assert_eq!(
+        items,
+        [r#"{"id": 1, "total": 20}"#, r#"{"id": 2, "total": 30}"#]
+    );
+    let (items, _) = whole(None, |_| Reply::json(r#"[{"total": 20}]"#)).await;
+    assert_eq!(items.len(), 1);
+}
+
+#[tokio::test]
+async fn a_list_that_is_left_out_is_an_empty_one() {
+    // As protobuf has it: in the middle with a token, and at the end with nothing at all.
+    let answer = |request: &Request| {
+        let page = request
+            .query("pageToken")
+            .map_or(0, |token| token.parse::<u64>().unwrap());
+        let list = match page {
+            0 | 2 => format!(r#""files": {}, "#, items(page * 5 + 1..=page * 5 + 5)),
+            _ => String::new(),
+        };
+        match page {
+            3 => Reply::json("{}"),
+            page => Reply::json(format!(r#"{{{list}"nextPageToken": "{}"}}"#, page + 1)),
+        }
+    };
+    let walked = walk("/", answer).await;
+    check_complete(&walked, 10, "cursor:/nextPageToken,to=pageToken");
+    for body in ["{}", r#"{"kind": "list"}"#, r#"{"result": null}"#] {
+        let (items, account) = whole(Some("/result/items"), move |_| Reply::json(body)).await;
+        assert!(items.is_empty());
+        assert_eq!(account.ended, Ended::ListLeftOut);
+    }
+    // Without a word on where it would be, nobody knows.
+    let server = Server::start(|_| Reply::json("{}"));
+    let (_, account) = drain(unspool::pages(server.url("/")).raw()).await;
+    assert!(account.unwrap_err().to_string().contains("left out"));
+}
+
+#[tokio::test]
+async fn links_beside_the_list_are_not_the_items() {
+    let answer = |request: &Request| {
+        let page = request.page();
+        let next = match page {
+            3 => String::new(),
+            page => format!(r#", {{"relation": "next", "url": "/?page={}"}}"#, page + 1),
+        };
+        Reply::json(format!(
+            r#"{{"link": [{{"relation": "self", "url": "/?page={page}"}}{next}], "entry": {}}}"#,
+            items(page * 5 - 4..=page * 5)
+        ))
+    };
+    let walked = walk("/", answer).await;
+    assert_eq!(
+        (walked.items, walked.account.items_at.as_deref()),
+        (15, Some("/entry"))
+    );
+    assert!(walked.account.complete, "{:?}", walked.account);
 }

@@ -211,6 +211,10 @@ pub(crate) struct PageEnd {
     pub(crate) headers: HeaderMap,
     /// Whether the answer says of itself that it is only a part (status 206).
     pub(crate) is_partial: bool,
+    /// Whether it is one thing, and no list.
+    pub(crate) is_resource: bool,
+    /// Whether its list was left out, and is taken for an empty one.
+    pub(crate) is_left_out: bool,
     /// The body with an empty array in the place of the items.
     pub(crate) envelope: Value,
     pub(crate) stated: Stated,
@@ -387,6 +391,8 @@ pub(crate) mod tests {
             call: Call::get(URL.parse().unwrap()),
             headers: HeaderMap::new(),
             is_partial: false,
+            is_resource: false,
+            is_left_out: false,
             stated: Stated::read(&HeaderMap::new(), &envelope),
             envelope,
             items,
