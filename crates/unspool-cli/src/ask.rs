@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use clap::Parser;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::Value;
 use tokio::time::MissedTickBehavior;
-use unspool::ask::{Answer, Message, Outcome, Provider, Request, Stop, Tool};
+use unspool::ask::{Answer, Attachment, Message, Outcome, Provider, Request, Stop, Tool};
 use unspool::{Error, Pointer};
 
 use crate::account::AccountFile;
@@ -64,10 +64,19 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "TEXT", value_parser = flags::text)]
     system: Option<String>,
 
-    /// The messages so far: a JSON array of `{"role": …, "content": …}` in FILE; PROMPT
-    /// comes behind them.
+    /// The messages so far: a JSON array of `{"role": …, "content": …}` in FILE, with tool
+    /// calls, their results and parts as the protocol has them; PROMPT comes after them.
     #[arg(long, value_name = "FILE")]
     messages: Option<PathBuf>,
+
+    /// An image or a PDF that goes with PROMPT; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    attach: Vec<PathBuf>,
+
+    /// The JSON schema in FILE that the text of the answer has to match: the upstream is asked
+    /// for that, and an answer that does not match ends with exit code 3.
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
 
     /// Tools that the model may call: a JSON array of `{"name", "description",
     /// "parameters"}`; `@FILE` reads it from a file. The calls are in `--events`.
@@ -355,7 +364,9 @@ fn reason(outcome: &Outcome) -> String {
         (Some(reason), Stop::Other | Stop::ContentFilter) => {
             format!("{} (`{reason}`)", outcome.stop)
         }
-        (_, Stop::Doubtful) => format!("{}: {}", outcome.stop, outcome.doubts.join("; ")),
+        (_, Stop::Doubtful | Stop::Mismatch) => {
+            format!("{}: {}", outcome.stop, outcome.doubts.join("; "))
+        }
         _ => outcome.stop.to_string(),
     }
 }
@@ -447,6 +458,12 @@ fn request(args: &Args) -> Result<Request, String> {
         Some(Value::Object(fields)) => request = request.extras(fields.clone()),
         Some(_) => return Err("--extra: expected an object".to_owned()),
     }
+    for path in &args.attach {
+        request = request.attach(attachment(path)?);
+    }
+    if let Some(path) = &args.schema {
+        request = request.schema(schema(path)?);
+    }
     if let Some(pattern) = &args.stop_at {
         request = request.stop_at(pattern);
     }
@@ -456,11 +473,35 @@ fn request(args: &Args) -> Result<Request, String> {
     Ok(request)
 }
 
-fn messages(path: &std::path::Path) -> Result<Vec<Message>, String> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("--messages: cannot read `{shown}`: {error}"))?;
-    let messages: Vec<Message> = serde_json::from_str(&text).map_err(|error| {
+/// The file of a flag; `@FILE` is the same as FILE.
+fn read_file(flag: &str, path: &Path) -> Result<(String, Vec<u8>), String> {
+    let path = match path.to_str().and_then(|path| path.strip_prefix('@')) {
+        Some(path) => Path::new(path),
+        None => path,
+    };
+    let shown = path.display().to_string();
+    match std::fs::read(path) {
+        Ok(content) => Ok((shown, content)),
+        Err(error) => Err(format!("{flag}: cannot read `{shown}`: {error}")),
+    }
+}
+
+fn attachment(path: &Path) -> Result<Attachment, String> {
+    let (shown, content) = read_file("--attach", path)?;
+    let name = Path::new(&shown).file_name().and_then(|name| name.to_str());
+    let attached = Attachment::new(name.unwrap_or(&shown), &content);
+    attached.map_err(|error| format!("--attach: {error}"))
+}
+
+fn schema(path: &Path) -> Result<Value, String> {
+    let (shown, content) = read_file("--schema", path)?;
+    serde_json::from_slice(&content)
+        .map_err(|error| format!("--schema: expected a JSON schema in `{shown}`: {error}"))
+}
+
+fn messages(path: &Path) -> Result<Vec<Message>, String> {
+    let (shown, content) = read_file("--messages", path)?;
+    let messages: Vec<Message> = serde_json::from_slice(&content).map_err(|error| {
         format!(
             "--messages: expected an array of `{{\"role\", \"content\"}}` in `{shown}`: {error}"
         )

@@ -17,7 +17,8 @@ Exit codes:
   0    complete, or stopped where you said; a closed pipe is that, too
   1    the upstream failed
   2    the request was wrong
-  3    not proved complete: cut short, led in a circle, or counts differ
+  3    not proved complete: cut short, led in a circle, counts differ, or an answer
+       that does not match its schema
   4    a model stopped before its natural end: token limit, refusal, filter
   130  interrupted with Ctrl-C";
 
@@ -40,7 +41,7 @@ impl Exit {
         match stop {
             stop if stop.is_natural() => Exit::Complete,
             Stop::Asked => Exit::Complete,
-            Stop::Unstated | Stop::Doubtful => Exit::NotProved,
+            Stop::Unstated | Stop::Doubtful | Stop::Mismatch => Exit::NotProved,
             _ => Exit::Incomplete,
         }
     }

@@ -80,6 +80,9 @@ pub enum Stop {
     /// The upstream says that it is the end, and something speaks against it:
     /// [`Outcome::doubts`].
     Doubtful,
+    /// The model came to its end, but the text does not match the schema that was asked
+    /// for: [`Outcome::doubts`].
+    Mismatch,
     /// The text came to where the caller wanted it to stop.
     Asked,
     /// The caller stopped, or has not come to the end.
@@ -157,6 +160,7 @@ impl fmt::Display for Stop {
             Stop::Other => "the model stopped for a reason that is not known here",
             Stop::Unstated => "the upstream did not say why the model stopped",
             Stop::Doubtful => "the upstream calls the answer complete, which is in doubt",
+            Stop::Mismatch => "the answer does not match the schema",
             Stop::Asked => "the text came to where it should stop",
             Stop::Stopped => "stopped by the reader",
             Stop::Failed => "failed",

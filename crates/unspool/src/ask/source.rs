@@ -99,9 +99,7 @@ impl Question {
         if let Some(wrong) = wrong {
             return Err(wrong);
         }
-        if prompt.messages.is_empty() {
-            return Err(Error::request("there is nothing to ask"));
-        }
+        prompt.check()?;
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let endpoint = wanted.endpoint(&http.headers, &variable)?;
         let entry = endpoint.entry;
