@@ -1,11 +1,12 @@
 //! `unspool ask`.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
 use serde_json::Value;
-use unspool::ask::{Event, Message, Provider, Request, Tool};
+use unspool::ask::{Attachment, Event, Message, Provider, Request, Tool};
 use unspool::{Pointer, RawItem};
 
 use crate::args::{Common, HttpArgs};
@@ -50,10 +51,19 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "TEXT", value_parser = flags::text)]
     system: Option<String>,
 
-    /// The messages so far: a JSON array of `{"role": …, "content": …}` in FILE; PROMPT
-    /// comes behind them.
+    /// The messages so far: a JSON array of `{"role": …, "content": …}` in FILE, with tool
+    /// calls, their results and parts as the protocol has them; PROMPT comes after them.
     #[arg(long, value_name = "FILE")]
     messages: Option<PathBuf>,
+
+    /// An image or a PDF that goes with PROMPT; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    attach: Vec<PathBuf>,
+
+    /// The JSON schema in FILE that the text of the answer has to match: the upstream is asked
+    /// for that, and an answer that does not match ends with exit code 3.
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
 
     /// Tools that the model may call: a JSON array of `{"name", "description",
     /// "parameters"}`; `@FILE` reads it from a file. The calls are in `--events`.
@@ -212,6 +222,12 @@ fn request(args: &Args) -> Result<Request, String> {
         Some(Value::Object(fields)) => request = request.extras(fields.clone()),
         Some(_) => return Err("--extra: expected an object".to_owned()),
     }
+    for path in &args.attach {
+        request = request.attach(attachment(path)?);
+    }
+    if let Some(path) = &args.schema {
+        request = request.schema(schema(path)?);
+    }
     if let Some(pattern) = &args.stop_at {
         request = request.stop_at(pattern);
     }
@@ -221,11 +237,37 @@ fn request(args: &Args) -> Result<Request, String> {
     Ok(request)
 }
 
-fn messages(path: &std::path::Path) -> Result<Vec<Message>, String> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("--messages: cannot read `{shown}`: {error}"))?;
-    let messages: Vec<Message> = serde_json::from_str(&text).map_err(|error| {
+/// The file of a flag; `@FILE` is the same as FILE.
+fn read_file(flag: &str, path: &Path) -> Result<(String, Vec<u8>), String> {
+    let path = match path.to_str().and_then(|path| path.strip_prefix('@')) {
+        Some(path) => Path::new(path),
+        None => path,
+    };
+    let shown = path.display().to_string();
+    let file = File::open(path).map_err(|error| format!("cannot read `{shown}`: {error}"));
+    let content = file.and_then(|file| flags::content_of(file, &format!("`{shown}`")));
+    match content {
+        Ok(content) => Ok((shown, content)),
+        Err(error) => Err(format!("{flag}: {error}")),
+    }
+}
+
+fn attachment(path: &Path) -> Result<Attachment, String> {
+    let (shown, content) = read_file("--attach", path)?;
+    let name = Path::new(&shown).file_name().and_then(|name| name.to_str());
+    let attached = Attachment::new(name.unwrap_or(&shown), &content);
+    attached.map_err(|error| format!("--attach: {error}"))
+}
+
+fn schema(path: &Path) -> Result<Value, String> {
+    let (shown, content) = read_file("--schema", path)?;
+    serde_json::from_slice(&content)
+        .map_err(|error| format!("--schema: expected a JSON schema in `{shown}`: {error}"))
+}
+
+fn messages(path: &Path) -> Result<Vec<Message>, String> {
+    let (shown, content) = read_file("--messages", path)?;
+    let messages: Vec<Message> = serde_json::from_slice(&content).map_err(|error| {
         format!(
             "--messages: expected an array of `{{\"role\", \"content\"}}` in `{shown}`: {error}"
         )

@@ -19,7 +19,8 @@ Exit codes:
   0    complete, or stopped where you said; a closed pipe is that, too
   1    the upstream failed
   2    the request was wrong
-  3    not proved complete: cut short, led in a circle, or counts differ
+  3    not proved complete: cut short, led in a circle, counts differ, or an answer
+       that does not match its schema
   4    a model stopped before its natural end: token limit, refusal, filter
   130  interrupted with Ctrl-C or SIGTERM";
 

@@ -1,8 +1,13 @@
 //! Values of flags that several commands take.
 
+use std::fs::File;
+use std::io::Read;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+
+/// The largest file that a flag names.
+const MAX_FILE: u64 = 64 << 20;
 
 pub(crate) type Header = (HeaderName, HeaderValue);
 
@@ -34,10 +39,8 @@ pub(crate) fn header(text: &str) -> Result<Header, String> {
 pub(crate) fn json(text: &str) -> Result<serde_json::Value, String> {
     let text = match text.strip_prefix('@') {
         None => text.to_owned(),
-        Some("-") => std::io::read_to_string(std::io::stdin())
-            .map_err(|error| format!("cannot read standard input: {error}"))?,
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read `{path}`: {error}"))?,
+        Some("-") => text_of(std::io::stdin().lock(), "standard input")?,
+        Some(path) => text_of_file(path)?,
     };
     serde_json::from_str(&text).map_err(|error| format!("expected JSON: {error}"))
 }
@@ -46,10 +49,31 @@ pub(crate) fn json(text: &str) -> Result<serde_json::Value, String> {
 pub(crate) fn text(text: &str) -> Result<String, String> {
     match text.strip_prefix('@') {
         None => Ok(text.to_owned()),
-        Some(path) => std::fs::read_to_string(path)
-            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-            .map_err(|error| format!("cannot read `{path}`: {error}")),
+        Some(path) => text_of_file(path).map(|text| text.trim_end_matches(['\r', '\n']).to_owned()),
     }
+}
+
+fn text_of_file(path: &str) -> Result<String, String> {
+    let file = File::open(path).map_err(|error| format!("cannot read `{path}`: {error}"))?;
+    text_of(file, &format!("`{path}`"))
+}
+
+fn text_of(reader: impl Read, name: &str) -> Result<String, String> {
+    String::from_utf8(content_of(reader, name)?)
+        .map_err(|error| format!("cannot read {name}: {error}"))
+}
+
+/// All that comes, up to a limit: there are files that do not end.
+pub(crate) fn content_of(reader: impl Read, name: &str) -> Result<Vec<u8>, String> {
+    let mut content = Vec::new();
+    reader
+        .take(MAX_FILE + 1)
+        .read_to_end(&mut content)
+        .map_err(|error| format!("cannot read {name}: {error}"))?;
+    if content.len() as u64 > MAX_FILE {
+        return Err(format!("{name} holds more than {} MiB", MAX_FILE >> 20));
+    }
+    Ok(content)
 }
 
 /// A number of seconds, or one with a unit: `90`, `1.5s`, `500ms`, `2m`.
@@ -113,6 +137,16 @@ mod tests {
         assert_eq!(bytes("1GiB"), Ok(1 << 30));
         for wrong in ["", "M", "1.5M", "2T", "99999999999999G"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_does_not_end_is_not_read_without_end() {
+        for error in [
+            json("@/dev/zero").unwrap_err(),
+            text("@/dev/zero").unwrap_err(),
+        ] {
+            assert!(error.contains("more than 64 MiB"), "{error}");
         }
     }
 

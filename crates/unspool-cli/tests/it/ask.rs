@@ -174,7 +174,34 @@ fn a_wrong_request_sends_nothing() {
             &["ask", "hi", "--provider", "who"],
             "no provider `who`; there are `anthropic`, `openai`",
         ),
-        (&["ask", "hi", "--provider", "gemini"], "no model is named"),
+        (&["ask", "hi", "--provider", "groq"], "no model is named"),
+        (&["ask", "hi", "--api-key", ""], "--api-key"),
+        (&["ask", "@/no/such"], "cannot read `/no/such`"),
+        (
+            &["ask", "hi", "--attach", "/no/such"],
+            "--attach: cannot read `/no/such`",
+        ),
+        (
+            &["ask", "hi", "--attach", "Cargo.toml"],
+            "is text: put it into the prompt",
+        ),
+        (
+            &["ask", "hi", "--schema", "Cargo.toml"],
+            "--schema: expected a JSON schema in `Cargo.toml`",
+        ),
+        (
+            &[
+                "ask",
+                "hi",
+                "--provider",
+                "responses",
+                "--model",
+                "m",
+                "--stop",
+                "x",
+            ],
+            "no stop sequences",
+        ),
         (
             &["ask", "hi", "--stop-at", "("],
             "cannot stop at `(`: unclosed group",
@@ -322,6 +349,45 @@ fn input_that_does_not_end_is_refused() {
         "{words}"
     );
     assert!(server.targets().is_empty());
+}
+
+#[test]
+fn the_prompt_and_what_goes_with_it_come_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let prompt = format!("@{}", file("prompt.txt", b"What is it?\n"));
+    let image = file("a.gif", b"GIF89a1");
+    let schema = file("schema.json", br#"{"type": "string"}"#);
+    let server = answer("end_turn");
+    let (code, text, words) = ask(&server, &[&prompt, "--attach", &image, "--schema", &schema]);
+    // The text comes as it is; that it does not match is the code.
+    assert_eq!((code, text.as_str()), (3, "Grüß dich 😀"), "{words}");
+    assert!(
+        words.contains("does not match the schema: the text is not JSON"),
+        "{words}"
+    );
+    let sent: Value = serde_json::from_slice(&server.requests()[0].body).unwrap();
+    let content = &sent["messages"][0]["content"];
+    assert_eq!(content[0]["source"]["media_type"], "image/gif");
+    assert_eq!(content[1], json!({"type": "text", "text": "What is it?"}));
+    assert_eq!(
+        sent["output_config"]["format"]["schema"],
+        json!({"type": "string"})
+    );
+    // Nothing is said of a number of tokens that nobody asked for.
+    let sent = |args: &[&str]| {
+        let server = Server::start(|_| Reply::status(400));
+        let provider = ["hi", "--provider", "openai", "--model", "m"];
+        ask(&server, &[&provider, args].concat());
+        let body: Value = serde_json::from_slice(&server.requests()[0].body).unwrap();
+        body
+    };
+    assert!(sent(&[]).get("max_tokens").is_none());
+    assert_eq!(sent(&["--max-tokens", "9"])["max_tokens"], 9);
 }
 
 #[test]

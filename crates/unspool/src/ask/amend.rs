@@ -9,8 +9,8 @@ use crate::http::{Call, Refusal};
 /// Changes of a request, each of which is made once.
 pub(super) struct Amendments {
     open: Vec<Amendment>,
-    /// Fields that were asked for and are refused, and the method that sets them.
-    refused: Option<&'static str>,
+    /// A field that was asked for and is refused.
+    refused: Option<&'static (&'static str, &'static str)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,13 +24,17 @@ enum Amendment {
 /// The names of the token limit.
 const LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
 
-/// Fields that a caller asked for, with the flag that leaves them out.
-const ASKED: &[&str] = &[
-    "temperature",
-    "stop",
-    "tools",
-    "max_tokens",
-    "max_completion_tokens",
+/// Fields that a caller asked for, and the flags that send them.
+const ASKED: &[(&str, &str)] = &[
+    ("temperature", "temperature"),
+    ("stop", "stop"),
+    ("stop_sequences", "stop"),
+    ("tools", "tools"),
+    ("response_format", "schema"),
+    ("output_config", "schema"),
+    ("max_tokens", "max-tokens"),
+    ("max_completion_tokens", "max-tokens"),
+    ("max_output_tokens", "max-tokens"),
 ];
 
 impl Amendments {
@@ -65,8 +69,8 @@ impl Amendments {
             self.open.remove(at).apply(body);
             return true;
         }
-        let is_refused = |name: &&&str| body.contains_key(**name) && said.refuses(name);
-        self.refused = ASKED.iter().find(is_refused).copied();
+        let mut asked = ASKED.iter();
+        self.refused = asked.find(|(name, _)| body.contains_key(*name) && said.refuses(name));
         false
     }
 
@@ -74,13 +78,7 @@ impl Amendments {
     pub(super) fn explain(&self, error: Error) -> Error {
         match self.refused {
             None => error,
-            Some(name) => {
-                let flag = match name {
-                    name if LIMITS.contains(&name) => "max-tokens",
-                    name => name,
-                };
-                error.with_note(format!("`--{flag}` sends `{name}`"))
-            }
+            Some((name, flag)) => error.with_note(format!("`--{flag}` sends `{name}`")),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::event::Event;
 use super::outcome::{Doubt, Stop};
 use super::prompt::Prompt;
 use super::reading::Reading;
+use super::schema::Schema;
 use super::stop_at::StopAt;
 use super::watch::Watch;
 use crate::error::Error;
@@ -12,6 +13,7 @@ use crate::error::Error;
 pub(super) struct Checks {
     pattern: Option<String>,
     stop_at: Option<StopAt>,
+    schema: Option<Schema>,
     /// The token limit, where an answer that it cut may be called complete.
     hidden_limit: Option<u64>,
     /// The token limit of the request.
@@ -21,7 +23,7 @@ pub(super) struct Checks {
 impl Checks {
     /// # Errors
     ///
-    /// The pattern is invalid.
+    /// The pattern or the schema is invalid.
     pub(super) fn new(
         pattern: Option<String>,
         prompt: &Prompt,
@@ -30,6 +32,7 @@ impl Checks {
         let mut checks = Checks {
             pattern,
             stop_at: None,
+            schema: prompt.schema.as_ref().map(Schema::new).transpose()?,
             hidden_limit: prompt.max_tokens.filter(|_| hides_limits),
             limit: prompt.max_tokens,
         };
@@ -39,6 +42,9 @@ impl Checks {
 
     /// Another answer begins.
     pub(super) fn start_over(&mut self) -> Result<(), Error> {
+        if let Some(schema) = &mut self.schema {
+            schema.start_over();
+        }
         self.stop_at = self.pattern.as_deref().map(StopAt::new).transpose()?;
         Ok(())
     }
@@ -80,6 +86,9 @@ impl Checks {
                 sequence: None,
             });
         }
+        if let Some(schema) = &mut self.schema {
+            schema.add(&text);
+        }
         Ok(Event::Text { text })
     }
 
@@ -99,6 +108,16 @@ impl Checks {
             Stop::End if used.is_some() && used == self.hidden_limit => {
                 watch.doubt(Doubt::AtTokenLimit);
                 Stop::Doubtful
+            }
+            // An answer that a limit cut, or that calls a tool, is something else.
+            Stop::End | Stop::StopSequence => {
+                match self.schema.as_ref().and_then(Schema::mismatch) {
+                    Some(what) => {
+                        watch.doubt(Doubt::SchemaMismatch { what });
+                        Stop::Mismatch
+                    }
+                    None => stop,
+                }
             }
             stop => stop,
         }

@@ -12,6 +12,7 @@
 
 mod amend;
 mod answer;
+mod attachment;
 mod checks;
 mod description;
 mod endpoint;
@@ -24,6 +25,7 @@ mod prompt;
 mod protocols;
 mod reading;
 mod report;
+mod schema;
 mod source;
 mod stop_at;
 #[cfg(test)]
@@ -42,6 +44,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use answer::{Answer, Whole};
+pub use attachment::Attachment;
 pub use description::Description;
 pub(crate) use description::SOURCE;
 pub use event::Event;
@@ -228,6 +231,21 @@ impl Request {
     /// matches the empty text is refused.
     pub fn stop_at(mut self, pattern: impl Into<String>) -> Self {
         self.stop_at = Some(pattern.into());
+        self
+    }
+
+    /// One more file that goes with the question, to the last message of the user's.
+    pub fn attach(mut self, file: Attachment) -> Self {
+        self.prompt.attachments.push(file);
+        self
+    }
+
+    /// The JSON schema that the text of the answer has to match.
+    ///
+    /// The upstream is asked for that, in the way of its protocol, and the text is checked
+    /// here, too: one that came to its end and does not match is [`Stop::Mismatch`].
+    pub fn schema(mut self, schema: Value) -> Self {
+        self.prompt.schema = Some(schema);
         self
     }
 

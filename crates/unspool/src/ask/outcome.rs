@@ -51,7 +51,7 @@ pub struct Answered {
 pub type Outcome = crate::Account<Answered>;
 
 /// Something that speaks against an answer being complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "doubt")]
 #[non_exhaustive]
 pub enum Doubt {
@@ -60,6 +60,12 @@ pub enum Doubt {
     /// The upstream calls the answer complete, but it has exactly as many tokens as were
     /// allowed: there are servers that say so of an answer that the limit cut.
     AtTokenLimit,
+    /// The model came to its end, but the text does not match the schema that was asked
+    /// for.
+    SchemaMismatch {
+        /// What does not match, and where.
+        what: String,
+    },
 }
 
 /// Why an answer ended.
@@ -90,6 +96,9 @@ pub enum Stop {
     /// The upstream says that it is the end, and something speaks against it:
     /// the doubts of the [`Outcome`].
     Doubtful,
+    /// The model came to its end, but the text does not match the schema that was asked
+    /// for: the doubts of the [`Outcome`].
+    Mismatch,
     /// The text came to where the caller wanted it to stop.
     Asked,
     /// The caller stopped, or has not come to the end.
@@ -171,7 +180,7 @@ impl Details for Answered {
             Stop::Stopped => Verdict::Stopped,
             Stop::Failed => Verdict::Failed,
             // The doubt says the rest.
-            Stop::Unstated | Stop::Doubtful => Verdict::Complete,
+            Stop::Unstated | Stop::Doubtful | Stop::Mismatch => Verdict::Complete,
             stop if stop.is_natural() => Verdict::Complete,
             _ => Verdict::Incomplete,
         }
@@ -190,6 +199,7 @@ impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Doubt::NoReason => f.write_str("the upstream did not say why the model stopped"),
+            Doubt::SchemaMismatch { what } => write!(f, "it does not match the schema: {what}"),
             Doubt::AtTokenLimit => f.write_str(
                 "it has exactly as many tokens as were allowed, and compatible servers call an \
                  answer complete that the limit cut",
@@ -212,6 +222,7 @@ impl fmt::Display for Stop {
             Stop::Other => "the model stopped for a reason that is not known here",
             Stop::Unstated => "the upstream did not say why the model stopped",
             Stop::Doubtful => "the upstream calls the answer complete, which is in doubt",
+            Stop::Mismatch => "the answer does not match the schema",
             Stop::Asked => "the text came to where it should stop",
             Stop::Stopped => "stopped by the reader",
             Stop::Failed => "failed",

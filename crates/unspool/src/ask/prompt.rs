@@ -1,19 +1,30 @@
 //! What is asked, before it is put into the words of a protocol.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::attachment::Attachment;
+use crate::error::Error;
+
 /// One message of a conversation.
 ///
-/// As JSON it is `{"role": "user", "content": "…"}`; a content that is no string goes to
-/// the upstream as it is, in the form that its protocol has for it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// As JSON it is `{"role": "user", "content": "…"}`. A content that is not a string, and what
+/// stands beside these two, goes to the upstream as it is, in the form that its protocol has
+/// for it: calls of tools and their results, parts, items.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Message {
-    /// `user`, `assistant` or `system`, or another that the protocol has.
+    /// `user`, `assistant` or `system`, or another that the protocol has; empty for what has
+    /// no role, such as an item of Responses.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub role: String,
     /// Text, or parts as the protocol has them.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub content: Value,
+    /// What else the protocol has in a message, such as `tool_calls` and `tool_call_id`.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// A tool that the model may call.
@@ -39,6 +50,9 @@ pub(super) struct Prompt {
     pub(super) max_tokens: Option<u64>,
     pub(super) temperature: Option<f64>,
     pub(super) stop_sequences: Vec<String>,
+    pub(super) attachments: Vec<Attachment>,
+    /// The JSON schema that the text of the answer has to match.
+    pub(super) schema: Option<Value>,
     /// Merged into the body, as RFC 7396 has it.
     pub(super) extra: Map<String, Value>,
 }
@@ -63,11 +77,61 @@ impl Message {
         Message {
             role: role.to_owned(),
             content: Value::String(text.into()),
+            more: Map::new(),
         }
+    }
+
+    /// Adds parts before the text of the message, whose own part is made by `text`.
+    pub(super) fn add_parts(&mut self, parts: Vec<Value>, text: fn(&str) -> Value) {
+        let mut all = parts;
+        match std::mem::take(&mut self.content) {
+            Value::String(own) => all.push(text(&own)),
+            Value::Array(own) => all.extend(own),
+            Value::Null => {}
+            own => all.push(own),
+        }
+        self.content = all.into();
     }
 }
 
 impl Prompt {
+    /// # Errors
+    ///
+    /// There is nothing to ask, a message holds nothing, or there is none to attach files to.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.messages.is_empty() {
+            return Err(Error::request("there is nothing to ask"));
+        }
+        let is_empty = |message: &Message| message.content.is_null() && message.more.is_empty();
+        if let Some(at) = self.messages.iter().position(is_empty) {
+            return Err(Error::request(format!("message {} holds nothing", at + 1)));
+        }
+        let is_user = |message: &Message| message.role == "user";
+        match self.attachments.is_empty() || self.messages.iter().any(is_user) {
+            true => Ok(()),
+            false => Err(Error::request(
+                "there is no message of the user's to attach files to",
+            )),
+        }
+    }
+
+    /// The same with the files attached to the last message of the user's, in the form that
+    /// a protocol has for them.
+    pub(super) fn with_attached(
+        &self,
+        attach: impl FnOnce(&mut Message, &[Attachment]) -> Result<(), Error>,
+    ) -> Result<Cow<'_, Prompt>, Error> {
+        if self.attachments.is_empty() {
+            return Ok(Cow::Borrowed(self));
+        }
+        let mut prompt = self.clone();
+        let mut messages = prompt.messages.iter_mut().rev();
+        if let Some(message) = messages.find(|message| message.role == "user") {
+            attach(message, &self.attachments)?;
+        }
+        Ok(Cow::Owned(prompt))
+    }
+
     /// The text for the system, that of system messages included, and all other messages:
     /// for protocols that keep them apart.
     pub(super) fn system_apart(&self) -> (Option<String>, Vec<&Message>) {

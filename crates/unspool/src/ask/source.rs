@@ -96,9 +96,7 @@ impl Question {
             deadline,
             max_event,
         } = plan;
-        if prompt.messages.is_empty() {
-            return Err(Error::request("there is nothing to ask"));
-        }
+        prompt.check()?;
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let headers = |base: &Url| match wanted.api_key {
             // It goes before one that is shared.

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::openai;
 use super::reasons::Ended;
 use super::told::Told;
 use super::tools::{Named, ToolCalls, arguments};
@@ -16,6 +17,7 @@ use super::{
     other, raw,
 };
 use crate::ask::DEFAULT_MODEL;
+use crate::ask::attachment::Attachment;
 use crate::ask::event::Event;
 use crate::ask::frames::{Frame, Frames};
 use crate::ask::lenient::{self, Count, is_said};
@@ -51,6 +53,16 @@ const VERSION: &str = "2026-10-21";
 const VERSION_WITH_SAMPLING: &str = "2023-06-01";
 
 fn request(_: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error> {
+    let prompt = &prompt.with_attached(|message, files| {
+        let parts = files.iter().map(part);
+        message.add_parts(
+            parts.collect::<Result<_, _>>()?,
+            |text| json!({"type": "text", "text": text}),
+        );
+        Ok(())
+    })?;
+    let format = (prompt.schema.as_ref())
+        .map(|schema| json!({"format": {"type": "json_schema", "schema": schema}}));
     let (system, messages) = prompt.system_apart();
     let tool = |tool: &Tool| {
         json!({
@@ -64,6 +76,7 @@ fn request(_: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error
         "max_tokens": prompt.max_tokens.unwrap_or(MAX_TOKENS),
         "system": system,
         "messages": messages,
+        "output_config": format,
         "tools": prompt.tools_as(tool),
         "temperature": prompt.temperature,
         "stop_sequences": prompt.stop_sequences_if_any(),
@@ -81,6 +94,20 @@ fn request(_: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error
         body,
         headers: vec![("anthropic-version", version.to_owned())],
     })
+}
+
+/// A file as a block of a message.
+fn part(file: &Attachment) -> Result<Value, Error> {
+    let kind = match file.is_pdf() {
+        true => "document",
+        false => "image",
+    };
+    if !file.is_pdf() {
+        file.one_of("anthropic", openai::IMAGES)?;
+    }
+    let (media_type, data) = (file.media_type(), file.data());
+    let source = json!({"type": "base64", "media_type": media_type, "data": data});
+    Ok(json!({"type": kind, "source": source}))
 }
 
 /// Events that are read here.

@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::openai::{self, Counts, address, fields, is_own};
-use super::reasons::Ended;
+use super::reasons::{Ended, is_stated};
 use super::told::Told;
 use super::tools::{Named, ToolCalls, arguments};
 use super::{Asked, Events, Progress, ProviderEntry, Reader, raw};
+use crate::ask::attachment::Attachment;
 use crate::ask::event::Event;
 use crate::ask::frames::{Frame, Frames};
 use crate::ask::lenient::{self, Count, is_said};
@@ -26,9 +27,20 @@ use crate::error::Error;
 
 pub(super) fn request(entry: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error> {
     openai::check_messages(prompt)?;
+    let prompt = &prompt.with_attached(|message, files| {
+        let parts = files.iter().map(|file| part(entry, file));
+        message.add_parts(
+            parts.collect::<Result<_, _>>()?,
+            |text| json!({"type": "text", "text": text}),
+        );
+        Ok(())
+    })?;
     let is_own = is_own(&base);
     let mut fields = fields(prompt, openai::tool);
     fields["messages"] = json!(prompt.system_first());
+    let format = openai::format(prompt);
+    fields["response_format"] =
+        json!(format.map(|schema| json!({"type": "json_schema", "json_schema": schema})));
     fields["stop"] = prompt.stop_sequences_if_any();
     // OpenAI's own models take the newer name only, others often the older one only.
     let limit = match is_own {
@@ -50,6 +62,16 @@ pub(super) fn request(entry: &ProviderEntry, prompt: &Prompt, base: Url) -> Resu
             false => Vec::new(),
         },
     })
+}
+
+/// A file as a part of a message.
+fn part(entry: &ProviderEntry, file: &Attachment) -> Result<Value, Error> {
+    if file.is_pdf() && entry.dialect.takes_pdf {
+        let (name, data) = (file.name(), file.data_url());
+        return Ok(json!({"type": "file", "file": {"filename": name, "file_data": data}}));
+    }
+    file.one_of(entry.name, openai::IMAGES)?;
+    Ok(json!({"type": "image_url", "image_url": {"url": file.data_url()}}))
 }
 
 /// An answer as far as it has been read.
@@ -111,8 +133,9 @@ impl Reader for Chat {
             }
         }
         let usage = chunk.usage.or(chunk.x_groq.and_then(|own| own.usage));
-        let usage = lenient::read::<Counts<'_>>(usage).map(|counts| Event::Usage(counts.into()));
-        events.extend(usage);
+        if let Some(counts) = lenient::read::<Counts<'_>>(usage) {
+            events.push_back(Event::Usage(counts.into()));
+        }
         if is_whole {
             self.finish(events)?;
             return Ok(Progress::Over);
@@ -161,39 +184,54 @@ impl Chat {
         if let Some(whole) = repeated {
             self.repeated(*whole, events)?;
         }
-        self.ended.state_native(choice.native_finish_reason.take());
-        let stated = choice.finish_reason.take();
-        let is_stated = stated.as_deref().is_some_and(super::reasons::is_stated);
-        self.ended.state(stated);
-        if is_stated && !has_content && !self.is_after_reason {
-            frames.end_is_proved();
+        if let Some(native) = lenient::read::<Word<'_>>(choice.native_finish_reason) {
+            self.ended.state_native(&native);
+        }
+        if let Some(stated) = choice.finish_reason.take().filter(|word| is_stated(word)) {
+            self.ended.state(Some(stated));
+            if !has_content && !self.is_after_reason {
+                frames.end_is_proved();
+            }
         }
         Ok(())
     }
 
     fn delta(&mut self, delta: &mut Delta<'_>, events: &mut Events) -> Result<(), Error> {
-        let mut content = delta.content.take();
-        let thoughts = delta.reasoning_content.take().or(delta.reasoning.take());
-        let thinking = content.as_mut().and_then(|content| content.thinking.take());
-        for piece in thoughts.into_iter().chain(thinking.map(|piece| *piece)) {
-            let text = self.thinking.add(piece);
-            if !text.is_empty() {
-                events.push_back(Event::Thinking { text });
-            }
+        if let Some(piece) = delta.reasoning_content.take().or(delta.reasoning.take()) {
+            self.think(piece, events);
         }
-        if let Some(content) = content {
+        if let Some(content) = delta.content.take() {
+            if let Some(piece) = content.thinking {
+                self.think(*piece, events);
+            }
             let text = self.text.add(content.text);
             if !text.is_empty() {
                 self.told.add(&text);
                 events.push_back(Event::Text { text });
             }
         }
+        match delta.is_text_only() {
+            true => Ok(()),
+            false => self.rest(delta, events),
+        }
+    }
+
+    fn think(&mut self, piece: Piece, events: &mut Events) {
+        let text = self.thinking.add(piece);
+        if !text.is_empty() {
+            events.push_back(Event::Thinking { text });
+        }
+    }
+
+    /// What few deltas have.
+    fn rest(&mut self, delta: &mut Delta<'_>, events: &mut Events) -> Result<(), Error> {
         if let Some(piece) = delta.refusal.take().filter(|piece| !piece.is_empty()) {
             self.ended.refused();
-            let text = self.refusal.add(piece);
+            let text = self.refusal.add(*piece);
             events.push_back(Event::Refusal { text });
         }
-        for citation in delta.annotations.take().into_iter().flatten() {
+        let citations: Option<Vec<&RawValue>> = lenient::read(delta.annotations);
+        for citation in citations.into_iter().flatten() {
             events.push_back(Event::Citation {
                 citation: raw(citation.get())?,
             });
@@ -326,7 +364,8 @@ struct Choice<'a> {
     #[serde(borrow)]
     message: Option<Box<Delta<'a>>>,
     finish_reason: Option<String>,
-    native_finish_reason: Option<String>,
+    #[serde(borrow)]
+    native_finish_reason: Option<&'a RawValue>,
     #[serde(borrow)]
     content_filter_results: Option<&'a RawValue>,
     error: Option<Box<Value>>,
@@ -337,7 +376,7 @@ struct Delta<'a> {
     #[serde(borrow)]
     role: Option<Word<'a>>,
     content: Option<Content>,
-    refusal: Option<Piece>,
+    refusal: Option<Box<Piece>>,
     reasoning_content: Option<Piece>,
     reasoning: Option<Piece>,
     #[serde(borrow)]
@@ -345,7 +384,7 @@ struct Delta<'a> {
     #[serde(borrow)]
     function_call: Option<Box<Function<'a>>>,
     #[serde(borrow)]
-    annotations: Option<Vec<&'a RawValue>>,
+    annotations: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -379,13 +418,20 @@ impl Choice<'_> {
 }
 
 impl Delta<'_> {
+    fn is_text_only(&self) -> bool {
+        self.refusal.is_none()
+            && self.annotations.is_none()
+            && self.tool_calls.is_none()
+            && self.function_call.is_none()
+    }
+
     fn has_content(&self) -> bool {
-        let pieces = [&self.refusal, &self.reasoning_content, &self.reasoning];
-        pieces.into_iter().flatten().any(|piece| !piece.is_empty())
-            || self
-                .content
-                .as_ref()
-                .is_some_and(|content| !content.is_empty())
+        let is_some = |piece: &Option<Piece>| piece.as_ref().is_some_and(|piece| !piece.is_empty());
+        let content = self.content.as_ref();
+        content.is_some_and(|content| !content.is_empty())
+            || is_some(&self.reasoning_content)
+            || is_some(&self.reasoning)
+            || self.refusal.as_ref().is_some_and(|piece| !piece.is_empty())
             || self
                 .tool_calls
                 .as_ref()

@@ -27,6 +27,10 @@ pub const OPENAI: Provider = Provider(&ProviderEntry {
     keys: &[("OPENAI_API_KEY", Key::Bearer)],
     model: Some("gpt-5.1"),
     serves: is_of_openai,
+    dialect: Dialect {
+        takes_pdf: true,
+        ..Dialect::USUAL
+    },
     ..COMPATIBLE
 });
 
@@ -36,6 +40,10 @@ pub const OPENROUTER: Provider = Provider(&ProviderEntry {
     about: "OpenRouter",
     base: "https://openrouter.ai/api/v1",
     keys: &[("OPENROUTER_API_KEY", Key::Bearer)],
+    dialect: Dialect {
+        takes_pdf: true,
+        ..Dialect::USUAL
+    },
     ..COMPATIBLE
 });
 

@@ -19,6 +19,7 @@ use super::{
     Asked, Dialect, Events, Key, Progress, Provider, ProviderEntry, Reader, begins_again, below,
     other, raw,
 };
+use crate::ask::attachment::Attachment;
 use crate::ask::event::Event;
 use crate::ask::frames::{Frame, Frames};
 use crate::ask::lenient::{self, Count, is_said};
@@ -50,6 +51,12 @@ pub const GEMINI: Provider = Provider(&ProviderEntry {
 });
 
 fn request(_: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error> {
+    let prompt = &prompt.with_attached(|message, files| {
+        let parts = files.iter().map(part);
+        let text = |text: &str| json!({"text": text});
+        message.add_parts(parts.collect::<Result<_, _>>()?, text);
+        Ok(())
+    })?;
     let (system, messages) = prompt.system_apart();
     let contents: Vec<Value> = messages.into_iter().map(content).collect();
     let tools = prompt.tools_as(openai::function);
@@ -57,6 +64,8 @@ fn request(_: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error
         "maxOutputTokens": prompt.max_tokens,
         "temperature": prompt.temperature,
         "stopSequences": prompt.stop_sequences_if_any(),
+        "responseMimeType": prompt.schema.as_ref().map(|_| "application/json"),
+        "responseJsonSchema": prompt.schema,
     });
     if let Value::Object(config) = &mut config {
         config.retain(|_, value| !value.is_null());
@@ -78,12 +87,30 @@ fn request(_: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error
     })
 }
 
-/// A message in the words of this protocol.
+/// A file as a part of a message.
+fn part(file: &Attachment) -> Result<Value, Error> {
+    const TAKEN: &[&str] = &[
+        "image/png",
+        "image/jpeg",
+        "image/webp",
+        "image/heic",
+        "application/pdf",
+    ];
+    file.one_of("gemini", TAKEN)?;
+    Ok(json!({"inlineData": {"mimeType": file.media_type(), "data": file.data()}}))
+}
+
+/// A message in the words of this protocol. One that is in them already stays as it is.
 fn content(message: &Message) -> Value {
     let role = match message.role.as_str() {
         "assistant" => "model",
         role => role,
     };
+    if message.more.contains_key("parts") {
+        let mut content = json!(message);
+        content["role"] = json!(role);
+        return content;
+    }
     let parts = match &message.content {
         Value::Array(parts) => json!(parts),
         Value::String(text) => json!([{"text": text}]),

@@ -86,6 +86,8 @@ pub(super) struct Dialect {
     pub(super) max_tokens: &'static str,
     /// Whether the usage is to be asked for.
     pub(super) has_stream_options: bool,
+    /// Whether messages may hold PDFs, where that differs.
+    pub(super) takes_pdf: bool,
     /// Whether compatible servers are known to call an answer complete that the token limit
     /// cut.
     pub(super) hides_limits: bool,
@@ -95,6 +97,7 @@ impl Dialect {
     pub(super) const USUAL: Dialect = Dialect {
         max_tokens: "max_tokens",
         has_stream_options: true,
+        takes_pdf: false,
         hides_limits: false,
     };
 }

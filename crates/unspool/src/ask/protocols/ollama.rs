@@ -12,11 +12,12 @@ use super::openai::tool;
 use super::reasons::Ended;
 use super::tools::{Named, ToolCalls, arguments};
 use super::{Asked, Dialect, Events, Key, Progress, Provider, ProviderEntry, Reader, below};
+use crate::ask::attachment::Attachment;
 use crate::ask::event::Event;
 use crate::ask::frames::{Frame, Frames};
 use crate::ask::lenient::{Count, is_said};
 use crate::ask::outcome::Usage;
-use crate::ask::prompt::Prompt;
+use crate::ask::prompt::{self, Prompt};
 use crate::ask::report::reported;
 use crate::ask::text::{Content, Joined, Piece};
 use crate::error::Error;
@@ -38,6 +39,7 @@ pub const OLLAMA: Provider = Provider(&ProviderEntry {
 });
 
 fn request(_: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error> {
+    let prompt = &prompt.with_attached(images)?;
     let mut options = json!({
         "num_predict": prompt.max_tokens,
         "temperature": prompt.temperature,
@@ -53,10 +55,21 @@ fn request(_: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error
             "messages": prompt.system_first(),
             "tools": prompt.tools_as(tool),
             "options": options,
+            "format": prompt.schema,
             "stream": true,
         })),
         headers: Vec::new(),
     })
+}
+
+/// Images stand beside the text of a message.
+fn images(message: &mut prompt::Message, files: &[Attachment]) -> Result<(), Error> {
+    for file in files {
+        file.one_of("ollama", &["image/png", "image/jpeg", "image/webp"])?;
+    }
+    let images: Vec<&str> = files.iter().map(Attachment::data).collect();
+    message.more.insert("images".to_owned(), json!(images));
+    Ok(())
 }
 
 /// An answer as far as it has been read.

@@ -7,6 +7,7 @@ use super::below;
 use crate::ask::lenient::{self, Count};
 use crate::ask::outcome::Usage;
 use crate::ask::prompt::{Prompt, Tool};
+use crate::ask::schema::is_strict;
 use crate::error::Error;
 
 pub(super) const BASE: &str = "https://api.openai.com/v1";
@@ -87,6 +88,15 @@ pub(super) fn check_messages(prompt: &Prompt) -> Result<(), Error> {
         Some(at) => Err(Error::request(format!("message {} has no `role`", at + 1))),
     }
 }
+
+/// The schema of an answer, as both describe it.
+pub(super) fn format(prompt: &Prompt) -> Option<Value> {
+    let schema = prompt.schema.as_ref()?;
+    Some(json!({"name": "answer", "schema": schema, "strict": is_strict(schema)}))
+}
+
+/// Images that OpenAI and most compatible servers take.
+pub(super) const IMAGES: &[&str] = &["image/png", "image/jpeg", "image/webp", "image/gif"];
 
 /// What an answer used: Chat Completions and Responses call the same counts differently.
 #[derive(serde::Deserialize)]

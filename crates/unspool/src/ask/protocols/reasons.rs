@@ -84,10 +84,10 @@ impl Ended {
         }
     }
 
-    pub(super) fn state_native(&mut self, reason: Option<String>) {
-        self.native = reason
-            .filter(|reason| is_stated(reason))
-            .or(self.native.take());
+    pub(super) fn state_native(&mut self, reason: &str) {
+        if is_stated(reason) {
+            self.native = Some(reason.to_owned());
+        }
     }
 
     pub(super) fn filtered(&mut self) {
@@ -174,7 +174,7 @@ mod tests {
     fn stop(reason: &str, native: &str) -> Result<Stop, String> {
         let mut ended = Ended::default();
         ended.state(Some(reason.to_owned()));
-        ended.state_native(Some(native.to_owned()));
+        ended.state_native(native);
         ended.stop(false).map_err(|error| error.to_string())
     }
 

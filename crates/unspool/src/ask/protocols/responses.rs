@@ -17,6 +17,7 @@ use super::{
     Asked, Dialect, Events, Key, Progress, Provider, ProviderEntry, Reader, begins_again, other,
     raw,
 };
+use crate::ask::attachment::Attachment;
 use crate::ask::event::Event;
 use crate::ask::frames::{Frame, Frames};
 use crate::ask::lenient::{self, Count, is_said};
@@ -88,6 +89,14 @@ fn request(_: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error
              and `openai` is the protocol that has them",
         ));
     }
+    let prompt = &prompt.with_attached(|message, files| {
+        let parts = files.iter().map(part);
+        message.add_parts(
+            parts.collect::<Result<_, _>>()?,
+            |text| json!({"type": "input_text", "text": text}),
+        );
+        Ok(())
+    })?;
     let is_own = is_own(&base);
     let (system, messages) = prompt.system_apart();
     let mut fields = fields(prompt, |tool| {
@@ -95,6 +104,10 @@ fn request(_: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error
         function["type"] = json!("function");
         function
     });
+    fields["text"] = json!(openai::format(prompt).map(|mut format| {
+        format["type"] = json!("json_schema");
+        json!({"format": format})
+    }));
     fields["instructions"] = json!(system);
     fields["input"] = json!(messages);
     fields["max_output_tokens"] = json!(prompt.max_tokens);
@@ -107,6 +120,16 @@ fn request(_: &ProviderEntry, prompt: &Prompt, base: Url) -> Result<Asked, Error
             false => Vec::new(),
         },
     })
+}
+
+/// A file as a part of a message.
+fn part(file: &Attachment) -> Result<Value, Error> {
+    if file.is_pdf() {
+        let (name, data) = (file.name(), file.data_url());
+        return Ok(json!({"type": "input_file", "filename": name, "file_data": data}));
+    }
+    file.one_of("responses", openai::IMAGES)?;
+    Ok(json!({"type": "input_image", "image_url": file.data_url()}))
 }
 
 /// An answer as far as it has been read.

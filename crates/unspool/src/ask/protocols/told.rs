@@ -68,7 +68,7 @@ impl Told {
         }
         self.bytes += text.len();
         let begun = self.fingerprint;
-        self.fingerprint = (text.bytes()).fold(begun, |print, byte| with_byte(print, byte));
+        self.fingerprint = text.bytes().fold(begun, with_byte);
     }
 
     fn take(&mut self, added: Added) {

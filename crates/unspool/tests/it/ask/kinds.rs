@@ -786,3 +786,49 @@ async fn the_count_of_tokens_speaks_only_where_the_upstream_does_not() {
         );
     }
 }
+
+#[tokio::test]
+async fn an_answer_has_to_match_the_schema_only_where_it_came_to_its_end() {
+    let schema =
+        json!({"type": "object", "required": ["km"], "properties": {"km": {"type": "number"}}});
+    let pieces = |text: &str| -> Vec<Value> {
+        let pieces = text
+            .as_bytes()
+            .chunks(3)
+            .map(|piece| std::str::from_utf8(piece).unwrap());
+        pieces
+            .map(|piece| chunk(json!({"content": piece}), Value::Null))
+            .collect()
+    };
+    let call = json!({"tool_calls": [{"id": "c", "function": {"name": "w", "arguments": "{}"}}]});
+    for (text, last, expected) in [
+        ("{\"km\": 7}", stop(), Stop::End),
+        (" {\"km\": 7.5, \"more\": []}\n", stop(), Stop::End),
+        ("{\"km\": \"7\"}", stop(), Stop::Mismatch),
+        ("Here: {\"km\": 7}", stop(), Stop::Mismatch),
+        ("", stop(), Stop::Mismatch),
+        (
+            "{\"km\": ",
+            chunk(json!({}), json!("length")),
+            Stop::MaxTokens,
+        ),
+        ("I look.", chunk(call, json!("tool_calls")), Stop::ToolUse),
+    ] {
+        let frames = all(&[&[role()], &pieces(text), &[last, done()]]);
+        let server = Server::start(move |_| reply(Chat, &frames));
+        let (found, end) = drain(question(Chat, &server).schema(schema.clone()).text()).await;
+        let outcome = end.unwrap();
+        assert_eq!((found.concat().as_str(), outcome.stop), (text, expected));
+        assert_eq!(
+            outcome.doubts.is_empty(),
+            expected != Stop::Mismatch,
+            "{text}"
+        );
+    }
+    let wrong = question(Chat, &Server::start(|_| Reply::status(500))).schema(json!({"type": 7}));
+    let error = drain(wrong.text()).await.1.unwrap_err();
+    assert!(
+        error.is_request() && error.to_string().contains("schema is invalid"),
+        "{error}"
+    );
+}

@@ -1,7 +1,10 @@
 //! What a server is asked, in the words of each protocol.
 
 use serde_json::{Value, json};
-use unspool::ask::{ANTHROPIC, Message, OLLAMA, OPENAI, Request, Tool, conversation};
+use unspool::ask::{
+    ANTHROPIC, Attachment, GEMINI, GROQ, Message, OLLAMA, OPENAI, Provider, RESPONSES, Request,
+    Stop, Tool, conversation,
+};
 
 use super::dialect::{PROTOCOLS, Protocol};
 use super::{drain, question};
@@ -197,6 +200,7 @@ async fn a_conversation_keeps_its_order_and_the_system_its_place() {
             Message {
                 role: "user".to_owned(),
                 content: parts.clone(),
+                ..Message::default()
             },
         ];
         let request = conversation(messages)
@@ -346,5 +350,219 @@ async fn a_client_of_the_callers_is_used() {
         let request = question(protocol, &server).client(client);
         assert!(drain(request.text()).await.1.unwrap().complete);
         assert_eq!(server.requests()[0].header("user-agent"), Some("mine/1"));
+    }
+}
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n1";
+const PNG_DATA: &str = "iVBORw0KGgox";
+const GIF: &[u8] = b"GIF89a1";
+const PDF: &[u8] = b"%PDF-1.7 1";
+const PDF_DATA: &str = "JVBERi0xLjcgMQ==";
+
+#[tokio::test]
+async fn files_go_with_the_question_in_the_words_of_the_protocol() {
+    let png = || Attachment::new("a.png", PNG).unwrap();
+    let pdf = || Attachment::new("b.pdf", PDF).unwrap();
+    let (png_url, pdf_url) = (
+        format!("data:image/png;base64,{PNG_DATA}"),
+        format!("data:application/pdf;base64,{PDF_DATA}"),
+    );
+    let text = "Who is there?";
+    for protocol in PROTOCOLS {
+        let (_, body) = asked(protocol, |request| {
+            let request = request.attach(png());
+            match protocol {
+                Ollama => request,
+                _ => request.attach(pdf()),
+            }
+        })
+        .await;
+        let (found, expected) = match protocol {
+            Anthropic => (
+                &body["messages"][0]["content"],
+                json!([
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG_DATA}},
+                    {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": PDF_DATA}},
+                    {"type": "text", "text": text},
+                ]),
+            ),
+            Chat => (
+                &body["messages"][0]["content"],
+                json!([
+                    {"type": "image_url", "image_url": {"url": png_url}},
+                    {"type": "file", "file": {"filename": "b.pdf", "file_data": pdf_url}},
+                    {"type": "text", "text": text},
+                ]),
+            ),
+            Responses => (
+                &body["input"][0]["content"],
+                json!([
+                    {"type": "input_image", "image_url": png_url},
+                    {"type": "input_file", "filename": "b.pdf", "file_data": pdf_url},
+                    {"type": "input_text", "text": text},
+                ]),
+            ),
+            Ollama => (
+                &body["messages"][0],
+                json!({"role": "user", "content": text, "images": [PNG_DATA]}),
+            ),
+            Gemini => (
+                &body["contents"][0]["parts"],
+                json!([
+                    {"inlineData": {"mimeType": "image/png", "data": PNG_DATA}},
+                    {"inlineData": {"mimeType": "application/pdf", "data": PDF_DATA}},
+                    {"text": text},
+                ]),
+            ),
+        };
+        assert_eq!(found, &expected, "{protocol:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_a_protocol_does_not_take_is_refused_with_a_reason() {
+    let refused: [(Provider, &[u8], &str); 4] = [
+        (OLLAMA, PDF, "`ollama` takes `image/png`"),
+        (OLLAMA, GIF, "which is `image/gif`"),
+        (GEMINI, GIF, "`gemini` takes"),
+        (GROQ, PDF, "which is `application/pdf`: `groq` takes"),
+    ];
+    let server = Server::start(|_| Chat.good());
+    for (provider, content, words) in refused {
+        let file = Attachment::new("a", content).unwrap();
+        let request = question(Chat, &server).provider(provider).attach(file);
+        let error = drain(request.text()).await.1.unwrap_err();
+        assert!(
+            error.is_request() && error.to_string().contains(words),
+            "{error}"
+        );
+    }
+    let file = Attachment::new("a", PNG).unwrap();
+    let request = conversation([Message::assistant("a")])
+        .provider(OLLAMA)
+        .model("m")
+        .attach(file);
+    let error = drain(request.text()).await.1.unwrap_err();
+    assert!(
+        error.to_string().contains("no message of the user"),
+        "{error}"
+    );
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_schema_is_asked_for_in_the_words_of_the_protocol() {
+    let strict = json!({"type": "string"});
+    let open = json!({"type": "object", "properties": {"a": {}}});
+    for (schema, is_strict) in [(strict, true), (open, false)] {
+        for protocol in PROTOCOLS {
+            let server = Server::start(move |_| protocol.good());
+            let request = question(protocol, &server).schema(schema.clone());
+            // The text of the answer is no JSON.
+            let outcome = drain(request.text()).await.1.unwrap();
+            assert_eq!((outcome.stop, outcome.complete), (Stop::Mismatch, false));
+            assert!(
+                outcome.doubts[0].to_string().contains("not JSON"),
+                "{:?}",
+                outcome.doubts
+            );
+            let body: Value = serde_json::from_slice(&server.requests()[0].body).unwrap();
+            let named = json!({"name": "answer", "schema": schema, "strict": is_strict});
+            let (found, expected) = match protocol {
+                Anthropic => (
+                    &body["output_config"],
+                    json!({"format": {"type": "json_schema", "schema": schema}}),
+                ),
+                Chat => (
+                    &body["response_format"],
+                    json!({"type": "json_schema", "json_schema": named}),
+                ),
+                Responses => {
+                    let mut format = named;
+                    format["type"] = json!("json_schema");
+                    (&body["text"], json!({"format": format}))
+                }
+                Ollama => (&body["format"], schema.clone()),
+                Gemini => (
+                    &body["generationConfig"],
+                    json!({"responseMimeType": "application/json", "responseJsonSchema": schema}),
+                ),
+            };
+            assert_eq!(found, &expected, "{protocol:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_turn_has_what_its_protocol_allows() {
+    let called = json!({"role": "assistant", "content": null, "tool_calls": [{"id": "c", "type": "function",
+        "function": {"name": "w", "arguments": "{}"}}]});
+    let result = json!({"role": "tool", "tool_call_id": "c", "content": "rain"});
+    let turns: [(Protocol, Vec<Value>); 4] = [
+        (Chat, vec![called.clone(), result.clone()]),
+        (
+            Ollama,
+            vec![
+                json!({"role": "assistant", "tool_calls": []}),
+                json!({"role": "tool", "tool_name": "w", "content": "rain"}),
+            ],
+        ),
+        (
+            Responses,
+            vec![
+                json!({"type": "function_call", "call_id": "c", "name": "w", "arguments": "{}"}),
+                json!({"type": "function_call_output", "call_id": "c", "output": "rain"}),
+            ],
+        ),
+        (
+            Gemini,
+            vec![
+                json!({"role": "model", "parts": [{"functionCall": {"name": "w", "args": {}}}]}),
+                json!({"role": "user", "parts": [{"functionResponse": {"name": "w", "response": {}}}]}),
+            ],
+        ),
+    ];
+    for (protocol, turn) in turns {
+        let messages: Vec<Message> = serde_json::from_value(json!(turn)).unwrap();
+        let (_, body) = asked(protocol, |request| {
+            messages.into_iter().fold(request, Request::message)
+        })
+        .await;
+        let sent = match protocol {
+            Responses => &body["input"],
+            Gemini => &body["contents"],
+            _ => &body["messages"],
+        };
+        let mut expected = turn;
+        for message in &mut expected {
+            // What is null says nothing.
+            message
+                .as_object_mut()
+                .unwrap()
+                .retain(|_, value| !value.is_null());
+        }
+        assert_eq!(sent.as_array().unwrap()[1..], expected, "{protocol:?}");
+    }
+    // An item without a role is one of Responses only.
+    let item = Message {
+        more: json!({"type": "function_call_output"})
+            .as_object()
+            .unwrap()
+            .clone(),
+        ..Message::default()
+    };
+    for (provider, message, words) in [
+        (OPENAI, item, "has no `role`"),
+        (RESPONSES, Message::default(), "holds nothing"),
+    ] {
+        let request = conversation([message])
+            .provider(provider)
+            .model("m")
+            .api_key("k");
+        let error = drain(request.text()).await.1.unwrap_err();
+        assert!(
+            error.is_request() && error.to_string().contains(words),
+            "{error}"
+        );
     }
 }
