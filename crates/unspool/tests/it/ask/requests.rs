@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use unspool::ask::{ANTHROPIC, Message, OLLAMA, OPENAI, Request, Tool, conversation};
 
 use super::dialect::{PROTOCOLS, Protocol};
-use super::{drain, question};
+use super::{drain, provider, question};
 use crate::server::{Request as Asked, Server};
 
 use Protocol::{Anthropic, Chat, Gemini, Ollama, Responses};
@@ -187,7 +187,7 @@ async fn a_conversation_keeps_its_order_and_the_system_its_place() {
             },
         ];
         let request = conversation(messages)
-            .provider(protocol.provider())
+            .provider(provider(protocol))
             .model("m-1")
             .base_url(server.url(""));
         let (_, outcome) = drain(request.text()).await;
