@@ -32,7 +32,6 @@
 
 mod client;
 mod own;
-mod server;
 
 use std::error::Error;
 use std::io::Read;
@@ -44,11 +43,11 @@ use client::{
     ASYNC_OPENAI, COMMAND, Client, DECODER, GENAI, GENAI_CHAT, LIBRARY, LIBRARY_CHAT, Programs,
     TEXT_STREAM, run_all, rust_clients,
 };
-use server::{Server, body_bytes};
+use test_servers::model::Server;
 
 use crate::figures::{megabytes, print_target, ratio};
 use crate::process::{Cost, instructions, peak_until};
-use crate::sse::text_bytes;
+use crate::sse::{WORDS, text_bytes, word};
 
 /// Deltas of the one long answer.
 const DELTAS: usize = 100_000;
@@ -93,7 +92,8 @@ pub(crate) fn run(arguments: &[String]) -> Done {
             return Err(format!("`bench ask` takes one group or none: {groups}").into());
         }
     };
-    let (server, programs) = (Server::start()?, Programs::find()?);
+    let words: Vec<&str> = (0..WORDS.len()).map(word).collect();
+    let (server, programs) = (Server::start(&words)?, Programs::find()?);
     for group in groups {
         group(&server, &programs)?;
         println!();
@@ -107,10 +107,10 @@ type Group = fn(&Server, &Programs) -> Done;
 fn answer(server: &Server, programs: &Programs) -> Done {
     println!(
         "## One answer of {DELTAS} deltas, {} MB\n",
-        body_bytes(DELTAS) / 1_000_000
+        server.body_bytes(DELTAS) / 1_000_000
     );
     let url = &*server.url(DELTAS);
-    let mut clients = rust_clients(programs, server, DELTAS, body_bytes(DELTAS));
+    let mut clients = rust_clients(programs, server, DELTAS, server.body_bytes(DELTAS));
     let script = "anthropic_text_stream.py";
     clients.extend(
         [
@@ -188,7 +188,7 @@ fn many(server: &Server, programs: &Programs) -> Done {
 fn slow(server: &Server, programs: &Programs) -> Done {
     println!(
         "## {ENDLESS} deltas, {} MB, to a reader that takes 20 a second for {SLOW:?}\n",
-        body_bytes(ENDLESS) / 1_000_000
+        server.body_bytes(ENDLESS) / 1_000_000
     );
     println!("| client | peak MB | MB taken from the server |\n|---|---|---|");
     let url = &*server.url(ENDLESS);

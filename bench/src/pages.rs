@@ -7,7 +7,6 @@
 
 mod client;
 mod floor;
-mod server;
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
@@ -15,8 +14,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use client::{Client, HYPER, Programs, UNSPOOL, UNSPOOL_IN_FLIGHT, measure_all};
-pub(crate) use server::Orders;
-use server::{HUGE_ITEMS, ITEMS_A_PAGE, PAGED_ITEMS, Server};
+use test_servers::orders::{HUGE_ITEMS, ITEMS_A_PAGE, PAGED_ITEMS, Server};
 
 use crate::figures::{megabytes, print_target, ratio};
 use crate::process::{self, Cost};

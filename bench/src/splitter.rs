@@ -11,9 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+use test_servers::orders::Orders;
 use unspool::internals::{Items, split};
 
-use crate::pages::Orders;
 use crate::process::cpu_time;
 
 /// About 100 MB.
@@ -160,7 +160,7 @@ struct Document {
 
 impl Document {
     fn new() -> Document {
-        let orders = Orders::new();
+        let orders = Orders::default();
         let mut text = vec![b'['];
         let mut places = Vec::with_capacity(ITEMS);
         for number in 0..ITEMS {

@@ -7,9 +7,9 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::server::Server;
 use crate::process::{Cost, measure};
 use crate::programs::{self, PEERS, Program, target};
+use test_servers::model::Server;
 
 pub(crate) const BYTES: &str = "reqwest, bytes only";
 pub(crate) const DECODER: &str = "reqwest, bare decoder, serde";

@@ -10,9 +10,9 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::server::{FIRST_ID, Orders, Server};
 use crate::process::{Cost, measure};
 use crate::programs::{self, PEERS, Program, succeed, target};
+use test_servers::orders::{FIRST_ID, Orders, Server};
 
 pub(crate) const UNSPOOL: &str = "unspool pages";
 pub(crate) const UNSPOOL_IN_FLIGHT: &str = "unspool pages, 8 in flight";

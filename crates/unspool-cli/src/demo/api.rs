@@ -1,6 +1,6 @@
 //! The API that the demo pulls: pages with `Link` headers, compressed, with faults.
 
-use std::convert::Infallible;
+use std::future::ready;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,15 +10,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LINK, RETRY_AFTER};
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
+
+use super::server::{Reply, listen, streamed, whole};
 
 pub(super) const ITEMS: usize = 5_000;
 pub(super) const PAGES: usize = 50;
@@ -27,8 +24,6 @@ const PER_PAGE: usize = ITEMS / PAGES;
 /// The pages at which the API has its moods, once each.
 const SLOW_DOWN_AT: usize = 17;
 const DROP_AT: usize = 33;
-
-type Reply = Response<BoxBody<Bytes, io::Error>>;
 
 /// A server on loopback, for as long as the runtime lives.
 pub(super) struct Api {
@@ -43,31 +38,14 @@ struct Moods {
 
 impl Api {
     pub(super) async fn start() -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        tokio::spawn(async move {
-            let moods = Arc::new(Moods::default());
-            while let Ok((connection, _)) = listener.accept().await {
-                tokio::spawn(serve(connection, Arc::clone(&moods)));
-            }
-        });
+        let moods = Arc::new(Moods::default());
+        let address = listen(move |request| ready(reply(&request, &moods))).await?;
         Ok(Api { address })
     }
 
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
-}
-
-async fn serve(connection: TcpStream, moods: Arc<Moods>) {
-    let service = service_fn(|request| {
-        let reply = reply(&request, &moods);
-        async move { reply }
-    });
-    // An error is a connection that was dropped, by the client or on purpose.
-    let _ = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(connection), service)
-        .await;
 }
 
 /// The answer to a request; an error drops the connection.
@@ -79,7 +57,7 @@ fn reply(request: &Request<Incoming>, moods: &Moods) -> io::Result<Reply> {
             let reply = Response::builder()
                 .status(StatusCode::TOO_MANY_REQUESTS)
                 .header(RETRY_AFTER, 1);
-            finish(reply, Bytes::from_static(b"slow down"))
+            whole(reply, "slow down")
         }
         "/posts" if page == DROP_AT && !moods.dropped.swap(true, Relaxed) => {
             Err(io::ErrorKind::ConnectionReset.into())
@@ -87,9 +65,9 @@ fn reply(request: &Request<Incoming>, moods: &Moods) -> io::Result<Reply> {
         "/posts" if (1..=PAGES).contains(&page) => posts(page),
         "/notes" => notes(request.uri().query()),
         "/cut" => cut(),
-        _ => finish(
+        _ => whole(
             Response::builder().status(StatusCode::NOT_FOUND),
-            Bytes::from_static(b"try /posts"),
+            "try /posts",
         ),
     }
 }
@@ -107,7 +85,7 @@ fn posts(page: usize) -> io::Result<Reply> {
     if page < PAGES {
         reply = reply.header(LINK, format!("</posts?page={}>; rel=\"next\"", page + 1));
     }
-    finish(reply, gzip.finish()?.into())
+    whole(reply, gzip.finish()?)
 }
 
 /// Six notes, two a page, by a token in `after`.
@@ -119,7 +97,7 @@ fn notes(query: Option<&str>) -> io::Result<Reply> {
     let notes = [2 * page + 1, 2 * page + 2].map(|id| json!({"id": id, "text": "remember"}));
     let body = json!({"notes": notes, "paging": {"next_token": TOKENS.get(page), "total": 6}});
     let reply = Response::builder().header(CONTENT_TYPE, "application/json");
-    finish(reply, body.to_string().into())
+    whole(reply, body.to_string())
 }
 
 fn post(id: usize) -> serde_json::Value {
@@ -142,20 +120,14 @@ fn post(id: usize) -> serde_json::Value {
 /// A body that states a length and stops before it.
 fn cut() -> io::Result<Reply> {
     let begin = format!("[{},{},{{\"id\": 3, \"aut", post(1), post(2));
-    let frames = unspool::stream! {
+    let pieces = unspool::stream! {
         yield Ok(Frame::data(Bytes::from(begin)));
         // While the body has nothing to send, what there is goes out.
         tokio::time::sleep(Duration::from_millis(20)).await;
         yield Err(io::ErrorKind::ConnectionReset.into());
     };
-    Response::builder()
+    let reply = Response::builder()
         .header(CONTENT_TYPE, "application/json")
-        .header(CONTENT_LENGTH, 10_000)
-        .body(BoxBody::new(StreamBody::new(frames)))
-        .map_err(io::Error::other)
-}
-
-fn finish(reply: hyper::http::response::Builder, body: Bytes) -> io::Result<Reply> {
-    let body = Full::new(body).map_err(|never: Infallible| match never {});
-    reply.body(body.boxed()).map_err(io::Error::other)
+        .header(CONTENT_LENGTH, 10_000);
+    streamed(reply, pieces)
 }

@@ -2,6 +2,7 @@
 
 mod api;
 mod model;
+mod server;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};

@@ -1,6 +1,5 @@
 //! The model that the demo asks: a poem over Anthropic's protocol, at the pace of a model.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,15 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming};
 use hyper::header::CONTENT_TYPE;
-use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+
+use super::server::{Reply, listen, streamed, whole};
 
 const POEM: &str = "\
 A loop was told to bring the pages all;
@@ -41,19 +38,8 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) async fn start() -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        tokio::spawn(async move {
-            let was_busy = Arc::new(AtomicBool::new(false));
-            while let Ok((connection, _)) = listener.accept().await {
-                let was_busy = Arc::clone(&was_busy);
-                let service = service_fn(move |request| reply(request, Arc::clone(&was_busy)));
-                let serving = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(connection), service);
-                // An error is a client that has gone, or a cut that the demo shows.
-                tokio::spawn(async move { drop(serving.await) });
-            }
-        });
+        let was_busy = Arc::new(AtomicBool::new(false));
+        let address = listen(move |request| reply(request, Arc::clone(&was_busy))).await?;
         Ok(Model { address })
     }
 
@@ -62,12 +48,7 @@ impl Model {
     }
 }
 
-type Body = BoxBody<Bytes, io::Error>;
-
-async fn reply(
-    request: Request<Incoming>,
-    was_busy: Arc<AtomicBool>,
-) -> io::Result<Response<Body>> {
+async fn reply(request: Request<Incoming>, was_busy: Arc<AtomicBool>) -> io::Result<Reply> {
     let body = request
         .into_body()
         .collect()
@@ -77,21 +58,18 @@ async fn reply(
     let reply = Response::builder().header(CONTENT_TYPE, "text/event-stream");
     if !was_busy.swap(true, Relaxed) {
         let error = json!({"type": "overloaded_error", "message": "Overloaded"});
-        let body = Full::new(event(&json!({"type": "error", "error": error})));
-        let body = body.map_err(|never: Infallible| match never {});
-        return reply.body(body.boxed()).map_err(io::Error::other);
+        return whole(reply, event(&json!({"type": "error", "error": error})));
     }
     let limit = asked["max_tokens"].as_u64().unwrap_or(u64::MAX);
     let prompt = asked["messages"][0]["content"].as_str().unwrap_or_default();
     let is_cut = prompt.contains("briefly");
-    let frames = unspool::stream! {
+    let pieces = unspool::stream! {
         for piece in answer(limit, is_cut) {
             yield Ok(Frame::data(event(&piece)));
             tokio::time::sleep(PAUSE).await;
         }
     };
-    let body = BoxBody::new(StreamBody::new(frames));
-    reply.body(body).map_err(io::Error::other)
+    streamed(reply, pieces)
 }
 
 /// The events of an answer of as many words; one that is cut has not its last ones.

@@ -14,14 +14,12 @@ mod interrupts;
 mod pages;
 mod real_models;
 mod real_servers;
-// The faults that a server can have are the same as in the library's tests.
-#[path = "../../../unspool/tests/it/server.rs"]
-#[allow(dead_code, reason = "these tests need only a part of it")]
-mod server;
 mod terminal;
 mod tls;
 
 use std::process::{Command, Output, Stdio};
+
+use test_servers as server;
 
 /// The binary, with nothing of the environment that would change what it does.
 fn unspool(args: &[&str]) -> Command {

@@ -28,12 +28,12 @@ mod pacing;
 mod positions;
 mod replay;
 mod retries;
-mod server;
 mod shared;
 mod sneaky;
 mod streaming;
 
 use futures_util::StreamExt;
+use test_servers as server;
 use unspool::Error;
 use unspool::pages::{Account, Pages, RawItem};
 

@@ -365,7 +365,7 @@ async fn an_answer_that_is_no_page_is_an_error_whatever_its_status() {
             Reply::status(200)
                 .header("transfer-encoding", "chunked")
                 .send("1f\r\n{\"items\":[], \"next\":\"/?page=4\"}\r\n")
-                .closed()
+                .close()
         },
     ];
     for (index, reply) in replies.iter().enumerate() {

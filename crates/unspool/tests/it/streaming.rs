@@ -98,12 +98,9 @@ async fn a_page_of_chunks_of_any_size_gives_the_same_items() {
     let expected = [r#"{"a":"\"]},\\"}"#, r#""é\n""#, "[[]]", "-1.5e3", "null"];
     let server = Server::start(move |request| {
         let size: usize = request.query("size").unwrap().parse().unwrap();
-        let mut reply = Reply::status(200).header("transfer-encoding", "chunked");
-        for chunk in body.as_bytes().chunks(size) {
-            let head = format!("{:x}\r\n", chunk.len()).into_bytes();
-            reply = reply.send([&head, chunk, b"\r\n"].concat());
-        }
-        reply.send("0\r\n\r\n")
+        let reply = Reply::status(200).chunked();
+        let chunks = body.as_bytes().chunks(size);
+        chunks.fold(reply, Reply::chunk).last_chunk()
     });
     for size in 1..=body.len() {
         let (items, _) = drain(unspool::pages(server.url(&format!("/?size={size}"))).raw()).await;

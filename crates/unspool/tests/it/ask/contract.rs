@@ -129,10 +129,7 @@ async fn the_outcome_tells_what_the_server_stated() {
             (outcome.usage.input_tokens, outcome.usage.output_tokens),
             (Some(9), Some(7))
         );
-        assert_eq!(
-            outcome.provider.as_deref(),
-            Some(protocol.provider().name())
-        );
+        assert_eq!(outcome.provider.as_deref(), Some(protocol.provider()));
         assert_eq!(outcome.model.as_deref(), Some("m-1"));
         assert_eq!(outcome.request_id.as_deref(), Some("req_1"));
         assert_eq!((outcome.deltas, outcome.text_bytes), (3, TEXT.len() as u64));

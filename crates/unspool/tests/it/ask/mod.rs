@@ -3,7 +3,6 @@
 
 mod cancel;
 mod contract;
-mod dialect;
 mod faults;
 mod items;
 mod kinds;
@@ -14,10 +13,10 @@ mod table;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use unspool::ask::{Answer, Outcome, Request};
+use unspool::ask::{Answer, Outcome, Provider, Request};
 use unspool::{Error, ask};
 
-use crate::server::Server;
+use crate::server::{Server, dialect};
 use dialect::Protocol;
 
 /// A question to a server that speaks the protocol, which is not patient.
@@ -27,11 +26,18 @@ fn question(protocol: Protocol, server: &Server) -> Request {
 
 fn question_without_key(protocol: Protocol, server: &Server) -> Request {
     ask("Who is there?")
-        .provider(protocol.provider())
+        .provider(provider(protocol))
         .model("m-1")
         .base_url(server.url(""))
         .retries(2)
         .first_wait(Duration::from_millis(1))
+}
+
+fn provider(protocol: Protocol) -> Provider {
+    let mut known = Provider::all();
+    known
+        .find(|known| known.name() == protocol.provider())
+        .unwrap()
 }
 
 /// What an answer hands out, and how it ends.

@@ -7,7 +7,7 @@ use unspool::ask::{
 };
 
 use super::dialect::{PROTOCOLS, Protocol};
-use super::{drain, question};
+use super::{drain, provider, question};
 use crate::server::{Request as Asked, Server};
 
 use Protocol::{Anthropic, Chat, Gemini, Ollama, Responses};
@@ -204,7 +204,7 @@ async fn a_conversation_keeps_its_order_and_the_system_its_place() {
             },
         ];
         let request = conversation(messages)
-            .provider(protocol.provider())
+            .provider(provider(protocol))
             .model("m-1")
             .base_url(server.url(""));
         let (_, outcome) = drain(request.text()).await;

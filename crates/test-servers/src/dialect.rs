@@ -4,35 +4,45 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use unspool::ask::{ANTHROPIC, GEMINI, OLLAMA, OPENAI, Provider, RESPONSES};
 
-use crate::server::{Reply, Request};
+use crate::{Reply, Request};
 
 /// The text of the answer of which all tests are variations.
-pub(super) const TEXT: &str = "Hello, wörld 😀!";
+pub const TEXT: &str = "Hello, wörld 😀!";
 
 /// The pieces that it comes in.
-pub(super) const PIECES: [&str; 3] = ["Hello", ", wörld ", "😀!"];
+pub const PIECES: [&str; 3] = ["Hello", ", wörld ", "😀!"];
 
+/// What models' servers speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub enum Protocol {
+    /// The Messages API of Anthropic.
     Anthropic,
+    /// The Chat Completions of OpenAI, and of many others.
     Chat,
+    /// The Responses API of OpenAI.
     Responses,
+    /// The chat API of Ollama.
     Ollama,
+    /// The API of Gemini.
     Gemini,
 }
 
 use Protocol::{Anthropic, Chat, Gemini, Ollama, Responses};
 
-pub(super) const PROTOCOLS: [Protocol; 5] = [Anthropic, Chat, Responses, Ollama, Gemini];
+/// All of them.
+pub const PROTOCOLS: [Protocol; 5] = [Anthropic, Chat, Responses, Ollama, Gemini];
 
 /// Why an answer ends, as the upstream states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub enum Reason {
+    /// The model has no more to say.
     End,
+    /// It came to the token limit of the request.
     TokenLimit,
+    /// A filter stopped it.
     Filter,
+    /// It waits for the results of its tool calls.
     ToolUse,
     /// One that is in no reference.
     New,
@@ -42,20 +52,26 @@ pub(super) enum Reason {
 
 /// One event: the name that it has as a server-sent event, and its data.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
-    pub(super) name: &'static str,
-    pub(super) data: String,
+pub struct Part {
+    /// Empty where the protocol has no names.
+    pub name: &'static str,
+    /// JSON, but for the end mark of Chat Completions.
+    pub data: String,
 }
 
 /// How events are written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Style {
-    pub(super) is_named: bool,
-    pub(super) line_end: &'static str,
-    pub(super) colon: &'static str,
+pub struct Style {
+    /// Whether there are `event:` lines.
+    pub is_named: bool,
+    /// What ends a line.
+    pub line_end: &'static str,
+    /// What stands between the name and the value of a field.
+    pub colon: &'static str,
 }
 
-pub(super) const USUAL: Style = Style {
+/// As the services write them.
+pub const USUAL: Style = Style {
     is_named: true,
     line_end: "\n",
     colon: ": ",
@@ -116,21 +132,24 @@ fn named(data: &Value) -> Part {
 }
 
 impl Protocol {
-    pub(super) fn provider(self) -> Provider {
+    /// The name that unspool has for whoever speaks it.
+    pub fn provider(self) -> &'static str {
         match self {
-            Anthropic => ANTHROPIC,
-            Chat => OPENAI,
-            Responses => RESPONSES,
-            Ollama => OLLAMA,
-            Gemini => GEMINI,
+            Anthropic => "anthropic",
+            Chat => "openai",
+            Responses => "responses",
+            Ollama => "ollama",
+            Gemini => "gemini",
         }
     }
 
-    pub(super) fn is_sse(self) -> bool {
+    /// Whether its events are server-sent events, and not lines.
+    pub fn is_sse(self) -> bool {
         self != Ollama
     }
 
-    pub(super) fn content_type(self) -> &'static str {
+    /// The content type of its streams.
+    pub fn content_type(self) -> &'static str {
         match self.is_sse() {
             true => "text/event-stream; charset=utf-8",
             false => "application/x-ndjson",
@@ -138,7 +157,7 @@ impl Protocol {
     }
 
     /// What comes before the first piece of text.
-    pub(super) fn begin(self) -> Vec<Part> {
+    pub fn begin(self) -> Vec<Part> {
         match self {
             Anthropic => vec![
                 named(&json!({"type": "message_start", "message": {
@@ -165,12 +184,13 @@ impl Protocol {
         }
     }
 
-    pub(super) fn text(self, piece: &str) -> Part {
+    /// A piece of text.
+    pub fn text(self, piece: &str) -> Part {
         self.raw_text(&json!(piece).to_string())
     }
 
     /// A piece of text as a JSON string.
-    pub(super) fn raw_text(self, string: &str) -> Part {
+    pub fn raw_text(self, string: &str) -> Part {
         let mut part = match self {
             Anthropic => named(&json!({"type": "content_block_delta", "index": 0,
                 "delta": {"type": "text_delta", "text": "TEXT"}})),
@@ -187,7 +207,7 @@ impl Protocol {
     }
 
     /// A call of a tool, with these bytes as its arguments.
-    pub(super) fn call(self, arguments: &str) -> Vec<Part> {
+    pub fn call(self, arguments: &str) -> Vec<Part> {
         match self {
             Anthropic => vec![
                 named(&json!({"type": "content_block_start", "index": 1,
@@ -252,7 +272,7 @@ impl Protocol {
     }
 
     /// The events that state a reason, where they are not the end mark themselves.
-    pub(super) fn reason(self, reason: Reason) -> Vec<Part> {
+    pub fn reason(self, reason: Reason) -> Vec<Part> {
         let word = self.word(reason);
         match self {
             Anthropic => vec![
@@ -273,7 +293,7 @@ impl Protocol {
     }
 
     /// The end mark, where it is an event.
-    pub(super) fn mark(self, reason: Reason) -> Vec<Part> {
+    pub fn mark(self, reason: Reason) -> Vec<Part> {
         let word = self.word(reason);
         match self {
             Anthropic => vec![named(&json!({"type": "message_stop"}))],
@@ -314,7 +334,7 @@ impl Protocol {
     }
 
     /// An error as an event.
-    pub(super) fn error(self, code: &str, message: &str) -> Part {
+    pub fn error(self, code: &str, message: &str) -> Part {
         match self {
             Anthropic => named(&json!({"type": "error",
                 "error": {"type": code, "message": message}})),
@@ -334,7 +354,7 @@ impl Protocol {
     }
 
     /// The body of an answer with another status than 200.
-    pub(super) fn error_body(self, code: &str, message: &str) -> String {
+    pub fn error_body(self, code: &str, message: &str) -> String {
         match self {
             Ollama => json!({"error": message}),
             Anthropic => json!({"type": "error", "error": {"type": code, "message": message}}),
@@ -347,7 +367,7 @@ impl Protocol {
     }
 
     /// What no reference has.
-    pub(super) fn news(self) -> Vec<Part> {
+    pub fn news(self) -> Vec<Part> {
         match self {
             Anthropic => vec![
                 named(&json!({"type": "hologram", "frames": [1]})),
@@ -398,7 +418,7 @@ impl Protocol {
     }
 
     /// The answer as one document, from a server that does not stream.
-    pub(super) fn whole(self) -> Value {
+    pub fn whole(self) -> Value {
         match self {
             Anthropic => {
                 json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m-1",
@@ -424,7 +444,7 @@ impl Protocol {
     }
 
     /// Something that is no event, but a sign of life.
-    pub(super) fn sign_of_life(self) -> Vec<u8> {
+    pub fn sign_of_life(self) -> Vec<u8> {
         match self {
             Anthropic => self.encode(&named(&json!({"type": "ping"})), USUAL),
             Ollama => b"\n".to_vec(),
@@ -432,7 +452,8 @@ impl Protocol {
         }
     }
 
-    pub(super) fn encode(self, part: &Part, style: Style) -> Vec<u8> {
+    /// One event as it is sent.
+    pub fn encode(self, part: &Part, style: Style) -> Vec<u8> {
         let Style {
             is_named,
             line_end,
@@ -449,7 +470,8 @@ impl Protocol {
         format!("{name}data{colon}{data}{line_end}{line_end}").into_bytes()
     }
 
-    pub(super) fn encode_all(self, parts: &[Part], style: Style) -> Vec<u8> {
+    /// Events as they are sent.
+    pub fn encode_all(self, parts: &[Part], style: Style) -> Vec<u8> {
         parts
             .iter()
             .flat_map(|part| self.encode(part, style))
@@ -457,7 +479,7 @@ impl Protocol {
     }
 
     /// All events of the answer.
-    pub(super) fn answer(self) -> Vec<Part> {
+    pub fn answer(self) -> Vec<Part> {
         let mut parts = self.begin();
         parts.extend(PIECES.map(|piece| self.text(piece)));
         parts.extend(self.reason(Reason::End));
@@ -466,41 +488,40 @@ impl Protocol {
     }
 
     /// A stream that is to be written.
-    pub(super) fn script(self) -> Script {
+    pub fn script(self) -> Script {
         Script::new(self, self.content_type())
     }
 
     /// The answer without a fault.
-    pub(super) fn good(self) -> Reply {
+    pub fn good(self) -> Reply {
         self.script().parts(&self.answer()).end()
     }
 }
 
 /// A reply in chunks, one for each event.
-pub(super) struct Script {
+pub struct Script {
     protocol: Protocol,
     reply: Reply,
 }
 
 impl Script {
-    pub(super) fn new(protocol: Protocol, content_type: &str) -> Self {
+    /// One with another content type than the protocol's own.
+    pub fn new(protocol: Protocol, content_type: &str) -> Self {
         let reply = Reply::status(200)
             .header("content-type", content_type)
             .header("request-id", "req_1")
-            .header("transfer-encoding", "chunked");
+            .chunked();
         Script { protocol, reply }
     }
 
-    pub(super) fn bytes(mut self, bytes: impl AsRef<[u8]>) -> Self {
-        let bytes = bytes.as_ref();
-        let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
-        chunk.extend_from_slice(bytes);
-        chunk.extend_from_slice(b"\r\n");
-        self.reply = self.reply.send(chunk);
+    /// A chunk with these bytes.
+    pub fn bytes(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.reply = self.reply.chunk(bytes);
         self
     }
 
-    pub(super) fn parts(mut self, parts: &[Part]) -> Self {
+    /// A chunk for each of these events.
+    pub fn parts(mut self, parts: &[Part]) -> Self {
         for part in parts {
             let bytes = self.protocol.encode(part, USUAL);
             self = self.bytes(bytes);
@@ -509,83 +530,87 @@ impl Script {
     }
 
     /// What comes before the text.
-    pub(super) fn begin(self) -> Self {
+    pub fn begin(self) -> Self {
         let begin = self.protocol.begin();
         self.parts(&begin)
     }
 
-    pub(super) fn text(self, piece: &str) -> Self {
+    /// One more piece of text.
+    pub fn text(self, piece: &str) -> Self {
         let part = self.protocol.text(piece);
         self.parts(&[part])
     }
 
     /// Begin and first piece of the text.
-    pub(super) fn begun(self) -> Self {
+    pub fn begun(self) -> Self {
         self.begin().text(PIECES[0])
     }
 
     /// Begin and all of the text.
-    pub(super) fn told(self) -> Self {
+    pub fn told(self) -> Self {
         PIECES
             .iter()
             .fold(self.begin(), |script, piece| script.text(piece))
     }
 
-    pub(super) fn reason(self, reason: Reason) -> Self {
+    /// The reason, where it is not in the end mark.
+    pub fn reason(self, reason: Reason) -> Self {
         let parts = self.protocol.reason(reason);
         self.parts(&parts)
     }
 
-    pub(super) fn mark(self, reason: Reason) -> Self {
+    /// The end mark.
+    pub fn mark(self, reason: Reason) -> Self {
         let parts = self.protocol.mark(reason);
         self.parts(&parts)
     }
 
-    pub(super) fn pause(mut self, time: Duration) -> Self {
+    /// Nothing for a while: only where a test is about time.
+    pub fn pause(mut self, time: Duration) -> Self {
         self.reply = self.reply.pause(time);
         self
     }
 
     /// The end of the body.
-    pub(super) fn end(self) -> Reply {
-        self.reply.send("0\r\n\r\n")
+    pub fn end(self) -> Reply {
+        self.reply.last_chunk()
     }
 
     /// The connection breaks within a chunk.
-    pub(super) fn cut(self) -> Reply {
+    pub fn cut(self) -> Reply {
         self.reply.send("ff\r\n").close()
     }
 
     /// The connection stays open, and nothing more comes.
-    pub(super) fn silence(self) -> Reply {
+    pub fn silence(self) -> Reply {
         self.reply.until_gone().0
     }
 
     /// These bytes without end, in one chunk.
-    pub(super) fn endless(self, bytes: &[u8]) -> Reply {
+    pub fn endless(self, bytes: &[u8]) -> Reply {
         self.repeating(bytes).0
     }
 
     /// The same; the receiver gets the number of bytes that the client took.
-    pub(super) fn repeating(self, bytes: &[u8]) -> (Reply, Receiver<u64>) {
+    pub fn repeating(self, bytes: &[u8]) -> (Reply, Receiver<u64>) {
         let bytes = bytes.repeat(4096 / bytes.len());
         self.reply.send("fffffffffffff\r\n").repeating(bytes)
     }
 
     /// The connection stays open until the client closes it; the receiver gets when.
-    pub(super) fn until_gone(self) -> (Reply, Receiver<Instant>) {
+    pub fn until_gone(self) -> (Reply, Receiver<Instant>) {
         self.reply.until_gone()
     }
 
     /// Goes on when the sender sends.
-    pub(super) fn gate(self) -> (Self, Sender<()>) {
+    pub fn gate(self) -> (Self, Sender<()>) {
         let (reply, gate) = self.reply.gate();
         (Script { reply, ..self }, gate)
     }
 }
 
 /// The address of the same server by another name, which is another origin.
-pub(super) fn elsewhere(request: &Request) -> String {
+pub fn elsewhere(request: &Request) -> String {
     let host = request.header("host").unwrap();
     format!(
         "http://localhost:{}/stolen",

@@ -7,80 +7,82 @@
 //! - `/huge`: 486,200 items as one array of 200 MB, chunked, 64 KB a write.
 //! - `/gated`: the same, but the first 1 % waits for [`Gate::first_item`].
 
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::http1::{Head, LAST_CHUNK, NOT_FOUND, listen};
+
 /// Items of all pages together.
-pub(crate) const PAGED_ITEMS: usize = 100_000;
+pub const PAGED_ITEMS: usize = 100_000;
 /// Items on the one huge page.
-pub(crate) const HUGE_ITEMS: usize = 486_200;
+pub const HUGE_ITEMS: usize = 486_200;
 /// The id of the first item; ids are consecutive, and all have seven digits.
-pub(crate) const FIRST_ID: usize = 1_000_000;
+pub const FIRST_ID: usize = 1_000_000;
 
 /// How many ids of seven digits there are.
 const IDS: usize = 9_000_000;
 
-pub(crate) const ITEMS_A_PAGE: usize = 100;
+/// Items on each page of `/items`.
+pub const ITEMS_A_PAGE: usize = 100;
 const WRITE: usize = 64 * 1024;
 /// How long a write of `/gated` waits for the client's first item before the
 /// next one follows: far longer than a client needs for 64 KB.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The server; it runs until the process ends.
-pub(crate) struct Server {
+pub struct Server {
     address: SocketAddr,
     content: Arc<Content>,
 }
 
 impl Server {
-    pub(crate) fn start() -> io::Result<Server> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        let address = listener.local_addr()?;
+    /// Starts it.
+    ///
+    /// # Errors
+    /// There is no free port.
+    pub fn start() -> io::Result<Server> {
         let content = Arc::new(Content {
-            orders: Orders::new(),
+            orders: Orders::default(),
             gate: Gate::default(),
         });
         let shared = Arc::clone(&content);
-        thread::spawn(move || {
-            for connection in listener.incoming().flatten() {
-                let content = Arc::clone(&shared);
-                // A client that goes away ends its connection, and that is all.
-                thread::spawn(move || content.answer(connection));
-            }
-        });
+        let address = listen(move |connection| shared.answer(&connection))?;
         Ok(Server { address, content })
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
+    /// The address of a path.
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub(crate) fn gate(&self) -> &Gate {
+    /// The gate of `/gated`.
+    pub fn gate(&self) -> &Gate {
         &self.content.gate
     }
 
-    pub(crate) fn orders(&self) -> &Orders {
+    /// The items.
+    pub fn orders(&self) -> &Orders {
         &self.content.orders
     }
 
     /// The length of the bodies of `/items`, all pages together.
-    pub(crate) fn paged_bytes(&self) -> usize {
+    pub fn paged_bytes(&self) -> usize {
         // One more for each page: two brackets, and a comma less than items.
         self.content.orders.bytes(PAGED_ITEMS) + PAGED_ITEMS + PAGED_ITEMS / ITEMS_A_PAGE
     }
 
     /// The length of the body of `/huge`.
-    pub(crate) fn huge_bytes(&self) -> usize {
+    pub fn huge_bytes(&self) -> usize {
         self.content.orders.bytes(HUGE_ITEMS) + HUGE_ITEMS + 1
     }
 }
 
 /// Counts what `/gated` has sent, and holds its first 1 % back.
 #[derive(Default)]
-pub(crate) struct Gate {
+pub struct Gate {
     state: Mutex<GateState>,
     changed: Condvar,
 }
@@ -93,12 +95,12 @@ struct GateState {
 
 impl Gate {
     /// Forgets the client before.
-    pub(crate) fn reset(&self) {
+    pub fn reset(&self) {
         *self.lock() = GateState::default();
     }
 
     /// Says that the client has printed an item; gives the body bytes sent by then.
-    pub(crate) fn first_item(&self) -> usize {
+    pub fn first_item(&self) -> usize {
         let mut state = self.lock();
         let sent = state.sent;
         state.sent_at_first_item = Some(sent);
@@ -126,19 +128,17 @@ struct Content {
 }
 
 impl Content {
-    fn answer(&self, connection: TcpStream) -> io::Result<()> {
-        connection.set_nodelay(true)?;
+    fn answer(&self, connection: &TcpStream) -> io::Result<()> {
         let address = connection.local_addr()?;
-        let mut writer = connection.try_clone()?;
         let mut reader = BufReader::new(connection);
-        while let Some(target) = read_request(&mut reader)? {
+        let mut writer = connection;
+        while let Some(head) = Head::read(&mut reader, |_, _| ())? {
+            let target = head.target();
             match target.strip_prefix("/items") {
-                Some(query) => self.send_page(&Asked::read(query), address, &mut writer)?,
-                _ if target == "/huge" => self.send_huge(&mut writer, |_| ())?,
-                _ if target == "/gated" => {
-                    self.send_huge(&mut writer, |sent| self.gate.sent(sent))?
-                }
-                _ => writer.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?,
+                Some(query) => self.send_page(&Asked::read(query), address, writer)?,
+                _ if target == "/huge" => self.send_huge(writer, |_| ())?,
+                _ if target == "/gated" => self.send_huge(writer, |sent| self.gate.sent(sent))?,
+                _ => writer.write_all(NOT_FOUND)?,
             }
         }
         Ok(())
@@ -148,7 +148,7 @@ impl Content {
         &self,
         asked: &Asked,
         address: SocketAddr,
-        writer: &mut TcpStream,
+        mut writer: &TcpStream,
     ) -> io::Result<()> {
         let &Asked { page, pages, delay } = asked;
         if delay > 0 {
@@ -179,7 +179,7 @@ impl Content {
         writer.write_all(&answer)
     }
 
-    fn send_huge(&self, writer: &mut TcpStream, sent: impl Fn(usize)) -> io::Result<()> {
+    fn send_huge(&self, mut writer: &TcpStream, sent: impl Fn(usize)) -> io::Result<()> {
         writer.write_all(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
         )?;
@@ -195,7 +195,7 @@ impl Content {
                 chunk.clear();
             }
         }
-        writer.write_all(b"0\r\n\r\n")
+        writer.write_all(LAST_CHUNK)
     }
 }
 
@@ -221,19 +221,8 @@ impl Asked {
     }
 }
 
-/// Reads one request and gives its target, or nothing at the end of the connection.
-fn read_request(reader: &mut impl BufRead) -> io::Result<Option<String>> {
-    let mut request = String::new();
-    reader.read_line(&mut request)?;
-    let mut header = String::new();
-    while reader.read_line(&mut header)? > 2 {
-        header.clear();
-    }
-    Ok(request.split(' ').nth(1).map(str::to_owned))
-}
-
 /// Orders as an API gives them: about 410 bytes each, the same in every run.
-pub(crate) struct Orders {
+pub struct Orders {
     templates: Vec<Template>,
 }
 
@@ -243,15 +232,17 @@ struct Template {
     ids: Vec<usize>,
 }
 
-impl Orders {
-    pub(crate) fn new() -> Orders {
+impl Default for Orders {
+    fn default() -> Orders {
         Orders {
             templates: (0..TEMPLATES).map(template).collect(),
         }
     }
+}
 
+impl Orders {
     /// Writes the item with this number, counted from 0.
-    pub(crate) fn append(&self, number: usize, out: &mut Vec<u8>) {
+    pub fn append(&self, number: usize, out: &mut Vec<u8>) {
         let Some(template) = self.templates.get(number % TEMPLATES) else {
             return;
         };

@@ -7,14 +7,14 @@
 //! - a number: so many deltas of text, as fast as the client reads;
 //! - `held`: one delta, and the end a second later.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use crate::sse::{WORDS, word};
+use crate::http1::{Head, LAST_CHUNK, NOT_FOUND, chunk, listen, stated_length};
 
 /// As many bytes in each write, so that the server is not what the client waits for.
 const WRITE: usize = 64 * 1024;
@@ -22,51 +22,49 @@ const WRITE: usize = 64 * 1024;
 const HOLD: Duration = Duration::from_secs(1);
 
 /// The server; it runs until the process ends.
-pub(crate) struct Server {
+pub struct Server {
     address: SocketAddr,
     sent: Arc<AtomicU64>,
+    protocols: Arc<[Protocol; 2]>,
 }
 
 impl Server {
-    pub(crate) fn start() -> io::Result<Server> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        let address = listener.local_addr()?;
+    /// Starts one whose answers have these words as their deltas, over and over again;
+    /// they are written into JSON strings as they are.
+    ///
+    /// # Errors
+    /// There is no free port.
+    pub fn start(words: &[&str]) -> io::Result<Server> {
+        let protocols = Arc::new([Protocol::anthropic(words), Protocol::chat(words)]);
         let sent = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&sent);
-        thread::spawn(move || {
-            let protocols = Arc::new([Protocol::anthropic(), Protocol::chat()]);
-            for connection in listener.incoming().flatten() {
-                let protocols = Arc::clone(&protocols);
-                let sent = Arc::clone(&counter);
-                // A client that goes away ends its connection, and that is all.
-                thread::spawn(move || serve(connection, &protocols[..], &sent));
-            }
-        });
-        Ok(Server { address, sent })
+        let (shared, counter) = (Arc::clone(&protocols), Arc::clone(&sent));
+        let address = listen(move |connection| serve(&connection, &shared[..], &counter))?;
+        Ok(Server {
+            address,
+            sent,
+            protocols,
+        })
     }
 
     /// Where it is, without `/v1`, for answers of so many deltas.
-    pub(crate) fn url(&self, deltas: usize) -> String {
+    pub fn url(&self, deltas: usize) -> String {
         format!("http://{}/{deltas}", self.address)
     }
 
     /// Where it is, for an answer that goes on after its first delta.
-    pub(crate) fn held_url(&self) -> String {
+    pub fn held_url(&self) -> String {
         format!("http://{}/held", self.address)
     }
 
     /// Bytes that clients and the kernel have taken so far.
-    pub(crate) fn sent(&self) -> u64 {
+    pub fn sent(&self) -> u64 {
         self.sent.load(Relaxed)
     }
-}
 
-/// The bytes of an answer of Anthropic's, without those of HTTP's chunks.
-pub(crate) fn body_bytes(deltas: usize) -> usize {
-    let protocol = Protocol::anthropic();
-    let ends = protocol.begin.len() + protocol.end.len();
-    let words: usize = (0..deltas).map(|number| word(number).len()).sum();
-    ends + deltas * anthropic_delta("").len() + words
+    /// The bytes of an answer of Anthropic's, without those of HTTP's chunks.
+    pub fn body_bytes(&self, deltas: usize) -> usize {
+        self.protocols[0].bytes(deltas)
+    }
 }
 
 /// The answers of a protocol.
@@ -74,13 +72,19 @@ struct Protocol {
     /// How the target of its requests ends.
     path: &'static str,
     begin: String,
-    /// The event of each of the words, as a chunk.
-    deltas: Vec<(&'static str, Vec<u8>)>,
+    deltas: Vec<Delta>,
     end: String,
 }
 
+/// The event of one of the words.
+struct Delta {
+    chunk: Vec<u8>,
+    /// Its length without that of the chunk around it.
+    bytes: usize,
+}
+
 impl Protocol {
-    fn anthropic() -> Protocol {
+    fn anthropic(words: &[&str]) -> Protocol {
         let begin = [
             event(
                 "message_start",
@@ -106,14 +110,14 @@ impl Protocol {
         Protocol {
             path: "/messages",
             begin: begin.concat(),
-            deltas: WORDS
-                .map(|word| (word, chunk(&anthropic_delta(word))))
-                .into(),
+            deltas: (words.iter())
+                .map(|word| Delta::new(&anthropic_delta(word)))
+                .collect(),
             end: end.concat(),
         }
     }
 
-    fn chat() -> Protocol {
+    fn chat(words: &[&str]) -> Protocol {
         let data = |delta: &str, reason: &str| {
             format!(
                 r#"data: {{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1764000000,"model":"gpt-5.1","service_tier":"default","system_fingerprint":null,"choices":[{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{reason}}}]}}"#
@@ -124,19 +128,30 @@ impl Protocol {
         Protocol {
             path: "/chat/completions",
             begin: data(r#"{"role":"assistant","content":""}"#, "null"),
-            deltas: WORDS
-                .map(|word| {
-                    let delta = format!(r#"{{"content":"{word}"}}"#);
-                    (word, chunk(&data(&delta, "null")))
-                })
-                .into(),
+            deltas: (words.iter())
+                .map(|word| Delta::new(&data(&format!(r#"{{"content":"{word}"}}"#), "null")))
+                .collect(),
             end,
         }
     }
 
-    fn delta(&self, number: usize) -> &[u8] {
-        let found = self.deltas.iter().find(|(known, _)| *known == word(number));
-        found.map_or(b"", |(_, chunk)| chunk)
+    fn delta(&self, number: usize) -> &Delta {
+        &self.deltas[number % self.deltas.len()]
+    }
+
+    /// The length of an answer of so many deltas.
+    fn bytes(&self, deltas: usize) -> usize {
+        let words: usize = (0..deltas).map(|number| self.delta(number).bytes).sum();
+        self.begin.len() + words + self.end.len()
+    }
+}
+
+impl Delta {
+    fn new(event: &str) -> Delta {
+        Delta {
+            chunk: chunk(event.as_bytes()),
+            bytes: event.len(),
+        }
     }
 }
 
@@ -153,15 +168,16 @@ fn event(name: &str, data: &str) -> String {
     format!("event: {name}\ndata: {data}\n\n")
 }
 
-fn chunk(text: &str) -> Vec<u8> {
-    format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
-}
-
 /// Answers the requests of a connection, one after the other.
-fn serve(mut connection: TcpStream, protocols: &[Protocol], sent: &AtomicU64) -> io::Result<()> {
-    connection.set_nodelay(true)?;
-    let mut reader = BufReader::new(connection.try_clone()?);
-    while let Some(target) = read_request(&mut reader)? {
+fn serve(mut connection: &TcpStream, protocols: &[Protocol], sent: &AtomicU64) -> io::Result<()> {
+    let mut reader = BufReader::new(connection);
+    let mut length = 0;
+    while let Some(head) = Head::read(&mut reader, |name, value| {
+        length = stated_length(name, value).unwrap_or(length);
+    })? {
+        io::copy(&mut (&mut reader).take(length as u64), &mut io::sink())?;
+        length = 0;
+        let target = head.target();
         let segment = target.split('/').nth(1).unwrap_or_default();
         let found = protocols.iter().find(|known| target.ends_with(known.path));
         match (found, segment, segment.parse()) {
@@ -175,7 +191,7 @@ fn serve(mut connection: TcpStream, protocols: &[Protocol], sent: &AtomicU64) ->
                     Ok(())
                 })?;
             }
-            _ => connection.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?,
+            _ => connection.write_all(NOT_FOUND)?,
         }
     }
     Ok(())
@@ -190,9 +206,9 @@ fn answer(
     let mut bytes =
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
             .to_vec();
-    bytes.extend(chunk(&protocol.begin));
+    bytes.extend(chunk(protocol.begin.as_bytes()));
     for number in 0..deltas {
-        bytes.extend_from_slice(protocol.delta(number));
+        bytes.extend_from_slice(&protocol.delta(number).chunk);
         if bytes.len() >= WRITE {
             write(&bytes)?;
             bytes.clear();
@@ -203,25 +219,7 @@ fn answer(
         bytes.clear();
         thread::sleep(hold);
     }
-    bytes.extend(chunk(&protocol.end));
-    bytes.extend_from_slice(b"0\r\n\r\n");
+    bytes.extend(chunk(protocol.end.as_bytes()));
+    bytes.extend_from_slice(LAST_CHUNK);
     write(&bytes)
-}
-
-/// Reads one request and gives its target, or nothing at the end of the connection.
-fn read_request(reader: &mut impl BufRead) -> io::Result<Option<String>> {
-    let mut request = String::new();
-    reader.read_line(&mut request)?;
-    let mut length = 0;
-    let mut field = String::new();
-    while reader.read_line(&mut field)? > 2 {
-        if let Some((name, value)) = field.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().unwrap_or(0);
-        }
-        field.clear();
-    }
-    io::copy(&mut reader.take(length), &mut io::sink())?;
-    Ok(request.split(' ').nth(1).map(str::to_owned))
 }

@@ -1,0 +1,25 @@
+//! Servers on loopback, for tests and for the bench: real connections, a thread for each,
+//! on a port that is free.
+//!
+//! - [`Server`] does with each request what a test tells it to, faults included, byte by
+//!   byte, and remembers what it was asked.
+//! - [`dialect`] writes the answer of a language model in the words of each protocol, so
+//!   that a fault is written once.
+//! - [`orders`] is an API of pages, and [`model`] a language model, that cost their
+//!   clients no time: what the bench measures with.
+//!
+//! `unspool demo` has servers of its own: it is published, and this crate is not.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::allow_attributes,
+    reason = "a helper of a test may fail it"
+)]
+
+pub mod dialect;
+mod http1;
+pub mod model;
+pub mod orders;
+mod server;
+
+pub use server::{Reply, Request, Server, linked_page, numbers};
