@@ -6,7 +6,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::credentials::Grants;
-use super::secrets::{Secrets, percent_decoded};
+use super::secrets::{LinkGuard, percent_decoded};
 use super::{Call, check_scheme, shortened_to};
 use crate::error::Error;
 
@@ -83,7 +83,8 @@ pub(super) fn clean(mut call: Call, grants: &Grants) -> Result<CleanCall, Error>
         let scheme = call.url.scheme();
         Error::content(format!("leads to an address that is not HTTP: `{scheme}:`"))
     })?;
-    let secrets = grants.secrets_in_links();
+    let guard = grants.link_guard();
+    let holds_secret = !guard.is_empty() && is_in(&call, &guard);
     if !grants.is_home(&call.url) {
         let origin = call.url.origin().ascii_serialization();
         if call.body.is_some() {
@@ -91,48 +92,50 @@ pub(super) fn clean(mut call: Call, grants: &Grants) -> Result<CleanCall, Error>
                 "leads to another origin, which the body is not meant for: {origin}"
             )));
         }
-        if grants.repeats_address(&call.url)
-            || !secrets.is_empty() && is_in_address(&call, &secrets)
-        {
+        if holds_secret || grants.repeats_address(&call.url) {
             return Err(Error::content(format!(
                 "leads to another origin with an address that holds a credential which is not \
                  meant for it: {origin}"
             )));
         }
     }
-    let stored = (!secrets.is_empty()).then(|| stored(&call, &secrets, grants));
-    let stored = stored.filter(|stored| *stored != call).map(Box::new);
+    let stored = holds_secret.then(|| Box::new(stored(&call, &guard, grants)));
     Ok(CleanCall { call, stored })
 }
 
-fn is_in_address(call: &Call, secrets: &Secrets) -> bool {
-    secrets.are_in(call.url.as_str()) || call.fields.values().any(|value| secrets.are_in(value))
+fn is_in(call: &Call, guard: &LinkGuard) -> bool {
+    let mut is_in = guard.is_in(call.url.as_str());
+    is_in |= call.fields.values().any(|value| guard.is_in(value));
+    if let Some(body) = &call.body {
+        each_text(body, &mut |text| is_in |= guard.is_in(text));
+    }
+    is_in
 }
 
 /// A call as it may be written down. Where a whole parameter is a credential that the
 /// caller gave, it stays here: a position can put that back, and hides it itself.
-fn stored(call: &Call, secrets: &Secrets, grants: &Grants) -> Call {
+fn stored(call: &Call, guard: &LinkGuard, grants: &Grants) -> Call {
     let mut stored = call.clone();
-    hide_in_path(&mut stored.url, secrets);
+    hide_in_path(&mut stored.url, guard);
     let given = grants.given();
     hide_in_query(&mut stored.url, |value| {
-        secrets.are_in(value) && !given.iter().any(|secret| secret == value)
+        guard.is_in(value) && !given.iter().any(|secret| secret == value)
     });
     for value in stored
         .fields
         .values_mut()
-        .filter(|value| secrets.are_in(value))
+        .filter(|value| guard.is_in(value))
     {
         *value = LOST.to_owned();
     }
     if let Some(body) = &mut stored.body {
-        hide_in_document(body, secrets);
+        hide_in_document(body, guard);
     }
     stored
 }
 
-fn hide_in_path(url: &mut Url, secrets: &Secrets) {
-    let is_secret = |segment: &&str| secrets.are_in(&percent_decoded(segment));
+fn hide_in_path(url: &mut Url, guard: &LinkGuard) {
+    let is_secret = |segment: &&str| guard.is_in(&percent_decoded(segment));
     let segments = url
         .path_segments()
         .map(|segments| segments.collect::<Vec<_>>());
@@ -168,14 +171,14 @@ fn hide_in_query(url: &mut Url, is_secret: impl Fn(&str) -> bool) {
     url.query_pairs_mut().clear().extend_pairs(hidden);
 }
 
-fn hide_in_document(value: &mut Value, secrets: &Secrets) {
+fn hide_in_document(value: &mut Value, guard: &LinkGuard) {
     match value {
-        Value::String(text) if secrets.are_in(text) => LOST.clone_into(text),
+        Value::String(text) if guard.is_in(text) => LOST.clone_into(text),
         Value::Array(values) => values
             .iter_mut()
-            .for_each(|value| hide_in_document(value, secrets)),
+            .for_each(|value| hide_in_document(value, guard)),
         Value::Object(members) => {
-            (members.values_mut()).for_each(|value| hide_in_document(value, secrets));
+            (members.values_mut()).for_each(|value| hide_in_document(value, guard));
         }
         _ => {}
     }

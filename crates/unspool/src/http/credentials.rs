@@ -1,7 +1,7 @@
 //! Who the caller is, and which origin may know it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::header::{
     ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
@@ -11,7 +11,7 @@ use url::{Origin, Url, form_urlencoded};
 
 use super::cookies::Jar;
 use super::oauth::{OAuth, Token};
-use super::secrets::{InHeader, Secrets, basic_auth, is_secret_name, percent_decoded};
+use super::secrets::{InHeader, LinkGuard, basic_auth, is_secret_name, percent_decoded};
 use super::{Call, ClientCredentials};
 use crate::error::Error;
 
@@ -145,10 +145,12 @@ impl fmt::Debug for Credentials {
 }
 
 /// The credentials for each origin, and for no other.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Grants {
     /// The one that a source begins at is the last.
     grants: Vec<Grant>,
+    /// What guards links, and the tokens that it was made with.
+    guard: Mutex<Option<(Vec<String>, Arc<LinkGuard>)>>,
 }
 
 /// The shortest parameter of the caller's address that is known again in another one.
@@ -188,7 +190,10 @@ impl Grants {
             own.headers.entry(AUTHORIZATION).or_insert(credentials);
             take_user_out(url);
         }
-        let mut grants = self.clone();
+        let mut grants = Grants {
+            grants: self.grants.clone(),
+            guard: Mutex::default(),
+        };
         let home = url.origin();
         let known = grants.grants.iter().position(|grant| grant.origin == home);
         let mut grant = match known {
@@ -311,14 +316,23 @@ impl Grants {
 
     /// What no address to another origin may hold, and no position: what the caller gave,
     /// and tokens. A name may stand there, and what a server made a cookie of.
-    pub(super) fn secrets_in_links(&self) -> Secrets {
+    pub(super) fn link_guard(&self) -> Arc<LinkGuard> {
         let mut secrets = Vec::new();
+        // A token that comes is one more.
+        let tokens = self.grants.iter().flat_map(|grant| &grant.oauth);
+        tokens.for_each(|oauth| secrets.extend(oauth.secrets()));
+        let mut known = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, guard)) = known.as_ref().filter(|(of, _)| *of == secrets) {
+            return Arc::clone(guard);
+        }
+        let of = secrets.clone();
         for grant in &self.grants {
             secrets.extend(grant.given());
             secrets.extend(grant.cookies.iter().map(|(_, value)| value.clone()));
-            secrets.extend(grant.oauth.iter().flat_map(|oauth| oauth.secrets()));
         }
-        Secrets::of(secrets)
+        let guard = Arc::new(LinkGuard::of(&secrets));
+        *known = Some((of, Arc::clone(&guard)));
+        guard
     }
 
     /// Whether an address has a parameter that is a secret in the caller's own.
