@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
@@ -53,9 +54,11 @@ pub(crate) fn text(text: &str) -> Result<String, String> {
     }
 }
 
-fn text_of_file(path: &str) -> Result<String, String> {
-    let file = File::open(path).map_err(|error| format!("cannot read `{path}`: {error}"))?;
-    text_of(file, &format!("`{path}`"))
+/// The text of a file, up to a limit.
+pub(crate) fn text_of_file(path: impl AsRef<Path>) -> Result<String, String> {
+    let name = format!("`{}`", path.as_ref().display());
+    let file = File::open(path).map_err(|error| format!("cannot read {name}: {error}"))?;
+    text_of(file, &name)
 }
 
 fn text_of(reader: impl Read, name: &str) -> Result<String, String> {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::flags::text_of_file;
 use crate::report::SECRETS;
 
 /// User and password for a host.
@@ -25,8 +26,7 @@ pub(crate) fn usual_path() -> Result<PathBuf, String> {
 
 /// The entry of a file for a host, and for a user if one is named.
 pub(crate) fn find(path: &Path, host: &str, login: &str) -> Result<Entry, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+    let text = text_of_file(path)?;
     let entry = choose(entries(&text), host, login)
         .ok_or_else(|| format!("`{}` has no entry for `{host}`", path.display()))?;
     SECRETS.keep(&entry.password);
