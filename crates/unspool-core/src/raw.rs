@@ -166,12 +166,8 @@ where
     fn prepare_and_return<'s, 'c, 'w>(
         &'s mut self,
         cx: &'c mut Context<'w>,
-    ) -> Result<(&'s mut Self, &'c mut Context<'w>), &'s mut Self> {
-        if self.prepare() {
-            Ok((self, cx))
-        } else {
-            Err(self)
-        }
+    ) -> Option<(&'s mut Self, &'c mut Context<'w>)> {
+        self.prepare().then_some((self, cx))
     }
 
     /// Runs the body to its next item, its next wait, or its end. `is_ready` saves the
@@ -187,14 +183,14 @@ where
         let this = unsafe { self.get_unchecked_mut() };
         let (mut this, mut cx) = (this, cx);
         if !is_ready && !this.slot.stand.is_running() {
-            if Slot::<Y, P>::IS_BRANCHLESS {
+            if Slot::<Y, P>::IS_BRANCHLESS || E::MAY_LEAVE_ITEM {
                 if !this.prepare() {
                     return Poll::Ready(this.take_last());
                 }
             } else {
                 match this.prepare_and_return(cx) {
-                    Ok(prepared) => (this, cx) = prepared,
-                    Err(this) => return Poll::Ready(this.take_last()),
+                    Some(prepared) => (this, cx) = prepared,
+                    None => return Poll::Ready(None),
                 }
             }
         }
