@@ -2,6 +2,7 @@
 //! included, and remembers what it was asked.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::iter;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -304,34 +305,52 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
 }
 
 /// Plays a reply; none if the connection is to be closed.
-fn answer(mut connection: &TcpStream, reply: Reply) -> Option<()> {
-    if !reply.head.is_empty() {
-        connection.write_all(reply.head.as_bytes()).ok()?;
-        connection.write_all(b"\r\n").ok()?;
+fn answer(connection: &TcpStream, reply: Reply) -> Option<()> {
+    let mut head = reply.head;
+    if !head.is_empty() {
+        head.push_str("\r\n");
     }
-    for step in reply.steps {
-        match step {
-            Step::Send(bytes) => connection.write_all(&bytes).ok()?,
-            Step::Gate(gate) => gate.recv().ok()?,
-            Step::Endless(bytes, count) => {
-                let mut sent = 0;
-                while connection.write_all(&bytes).is_ok() {
-                    sent += bytes.len() as u64;
-                }
-                // The test may not wait for the number.
-                let _ = count.send(sent);
-                return None;
+    let head = Step::Send(head.into_bytes());
+    let mut steps = iter::once(head).chain(reply.steps);
+    let played = steps.try_for_each(|step| play(connection, step));
+    if played.is_none() {
+        // A client may be gone before the step that waits for that.
+        for step in steps {
+            if let Step::Watch(gone) = step {
+                tell(&gone, Instant::now());
             }
-            Step::Pause(time) => thread::sleep(time),
-            Step::Watch(gone) => {
-                let mut rest = [0; 1024];
-                while connection.read(&mut rest).is_ok_and(|length| length > 0) {}
-                // The test may not wait for it.
-                let _ = gone.send(Instant::now());
-                return None;
-            }
-            Step::Close => return None,
         }
     }
-    Some(())
+    played
+}
+
+fn play(mut connection: &TcpStream, step: Step) -> Option<()> {
+    match step {
+        Step::Send(bytes) => connection.write_all(&bytes).ok(),
+        Step::Gate(gate) => gate.recv().ok(),
+        Step::Endless(bytes, count) => {
+            let mut sent = 0;
+            while connection.write_all(&bytes).is_ok() {
+                sent += bytes.len() as u64;
+            }
+            tell(&count, sent);
+            None
+        }
+        Step::Pause(time) => {
+            thread::sleep(time);
+            Some(())
+        }
+        Step::Watch(gone) => {
+            let mut rest = [0; 1024];
+            while connection.read(&mut rest).is_ok_and(|length| length > 0) {}
+            tell(&gone, Instant::now());
+            None
+        }
+        Step::Close => None,
+    }
+}
+
+/// Tells it to the test, which may not wait for it.
+fn tell<T>(test: &Sender<T>, what: T) {
+    let _ = test.send(what);
 }

@@ -34,12 +34,6 @@ async fn check_everywhere(total: usize, request: impl Fn() -> Request) {
 }
 
 #[tokio::test]
-async fn a_walk_over_links_goes_on_behind_each_item() {
-    let server = Server::linked_pages(4, 3);
-    check_everywhere(12, || unspool::pages(server.url("/"))).await;
-}
-
-#[tokio::test]
 async fn a_walk_over_tokens_goes_on_without_detection() {
     let server = Server::start(|request| {
         let token: u64 = request.query("cursor").unwrap_or("0").parse().unwrap();

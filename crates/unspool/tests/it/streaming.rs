@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use serde::Deserialize;
 use unspool::Pointer;
 use unspool::pages::PageNumber;
@@ -24,6 +24,21 @@ async fn an_item_is_handed_out_before_the_rest_of_its_page_has_come() {
     assert_eq!(pages.try_next().await.unwrap().unwrap().as_str(), "2");
     assert!(pages.try_next().await.unwrap().is_none());
     assert_eq!(pages.account().bytes, 17);
+}
+
+#[tokio::test]
+async fn a_walk_can_be_dropped_between_two_pages() {
+    let server = Server::linked_pages(3, 2);
+    let mut pages = unspool::pages(server.url("/")).raw();
+    for _ in 0..2 {
+        pages.try_next().await.unwrap();
+    }
+    // The end of the page is read, but the next one is not asked for yet.
+    assert!(pages.next().now_or_never().is_none());
+    assert_eq!(pages.account().requests, 1);
+    drop(pages);
+    tokio::task::yield_now().await;
+    assert_eq!(server.targets().len(), 1);
 }
 
 #[tokio::test]

@@ -56,19 +56,6 @@ async fn first_piece(answer: &mut Answer<String>) {
 }
 
 #[tokio::test]
-async fn dropping_an_answer_closes_its_connection() {
-    check("dropped", async |protocol| {
-        let (server, gone) = begun(protocol);
-        let mut answer = question(protocol, &server).text();
-        first_piece(&mut answer).await;
-        let begin = Instant::now();
-        drop(answer);
-        gone_at(gone).await - begin
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn closing_an_answer_that_others_hold_closes_its_connection() {
     check("closed", async |protocol| {
         let (server, gone) = begun(protocol);

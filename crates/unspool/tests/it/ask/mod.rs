@@ -1,8 +1,8 @@
 //! Answers of language models, from servers that do what a test tells them to, over all
 //! protocols.
 
+mod answers;
 mod cancel;
-mod contract;
 mod faults;
 mod items;
 mod kinds;
@@ -25,10 +25,14 @@ fn question(protocol: Protocol, server: &Server) -> Request {
 }
 
 fn question_without_key(protocol: Protocol, server: &Server) -> Request {
+    question_at(protocol, server.url(""))
+}
+
+pub(crate) fn question_at(protocol: Protocol, url: String) -> Request {
     ask("Who is there?")
         .provider(provider(protocol))
         .model("m-1")
-        .base_url(server.url(""))
+        .base_url(url)
         .retries(2)
         .first_wait(Duration::from_millis(1))
 }

@@ -1,4 +1,4 @@
-//! What every source promises, for answers; and what is told of one.
+//! What an answer promises beyond what every source does, and what is told of it.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -16,16 +16,13 @@ fn good(protocol: Protocol) -> Server {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_before_the_first_poll() {
+async fn events_and_the_whole_answer_ask_nothing_before_the_first_poll() {
     for protocol in PROTOCOLS {
         let server = good(protocol);
         let request = question(protocol, &server);
-        let text = request.clone().text();
         let events = request.clone().events();
-        let items = request.clone().raw_items("".parse().unwrap());
         let whole = request.into_future();
-        assert_eq!(text.outcome().requests, 0);
-        drop((text, events, items, whole));
+        drop((events, whole));
         assert!(server.requests().is_empty(), "{protocol:?}");
     }
 }
@@ -73,48 +70,14 @@ async fn a_piece_is_there_before_the_server_sends_the_next() {
 }
 
 #[tokio::test]
-async fn polling_after_the_end_stays_at_the_end() {
-    for protocol in PROTOCOLS {
-        for is_good in [true, false] {
-            let server = Server::start(move |_| match is_good {
-                true => protocol.good(),
-                false => protocol.script().begun().cut(),
-            });
-            let mut answer = question(protocol, &server).text();
-            while let Some(piece) = answer.next().await {
-                if piece.is_err() {
-                    break;
-                }
-            }
-            let before = answer.outcome();
-            for _ in 0..3 {
-                assert!(answer.next().await.is_none());
-            }
-            assert_eq!(answer.outcome(), before);
-            assert_eq!(server.requests().len(), 1);
-            let expected = match is_good {
-                true => Stop::End,
-                false => Stop::Failed,
-            };
-            assert_eq!((before.stop, before.complete), (expected, is_good));
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_answer_is_send() {
+async fn events_and_the_whole_answer_are_send() {
     for protocol in PROTOCOLS {
         let server = good(protocol);
         let request = question(protocol, &server);
-        let text = tokio::spawn(drain(request.clone().text()));
         let events = tokio::spawn(drain(request.clone().events()));
-        let whole = tokio::spawn(request.clone().into_future());
-        let items = tokio::spawn(drain(request.raw_items("".parse().unwrap())));
-        assert_eq!(text.await.unwrap().0, PIECES);
+        let whole = tokio::spawn(request.into_future());
         events.await.unwrap().1.unwrap();
         assert_eq!(whole.await.unwrap().unwrap().text, TEXT);
-        // There is no document in it.
-        items.await.unwrap().1.unwrap_err();
     }
 }
 
