@@ -302,26 +302,8 @@ impl Responses {
                 let part = event.part.unwrap_or_default();
                 self.part(at, *part, events)?;
             }
-            "response.reasoning_text.delta" => {
-                let text = self.thoughts.piece(at, event.delta);
-                events.extend(text.map(thinking_event));
-            }
-            "response.reasoning_summary_text.delta" => {
-                let text = self.summary.piece(at, event.delta);
-                events.extend(text.map(thinking_event));
-            }
-            // Of thoughts, only those count that would not come at all otherwise.
-            "response.reasoning_text.done" => {
-                let text = self.thoughts.part(at, event.text()).unwrap_or_default();
-                events.extend(text.map(thinking_event));
-            }
-            "response.reasoning_summary_text.done" => {
-                let text = self.summary.part(at, event.text()).unwrap_or_default();
-                events.extend(text.map(thinking_event));
-            }
-            "response.reasoning_summary_part.done" => {
-                let part = event.part.unwrap_or_default();
-                let text = self.summary.part(at, part.text).unwrap_or_default();
+            name if READ.contains(&name) && name.starts_with("response.reasoning_") => {
+                let text = self.thought(name, event);
                 events.extend(text.map(thinking_event));
             }
             "response.refusal.delta" => {
@@ -359,6 +341,27 @@ impl Responses {
             name => events.push_back(other(name, &frame.data)?),
         }
         Ok(())
+    }
+
+    /// A piece of what the model thinks, or a part of that as a whole: of those, only what
+    /// would not come at all otherwise counts.
+    fn thought(&mut self, name: &str, event: StreamEvent<'_>) -> Option<String> {
+        let at = event.at();
+        match name {
+            "response.reasoning_text.delta" => self.thoughts.piece(at, event.delta),
+            "response.reasoning_summary_text.delta" => self.summary.piece(at, event.delta),
+            "response.reasoning_text.done" => {
+                self.thoughts.part(at, event.text()).unwrap_or_default()
+            }
+            "response.reasoning_summary_text.done" => {
+                self.summary.part(at, event.text()).unwrap_or_default()
+            }
+            "response.reasoning_summary_part.done" => {
+                let part = event.part.unwrap_or_default();
+                self.summary.part(at, part.text).unwrap_or_default()
+            }
+            _ => None,
+        }
     }
 
     /// A part of a message comes as a whole.

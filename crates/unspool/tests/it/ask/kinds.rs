@@ -60,7 +60,7 @@ fn whole(found: Found) {
 
 #[track_caller]
 fn fails(found: Found, words: &str) {
-    let error = found.1.expect_err(&found.0);
+    let error = found.1.unwrap_err();
     assert!(error.contains(words), "{error}");
 }
 
