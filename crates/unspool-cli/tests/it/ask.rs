@@ -103,7 +103,6 @@ fn the_code_says_how_the_answer_ended() {
     for (reason, expected, verdict) in [
         ("end_turn", 0, "complete: "),
         ("stop_sequence", 0, "complete: "),
-        ("tool_use", 0, "complete: "),
         ("max_tokens", 4, "not complete: "),
         ("refusal", 4, "not complete: "),
         ("pause_turn", 4, "not complete: "),
@@ -120,6 +119,10 @@ fn the_code_says_how_the_answer_ended() {
         let (_, _, words) = ask(&self::answer(reason), &["hi"]);
         assert!(words.contains(verdict), "{reason}: {words}");
     }
+    // A call that is spoken of and does not come is lost.
+    let (code, _, words) = ask(&answer("tool_use"), &["-q", "hi"]);
+    assert_eq!(code, 3, "{words}");
+    assert!(words.contains("no call came"), "{words}");
     let (_, _, words) = ask(&answer("max_tokens"), &["hi"]);
     assert!(
         words.contains("hint: `--max-tokens N` raises the limit"),
@@ -175,7 +178,7 @@ fn a_wrong_request_sends_nothing() {
             "no provider `who`; there are `anthropic`, `openai`",
         ),
         (&["ask", "hi", "--provider", "groq"], "no model is named"),
-        (&["ask", "hi", "--api-key", ""], "--api-key"),
+        (&["ask", "hi", "--api-key", ""], "the key is empty"),
         (&["ask", "@/no/such"], "cannot read `/no/such`"),
         (
             &["ask", "hi", "--attach", "/no/such"],
@@ -380,7 +383,7 @@ fn the_prompt_and_what_goes_with_it_come_from_files() {
     );
     // Nothing is said of a number of tokens that nobody asked for.
     let sent = |args: &[&str]| {
-        let server = Server::start(|_| Reply::status(400));
+        let server = Server::start(|_| Reply::status(400).body("{}"));
         let provider = ["hi", "--provider", "openai", "--model", "m"];
         ask(&server, &[&provider, args].concat());
         let body: Value = serde_json::from_slice(&server.requests()[0].body).unwrap();

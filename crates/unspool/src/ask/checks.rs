@@ -49,35 +49,25 @@ impl Checks {
         Ok(())
     }
 
-    /// The event, as it is to be handed out. It may be the last one.
+    /// Makes the event what is to be handed out. It may be the last one.
     pub(super) fn look_at(
         &mut self,
-        event: Event,
+        event: &mut Event,
         reading: &mut Reading,
         watch: &Watch,
-    ) -> Result<Event, Error> {
+    ) -> Result<(), Error> {
         match event {
-            Event::Text { text } => self.text(text, reading),
-            Event::Stop {
-                stop,
-                reason,
-                sequence,
-            } => {
-                let stop = self.stop(stop, watch);
-                Ok(Event::Stop {
-                    stop,
-                    reason,
-                    sequence,
-                })
-            }
-            event => Ok(event),
+            Event::Text { text } => self.text(text, reading)?,
+            Event::Stop { stop, .. } => *stop = self.stop(*stop, watch),
+            _ => {}
         }
+        Ok(())
     }
 
     /// Cuts the text where it should stop; then the answer is read no further.
-    fn text(&mut self, mut text: String, reading: &mut Reading) -> Result<Event, Error> {
+    fn text(&mut self, text: &mut String, reading: &mut Reading) -> Result<(), Error> {
         if let Some(stop_at) = &mut self.stop_at
-            && let Some(end) = stop_at.end(&text)?
+            && let Some(end) = stop_at.end(text)?
         {
             text.truncate(end);
             reading.close_with(Event::Stop {
@@ -87,9 +77,9 @@ impl Checks {
             });
         }
         if let Some(schema) = &mut self.schema {
-            schema.add(&text);
+            schema.add(text);
         }
-        Ok(Event::Text { text })
+        Ok(())
     }
 
     fn stop(&self, stop: Stop, watch: &Watch) -> Stop {

@@ -24,6 +24,24 @@ pub(super) fn read<'j, T: Deserialize<'j>>(json: Option<&'j RawValue>) -> Option
     serde_json::from_str(json?.get()).ok()
 }
 
+/// The elements of a list; one thing alone, which some servers put in its place, is a list of
+/// it.
+pub(super) fn list(json: Option<&RawValue>) -> Vec<&RawValue> {
+    let Some(json) = json else {
+        return Vec::new();
+    };
+    match json.get() {
+        "null" => Vec::new(),
+        text => serde_json::from_str(text).unwrap_or_else(|_| vec![json]),
+    }
+}
+
+/// Whether a part of a message is the text itself, which some servers put in the place of an
+/// object.
+pub(super) fn is_text(part: &RawValue) -> bool {
+    part.get().starts_with('"')
+}
+
 /// Whether a field says something: servers write `null`, `false`, `""` or `{}` for nothing.
 pub(super) fn is_said(value: &serde_json::Value) -> bool {
     use serde_json::Value::{Array, Bool, Null, Object, String};

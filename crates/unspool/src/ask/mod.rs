@@ -68,7 +68,7 @@ use endpoint::Wanted;
 use prompt::Prompt;
 use source::Plan;
 
-/// The model that is asked if none is named.
+/// The model of Anthropic's that is asked if none is named.
 pub const DEFAULT_MODEL: &str = "claude-sonnet-4-6";
 
 /// How long the first byte of an answer may take.
@@ -82,9 +82,10 @@ const MAX_EVENT: usize = 16 << 20;
 
 /// Asks a language model.
 ///
-/// Nothing is sent before the first poll. Unless you say otherwise, the model is
-/// [`DEFAULT_MODEL`], and the environment has the key: `ANTHROPIC_API_KEY`,
-/// `OPENAI_API_KEY`, `GEMINI_API_KEY`; [`Provider::variables`] has all that are looked at.
+/// Nothing is sent before the first poll. Unless you say otherwise, the environment has the
+/// key: `ANTHROPIC_API_KEY`, `OPENAI_API_KEY`, `GEMINI_API_KEY`; [`Provider::variables`] has
+/// all that are looked at. The first provider whose key is set is asked, and there the model
+/// is [`Provider::default_model`].
 ///
 /// The whole answer:
 ///

@@ -185,10 +185,15 @@ impl Question {
 
     /// The next event, as it is to be handed out.
     async fn next(&mut self, reading: &mut Reading) -> Result<Option<Event>, Error> {
-        let Some(event) = within(self.deadline, reading.next()).await?? else {
+        // Without a deadline there is nothing around the step, which costs at each event.
+        let event = match self.deadline {
+            None => reading.next().await?,
+            Some(_) => within(self.deadline, reading.next()).await??,
+        };
+        let Some(mut event) = event else {
             return Ok(None);
         };
-        let event = self.checks.look_at(event, reading, &self.watch)?;
+        self.checks.look_at(&mut event, reading, &self.watch)?;
         self.watch.observe(&event);
         Ok(Some(event))
     }

@@ -35,6 +35,12 @@ impl Deref for Word<'_> {
     }
 }
 
+impl<'a> From<&'a str> for Word<'a> {
+    fn from(word: &'a str) -> Self {
+        Word(Cow::Borrowed(word))
+    }
+}
+
 impl From<Word<'_>> for String {
     fn from(word: Word<'_>) -> Self {
         word.0.into_owned()

@@ -330,15 +330,9 @@ impl Messages {
     }
 
     /// All blocks come once more: nothing of them may have been lost.
-    fn repeated(
-        &mut self,
-        content: Option<Vec<&RawValue>>,
-        events: &mut Events,
-    ) -> Result<(), Error> {
-        let blocks = content.into_iter().flatten();
-        let blocks: Vec<Block<'_>> = blocks
-            .filter_map(|block| lenient::read(Some(block)))
-            .collect();
+    fn repeated(&mut self, content: Option<&RawValue>, events: &mut Events) -> Result<(), Error> {
+        let blocks = lenient::list(content).into_iter();
+        let blocks: Vec<Block<'_>> = blocks.filter_map(|block| Block::read(block).ok()).collect();
         let mut text = String::new();
         let mut calls = Vec::new();
         for block in blocks {
@@ -385,10 +379,10 @@ impl Messages {
             id: event.id,
             model: event.model,
         });
-        for (index, block) in event.content.into_iter().flatten().enumerate() {
+        for (index, block) in lenient::list(event.content).into_iter().enumerate() {
             let index = index as u64;
-            let whole: Block<'_> = serde_json::from_str(block.get())
-                .map_err(|error| frames.unfit(frame, &error.to_string()))?;
+            let whole =
+                Block::read(block).map_err(|error| frames.unfit(frame, &error.to_string()))?;
             if !self.begin(whole, index, events)? {
                 events.push_back(other("content_block", block.get())?);
             }
@@ -430,7 +424,7 @@ struct Message<'a> {
     id: Option<String>,
     model: Option<String>,
     #[serde(borrow)]
-    content: Option<Vec<&'a RawValue>>,
+    content: Option<&'a RawValue>,
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
 }
@@ -464,6 +458,19 @@ struct Block<'a> {
     citations: Option<Vec<&'a RawValue>>,
 }
 
+impl<'a> Block<'a> {
+    fn read(json: &'a RawValue) -> serde_json::Result<Self> {
+        if lenient::is_text(json) {
+            return Ok(Block {
+                kind: Some(Word::from("text")),
+                text: serde_json::from_str(json.get())?,
+                ..Block::default()
+            });
+        }
+        serde_json::from_str(json.get())
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Begin<'a> {
@@ -472,7 +479,7 @@ struct Begin<'a> {
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
-    content: Option<Vec<&'a RawValue>>,
+    content: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]

@@ -217,9 +217,8 @@ impl Gemini {
         events: &mut Events,
     ) -> Result<(), Error> {
         let parts = candidate.content.and_then(|content| content.parts);
-        for json in parts.into_iter().flatten() {
-            let part: Part<'_> = serde_json::from_str(json.get())
-                .map_err(|error| frames.unfit(frame, &error.to_string()))?;
+        for json in lenient::list(parts) {
+            let part = Part::read(json).map_err(|error| frames.unfit(frame, &error.to_string()))?;
             self.part(part, json, events)?;
         }
         let citations = candidate.citation_metadata.into_iter();
@@ -314,11 +313,11 @@ struct Rating {
 #[derive(Deserialize)]
 struct Content<'a> {
     #[serde(borrow)]
-    parts: Option<Vec<&'a RawValue>>,
+    parts: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct Part<'a> {
     text: Option<Piece>,
     thought: Option<bool>,
@@ -326,7 +325,17 @@ struct Part<'a> {
     function_call: Option<FunctionCall<'a>>,
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    fn read(json: &'a RawValue) -> serde_json::Result<Self> {
+        if lenient::is_text(json) {
+            return Ok(Part {
+                text: serde_json::from_str(json.get())?,
+                ..Part::default()
+            });
+        }
+        serde_json::from_str(json.get())
+    }
+
     fn has_content(&self) -> bool {
         self.function_call.is_some() || self.text.as_ref().is_some_and(|text| !text.is_empty())
     }

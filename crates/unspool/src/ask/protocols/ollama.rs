@@ -101,7 +101,7 @@ impl Reader for Ollama {
             });
         }
         self.message(line.message.unwrap_or_default(), events);
-        if !line.done {
+        if line.done != Some(true) {
             return Ok(Progress::More);
         }
         events.push_back(Event::Usage(Usage {
@@ -151,8 +151,7 @@ struct Line<'a> {
     model: Option<String>,
     #[serde(borrow)]
     message: Option<Message<'a>>,
-    #[serde(default)]
-    done: bool,
+    done: Option<bool>,
     done_reason: Option<String>,
     #[serde(default)]
     prompt_eval_count: Count,

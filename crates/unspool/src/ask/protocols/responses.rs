@@ -234,12 +234,14 @@ impl Reader for Responses {
             | "response.incomplete"
             | "response.failed"
             | "response.cancelled" => {
-                self.terminal(&name, *event.response.unwrap_or_default(), events)?;
+                let response = *event.response.unwrap_or_default();
+                self.terminal(&name, response, frame, frames, events)?;
                 return Ok(Progress::Over);
             }
             // The response as a whole: a server that does not stream.
             "response" => {
-                self.terminal(&name, frames.parse(frame)?, events)?;
+                let response = frames.parse(frame)?;
+                self.terminal(&name, response, frame, frames, events)?;
                 return Ok(Progress::Over);
             }
             "response.created" => self.begin(*event.response.unwrap_or_default(), events)?,
@@ -247,10 +249,15 @@ impl Reader for Responses {
             _ if event.error.as_ref().is_some_and(|error| is_said(error)) => {
                 return Err(reported(&json!({"error": event.error})));
             }
-            name if !self.item(name, frame, &event, events)? => {
-                self.piece(name, frame, event, events)?;
+            "response.output_item.added" | "response.output_item.done" => {
+                let item = event.item.map(Item::read).transpose();
+                let item = item.map_err(|error| frames.unfit(frame, &error.to_string()))?;
+                let is_done = name.ends_with("done");
+                if !self.item(item.unwrap_or_default(), event.at(), is_done, events)? {
+                    events.push_back(other(&name, &frame.data)?);
+                }
             }
-            _ => {}
+            name => self.piece(name, frame, event, events)?,
         }
         Ok(Progress::More)
     }
@@ -302,26 +309,8 @@ impl Responses {
                 let part = event.part.unwrap_or_default();
                 self.part(at, *part, events)?;
             }
-            "response.reasoning_text.delta" => {
-                let text = self.thoughts.piece(at, event.delta);
-                events.extend(text.map(thinking_event));
-            }
-            "response.reasoning_summary_text.delta" => {
-                let text = self.summary.piece(at, event.delta);
-                events.extend(text.map(thinking_event));
-            }
-            // Of thoughts, only those count that would not come at all otherwise.
-            "response.reasoning_text.done" => {
-                let text = self.thoughts.part(at, event.text()).unwrap_or_default();
-                events.extend(text.map(thinking_event));
-            }
-            "response.reasoning_summary_text.done" => {
-                let text = self.summary.part(at, event.text()).unwrap_or_default();
-                events.extend(text.map(thinking_event));
-            }
-            "response.reasoning_summary_part.done" => {
-                let part = event.part.unwrap_or_default();
-                let text = self.summary.part(at, part.text).unwrap_or_default();
+            name if READ.contains(&name) && name.starts_with("response.reasoning_") => {
+                let text = self.thought(name, event);
                 events.extend(text.map(thinking_event));
             }
             "response.refusal.delta" => {
@@ -361,6 +350,27 @@ impl Responses {
         Ok(())
     }
 
+    /// A piece of what the model thinks, or a part of that as a whole: of those, only what
+    /// would not come at all otherwise counts.
+    fn thought(&mut self, name: &str, event: StreamEvent<'_>) -> Option<String> {
+        let at = event.at();
+        match name {
+            "response.reasoning_text.delta" => self.thoughts.piece(at, event.delta),
+            "response.reasoning_summary_text.delta" => self.summary.piece(at, event.delta),
+            "response.reasoning_text.done" => {
+                self.thoughts.part(at, event.text()).unwrap_or_default()
+            }
+            "response.reasoning_summary_text.done" => {
+                self.summary.part(at, event.text()).unwrap_or_default()
+            }
+            "response.reasoning_summary_part.done" => {
+                let part = event.part.unwrap_or_default();
+                self.summary.part(at, part.text).unwrap_or_default()
+            }
+            _ => None,
+        }
+    }
+
     /// A part of a message comes as a whole.
     fn part(&mut self, at: At, part: Part<'_>, events: &mut Events) -> Result<(), Error> {
         if part.kind.as_deref() == Some("reasoning_text") {
@@ -378,34 +388,24 @@ impl Responses {
         Ok(())
     }
 
-    /// Reads the begin or the end of an item; whether that is what the event is.
+    /// Reads the begin or the end of an item; whether it is one of those that have events.
     fn item(
         &mut self,
-        name: &str,
-        frame: &Frame,
-        event: &StreamEvent<'_>,
+        item: Item<'_>,
+        at: At,
+        is_done: bool,
         events: &mut Events,
     ) -> Result<bool, Error> {
-        let is_done = name == "response.output_item.done";
-        if !is_done && name != "response.output_item.added" {
-            return Ok(false);
-        }
-        let item: Item<'_> = lenient::read(event.item).unwrap_or_default();
         match item.kind.as_deref() {
-            Some("function_call" | "custom_tool_call") => {
-                let index = event.output_index.0;
-                match is_done {
-                    true => self.call(item, index, events),
-                    false if item.is_text_call() => {
-                        self.tools.start_text(item.named(index), events);
-                    }
-                    false => self.tools.start(item.named(index), events),
-                }
+            Some("function_call" | "custom_tool_call") if is_done => {
+                self.call(item, at.item, events);
             }
-            Some("message") if is_done => self.message(item, event.at(), events)?,
-            Some("reasoning") if is_done => self.reasoning(item, event.at(), events),
+            Some("function_call") => self.tools.start(item.named(at.item), events),
+            Some("custom_tool_call") => self.tools.start_text(item.named(at.item), events),
+            Some("message") if is_done => self.message(item, at, events)?,
+            Some("reasoning") if is_done => self.reasoning(item, at, events),
             Some("message" | "reasoning") => {}
-            _ => events.push_back(other(name, &frame.data)?),
+            _ => return Ok(false),
         }
         Ok(true)
     }
@@ -441,6 +441,8 @@ impl Responses {
         &mut self,
         name: &str,
         response: Response<'_>,
+        frame: &Frame,
+        frames: &Frames,
         events: &mut Events,
     ) -> Result<(), Error> {
         let is_alone = name == "response" || !self.has_content();
@@ -455,9 +457,10 @@ impl Responses {
             let error = response.error.unwrap_or_default();
             return Err(reported(&json!({"error": error})));
         }
-        let items: Vec<Item<'_>> = (response.output.into_iter().flatten())
-            .filter_map(|item| lenient::read(Some(item)))
-            .collect();
+        let items = lenient::list(response.output).into_iter().map(Item::read);
+        let items: Vec<Item<'_>> = items
+            .collect::<serde_json::Result<_>>()
+            .map_err(|error| frames.unfit(frame, &error.to_string()))?;
         let is_cut = items.iter().any(Item::is_cut);
         self.output(items, is_alone, events)?;
         let usage = lenient::read::<Counts<'_>>(response.usage);
@@ -610,7 +613,7 @@ struct Response<'a> {
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
-    output: Option<Vec<&'a RawValue>>,
+    output: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -633,9 +636,13 @@ struct Item<'a> {
     #[serde(borrow)]
     input: Option<&'a RawValue>,
     #[serde(borrow)]
-    content: Option<Vec<Part<'a>>>,
+    content: Option<&'a RawValue>,
     #[serde(borrow)]
-    summary: Option<Vec<Part<'a>>>,
+    summary: Option<&'a RawValue>,
+    #[serde(skip)]
+    parts: Vec<Part<'a>>,
+    #[serde(skip)]
+    summary_parts: Vec<Part<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -649,7 +656,41 @@ struct Part<'a> {
     annotations: Option<Vec<&'a RawValue>>,
 }
 
+impl<'a> Part<'a> {
+    /// The parts of a list, some of which may be the text itself.
+    fn list(json: Option<&'a RawValue>) -> serde_json::Result<Vec<Self>> {
+        let parts = lenient::list(json).into_iter().map(|part| {
+            if lenient::is_text(part) {
+                return Ok(Part {
+                    text: serde_json::from_str(part.get())?,
+                    ..Part::default()
+                });
+            }
+            serde_json::from_str(part.get())
+        });
+        parts.collect()
+    }
+}
+
 impl<'a> Item<'a> {
+    /// Reads an item. Of a kind that is not known here, its form does not matter.
+    fn read(json: &'a RawValue) -> serde_json::Result<Self> {
+        #[derive(Deserialize)]
+        struct Kind<'a> {
+            #[serde(rename = "type", borrow)]
+            kind: Option<Word<'a>>,
+        }
+        let kind: Kind<'_> = serde_json::from_str(json.get())?;
+        let known = ["message", "reasoning", "function_call", "custom_tool_call"];
+        if !kind.kind.is_some_and(|kind| known.contains(&&*kind)) {
+            return Ok(Item::default());
+        }
+        let mut item: Item<'_> = serde_json::from_str(json.get())?;
+        item.parts = Part::list(item.content)?;
+        item.summary_parts = Part::list(item.summary)?;
+        Ok(item)
+    }
+
     fn named(self, index: Option<u64>) -> Named {
         Named {
             index,
@@ -675,7 +716,7 @@ impl<'a> Item<'a> {
     fn texts(self) -> (String, String) {
         let (mut text, mut refusal) = (String::new(), String::new());
         let (mut joined, mut joined_refusal) = (Joined::default(), Joined::default());
-        for part in self.content.into_iter().flatten() {
+        for part in self.parts {
             text.extend(part.text.map(|piece| joined.add(piece)));
             refusal.extend(part.refusal.map(|piece| joined_refusal.add(piece)));
         }
@@ -685,16 +726,16 @@ impl<'a> Item<'a> {
 
     /// The summary of what the model thought, and what it thought.
     fn thoughts(self) -> (String, String) {
-        let all = |parts: Option<Vec<Part<'_>>>| {
-            let texts = parts.into_iter().flatten().filter_map(|part| part.text);
+        let all = |parts: Vec<Part<'_>>| {
+            let texts = parts.into_iter().filter_map(|part| part.text);
             texts.map(Piece::into_text).collect::<String>()
         };
-        (all(self.summary), all(self.content))
+        (all(self.summary_parts), all(self.parts))
     }
 
     fn citations(&self) -> Vec<&'a RawValue> {
-        let parts = self.content.iter().flatten();
-        let citations = parts.flat_map(|part| part.annotations.iter().flatten());
+        let citations = self.parts.iter();
+        let citations = citations.flat_map(|part| part.annotations.iter().flatten());
         citations.copied().collect()
     }
 }

@@ -436,6 +436,7 @@ fn is_same(one: &str, other: &str) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::slice::from_ref;
 
     /// What a delta says of one call: number, id, name and arguments.
     type Said<'s> = (Option<u64>, Option<&'s str>, Option<&'s str>, Value);
@@ -480,17 +481,20 @@ mod tests {
         let w = (None, None, Some("w"), rome_text.clone());
         let t = (None, None, Some("t"), utc_text.clone());
         check(&[&[w.clone(), t.clone()]], &both);
-        check(&[&[w.clone()], &[t]], &both);
+        check(&[from_ref(&w), &[t]], &both);
         let none = (None, None, Some("t"), json!(""));
         check(
             &[&[w.clone(), none.clone()]],
             &[both[0].clone(), ("t", json!({}))],
         );
         check(
-            &[&[none.clone()], &[none]],
+            &[from_ref(&none), from_ref(&none)],
             &[("t", json!({})), ("t", json!({}))],
         );
-        check(&[&[w.clone()], &[w]], &[both[0].clone(), both[0].clone()]);
+        check(
+            &[from_ref(&w), from_ref(&w)],
+            &[both[0].clone(), both[0].clone()],
+        );
     }
 
     #[test]

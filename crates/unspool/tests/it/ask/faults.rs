@@ -1370,16 +1370,55 @@ fn the_document_has_the_table_of_faults() {
         });
         table.push_str(&format!("| {} | {} |\n", row.name, cells.join(" | ")));
     }
+    check_part_of_document(BEGIN, &table, END);
+}
+
+/// The providers are in the document as the library's table has them.
+#[test]
+fn the_document_has_the_table_of_providers() {
+    const BEGIN: &str = "<!-- Providers, written by UPDATE=1 cargo test -p unspool --test it the_document_has -->\n\n";
+    const END: &str = "\n<!-- End of the providers. -->";
+    let mut table = "| name | provider | where | variables for the key | variable for another address | default model |\n|---|---|---|---|---|---|\n".to_owned();
+    let code = |words: Vec<&str>| match words.as_slice() {
+        [] => "–".to_owned(),
+        words => format!("`{}`", words.join("`, `")),
+    };
+    for provider in unspool::ask::Provider::all() {
+        let keys: Vec<&str> = provider.key_variables().collect();
+        let bases = provider.variables().filter(|name| !keys.contains(name));
+        table.push_str(&format!(
+            "| `{}` | {} | `{}` | {} | {} | {} |\n",
+            provider.name(),
+            provider.about(),
+            provider.base_url(),
+            code(keys.clone()),
+            code(bases.collect()),
+            code(provider.default_model().into_iter().collect()),
+        ));
+    }
+    check_part_of_document(BEGIN, &table, END);
+}
+
+/// Both tables are parts of one document, which only one test at a time may write.
+static DOCUMENT: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+#[track_caller]
+fn check_part_of_document(begin: &str, table: &str, end: &str) {
+    let _document = DOCUMENT.lock();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/ask.md");
     let document = std::fs::read_to_string(path).unwrap();
-    let (before, rest) = document.split_once(BEGIN).unwrap();
-    let (found, after) = rest.split_once(END).unwrap();
+    let (before, rest) = document.split_once(begin).unwrap();
+    let (found, after) = match rest.strip_prefix(end.trim_start()) {
+        // It has never been written.
+        Some(after) => ("", after),
+        None => rest.split_once(end).unwrap(),
+    };
     if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+        std::fs::write(path, format!("{before}{begin}{table}{end}{after}")).unwrap();
         return;
     }
     assert!(
         found == table,
-        "the table of docs/ask.md is stale: run this test with UPDATE=1"
+        "a table of docs/ask.md is stale: run this test with UPDATE=1"
     );
 }

@@ -60,7 +60,7 @@ fn whole(found: Found) {
 
 #[track_caller]
 fn fails(found: Found, words: &str) {
-    let error = found.1.expect_err(&found.0);
+    let error = found.1.unwrap_err();
     assert!(error.contains(words), "{error}");
 }
 
@@ -523,6 +523,58 @@ async fn forms_that_prove_nothing_are_read_leniently() {
         Value::Null,
     );
     whole(read(Chat, &[parts, stop(), done()]).await);
+}
+
+#[tokio::test]
+async fn text_may_stand_among_parts_or_in_their_place() {
+    for content in [
+        json!(TEXT),
+        json!([TEXT]),
+        json!(["The river ", {"type": "output_text", "text": "is wide."}]),
+    ] {
+        let item = json!({"type": "message", "id": "i1", "content": content});
+        let frames = [created("r1"), completed(json!([item]))];
+        whole(read(Responses, &frames).await);
+        let frames = [created("r1"), item_done(0, item), completed(json!([]))];
+        whole(read(Responses, &frames).await);
+    }
+    for content in [
+        json!(TEXT),
+        json!(["The river ", {"type": "text", "text": "is wide."}]),
+    ] {
+        let message =
+            json!({"type": "message", "id": "a", "content": content, "stop_reason": "end_turn"});
+        whole(read(Anthropic, &[message]).await);
+        let last = json!({"type": "message_stop", "message": {"content": content}});
+        let [reason, _] = ended("end_turn");
+        whole(read(Anthropic, &[started("a"), reason, last]).await);
+    }
+    for parts in [
+        json!([TEXT]),
+        json!({"text": TEXT}),
+        json!(["The river ", {"text": "is wide."}]),
+    ] {
+        let last = json!({"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]});
+        whole(read(Gemini, &[last]).await);
+    }
+    // An item that cannot be read may have been text.
+    let item = json!({"type": "message", "content": [{"type": "output_text", "text": 7}]});
+    fails(
+        read(
+            Responses,
+            &[created("r1"), item_done(0, item), completed(json!([]))],
+        )
+        .await,
+        "cannot be read",
+    );
+    let item = json!({"type": "hologram", "content": 7});
+    let frames = [
+        created("r1"),
+        delta(TEXT),
+        item_done(0, item),
+        completed(json!([])),
+    ];
+    whole(read(Responses, &frames).await);
 }
 
 #[tokio::test]
