@@ -91,6 +91,12 @@ pub enum Doubt {
         /// How many of those that came are different ones.
         distinct: u64,
     },
+    /// Items came more than once where pages are counted and nothing states how many there
+    /// are: each stands where another one was, which may never have come.
+    Displaced {
+        /// How many came again.
+        repeated: u64,
+    },
     /// The stated number of items fell during a walk that counts from the front: those
     /// behind moved forward, perhaps past the place where the walk was.
     Shrunk {
@@ -254,6 +260,13 @@ impl fmt::Display for Doubt {
                 write!(
                     f,
                     "the upstream states {stated} items and as many came, but only {distinct} different ones: others are missing"
+                )
+            }
+            Doubt::Displaced { repeated } => {
+                let items = if *repeated == 1 { "item" } else { "items" };
+                write!(
+                    f,
+                    "{repeated} {items} came more than once while pages were counted: as many others may be missing"
                 )
             }
             Doubt::Shrunk { from, to } => {

@@ -11,6 +11,8 @@
 
 mod account;
 mod ahead;
+mod audit;
+mod change;
 mod description;
 mod fetch;
 pub(crate) mod kinds;

@@ -61,6 +61,18 @@ const PAGES_KEYS: &[&str] = &[
     "pages",
 ];
 
+/// Keys with the number of items that a page may hold.
+const SIZE_KEYS: &[&str] = &[
+    "per_page",
+    "perPage",
+    "page_size",
+    "pageSize",
+    "itemsPerPage",
+    "items_per_page",
+    "limit",
+    "size",
+];
+
 /// Objects around those keys.
 const AROUND: &[&str] = &[
     "",
@@ -84,6 +96,8 @@ const AROUND: &[&str] = &[
 pub(crate) struct Stated {
     pub(crate) items: Option<u64>,
     pub(crate) pages: Option<u64>,
+    /// How many items a page may hold.
+    pub(crate) size: Option<u64>,
     /// A `count` that may be of all items or of this page's.
     count: Option<u64>,
 }
@@ -110,6 +124,7 @@ impl Stated {
                 .or_else(|| of_range(headers))
                 .or_else(|| in_envelope(ITEMS_KEYS)),
             pages: in_headers(PAGES_HEADERS).or_else(|| in_envelope(PAGES_KEYS)),
+            size: in_envelope(SIZE_KEYS),
             count: in_envelope(&[COUNT_KEY]),
         }
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::account::{Doubt, Ended, Try, Walked};
+use super::audit;
+use super::change::Earlier;
 use super::kinds::{Kind, PageEnd, evidence};
 use super::page::{Item, Summary};
 use super::position::Stand;
@@ -72,6 +74,12 @@ pub(super) struct Trail {
     pub(super) total: Total,
     /// What the last page says of further ones.
     pub(super) says_more: Option<Doubt>,
+    /// What the first page names for the next one, as long as it is the only page.
+    pub(super) not_followed: Option<Doubt>,
+    /// Whether pages are counted from the front.
+    pub(super) is_counted: bool,
+    /// What the pages before said of how their requests went.
+    pub(super) earlier: Earlier,
     pub(super) doubts: Vec<Doubt>,
 }
 
@@ -212,6 +220,7 @@ impl Trail {
         }
         self.check_errors(&envelope.document, page.items, &redacted)?;
         self.check_ends(page.last.as_ref(), page.items);
+        self.is_counted = kind.counts_from_front(&page.call);
         let mut stated = Stated::read(&page.headers, &envelope.document);
         let fell = self.total.note(&stated, page.items);
         if let Some((from, to)) = fell.filter(|_| kind.counts_from_front(&page.call)) {
@@ -251,6 +260,9 @@ impl Trail {
             last: page.last.map(|item| item.text),
         };
         self.says_more = evidence::flag(&end).map(Doubt::says_more);
+        self.not_followed = (self.page == 1)
+            .then(|| audit::not_followed(&end))
+            .flatten();
         Ok((end, envelope.items_at))
     }
 
@@ -262,7 +274,14 @@ impl Trail {
                 Error::content(format!("answered with an error: {error}")).at_request(redacted)
             );
         }
-        let doubt = error.or_else(|| partial::part(document));
+        let changed = self.earlier.note(document, items);
+        if let (Some(said), 0) = (&changed, items) {
+            return Err(Error::content(format!(
+                "answered with something else than a page: {said}, and there are no items"
+            ))
+            .at_request(redacted));
+        }
+        let doubt = error.or(changed).or_else(|| partial::part(document));
         (self.doubts).extend(doubt.map(|error| Doubt::PartialAnswer { error }));
         Ok(())
     }
@@ -341,12 +360,20 @@ impl Trail {
     /// The walk is at its end: what speaks against that being all.
     pub(super) fn conclude(&mut self, ended: Ended, doubt: Option<Doubt>) -> Conclusion<Walked> {
         let distinct = self.distinct();
+        let repeated = self.seen_before;
         let mut doubts = std::mem::take(&mut self.doubts);
         doubts.extend(doubt);
+        let displaced = self.repeated.max(self.left_out);
+        doubts.extend(audit::in_the_place_of_others(
+            displaced,
+            self.is_counted,
+            self.total.items(),
+        ));
         match self.total.items().filter(|_| ended != Ended::Asked) {
             Some(stated) if stated == self.received && distinct < stated => {
                 doubts.push(Doubt::Repeated { stated, distinct });
             }
+            Some(stated) if audit::is_surplus(stated, self.received, repeated, &ended) => {}
             Some(stated) if ![self.received, distinct].contains(&stated) => {
                 doubts.push(Doubt::CountsDiffer {
                     stated,
@@ -366,6 +393,9 @@ impl Trail {
         );
         if doubts.is_empty() && is_by_numbers_or_links {
             doubts.extend(self.says_more.take());
+        }
+        if doubts.is_empty() && audit::followed_the_upstream(&ended) {
+            doubts.extend(self.not_followed.take());
         }
         self.is_over = true;
         let secrets = self.secrets();

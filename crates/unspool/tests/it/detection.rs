@@ -417,3 +417,127 @@ async fn links_beside_the_list_are_not_the_items() {
     );
     assert!(walked.account.complete, "{:?}", walked.account);
 }
+
+/// What a pinned walk comes to.
+async fn pinned(
+    paginate: &str,
+    answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+) -> Account {
+    let server = Server::start(answer);
+    let paginate = paginate.parse::<unspool::pages::Paginate>().unwrap();
+    let request = unspool::pages(server.url("/v1"))
+        .paginate(paginate)
+        .retries(0);
+    drain(request.raw()).await.1.unwrap()
+}
+
+#[tokio::test]
+async fn what_the_only_page_names_for_the_next_is_a_doubt_for_each_kind_that_follows_nothing() {
+    for rest in [
+        r#""nextPageToken": "abc""#,
+        r#""continuation": "x""#,
+        r#""links": {"next": "/b"}"#,
+    ] {
+        let answer =
+            move |_: &Request| Reply::json(format!(r#"{{"items": {}, {rest}}}"#, items(1..=5)));
+        for paginate in ["link", "next:/nxt", "cursor:/nxt,to=cursor"] {
+            let account = pinned(paginate, answer).await;
+            assert!(!account.complete, "{paginate} {rest}");
+        }
+    }
+    for rest in [
+        r#""paging": {"cursors": {"before": "a", "after": "b"}}"#,
+        r#""nextPageToken": "", "cursor": "abc""#,
+        r#""nextSyncToken": "abc""#,
+    ] {
+        let answer =
+            move |_: &Request| Reply::json(format!(r#"{{"items": {}, {rest}}}"#, items(1..=5)));
+        for paginate in ["link", "next:/nxt"] {
+            let account = pinned(paginate, answer).await;
+            assert!(account.complete, "{paginate} {rest}: {account:?}");
+        }
+    }
+}
+
+/// Page 3 of 4 has this around an empty list.
+fn third(said: &'static str, rest: &'static str) -> impl Fn(&Request) -> Reply {
+    move |request| match request.page() {
+        3 => Reply::json(format!(r#"{{{said}, "items": [], "next": null}}"#)),
+        page => Reply::json(format!(
+            r#"{{{rest}"items": {}, "next": "?page={}"}}"#,
+            items(page * 5 - 4..=page * 5),
+            page + 1
+        )),
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_says_other_things_than_the_pages_before_is_no_page() {
+    for (rest, said) in [
+        (r#""errcode": 0, "#, r#""errcode": 45009"#),
+        (r#""state": "running", "#, r#""state": "paused""#),
+        ("", r#""fault": {"faultstring": "quota"}"#),
+        ("", r#""message": "slow down""#),
+    ] {
+        let server = Server::start(third(said, rest));
+        let (items, account) = drain(unspool::pages(server.url("/v1")).retries(0).raw()).await;
+        let error = account.unwrap_err().to_string();
+        assert_eq!(items.len(), 10);
+        assert!(
+            error.contains("answered with something else than a page"),
+            "{error}"
+        );
+    }
+    // The last page of a healthy one.
+    for (rest, said) in [
+        (
+            r#""status": "ok", "more": true, "#,
+            r#""status": "ok", "more": false"#,
+        ),
+        (r#""state": "more", "#, r#""state": "end""#),
+        ("", r#""message": "no more items", "warnings": []"#),
+    ] {
+        let server = Server::start(third(said, rest));
+        let (items, _) = crate::complete(unspool::pages(server.url("/v1")).raw()).await;
+        assert_eq!(items.len(), 10);
+    }
+}
+
+#[tokio::test]
+async fn items_that_come_twice_where_pages_are_counted_stand_in_the_place_of_others() {
+    // No total order: two items of the second page stand on the first as well.
+    let answer = |request: &Request| {
+        let page = request.page();
+        let begin = page * 5 - 4 - 2 * u64::from(page > 1);
+        Reply::json(format!(
+            r#"{{"total_pages": 3, "items": {}}}"#,
+            items(begin..=begin + 4)
+        ))
+    };
+    let account = pinned("page:page", answer).await;
+    assert_eq!(account.doubts, [Doubt::Displaced { repeated: 2 }]);
+    let server = Server::start(answer);
+    let request = unspool::pages(server.url("/?page=1")).unique("/id".parse().unwrap());
+    let (_, account) = drain(request.raw()).await;
+    assert_eq!(account.unwrap().doubts, [Doubt::Displaced { repeated: 2 }]);
+}
+
+#[tokio::test]
+async fn more_items_than_the_total_counts_are_no_doubt() {
+    // As FHIR does it: what is included beside the matches is not counted.
+    let answer = |request: &Request| {
+        let page = request.page();
+        let next = if page < 3 {
+            format!(r#""?page={}""#, page + 1)
+        } else {
+            "null".to_owned()
+        };
+        Reply::json(format!(
+            r#"{{"total": 12, "entry": {}, "next": {next}}}"#,
+            items(page * 5 - 4..=page * 5)
+        ))
+    };
+    let walked = walk("/v1", answer).await;
+    check_complete(&walked, 15, "next:/next");
+    assert_eq!(walked.account.stated_total, Some(12));
+}

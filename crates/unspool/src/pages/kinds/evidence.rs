@@ -3,7 +3,7 @@
 use reqwest::header::CONTENT_RANGE;
 use serde_json::Value;
 
-use super::{First, PageEnd, Trust, link_header, siblings, signs};
+use super::{First, PageEnd, Trust, link_header, next_url, siblings, signs};
 use crate::http::{Call, has_unreadable_link};
 use crate::pages::account::Doubt;
 
@@ -86,6 +86,19 @@ pub(crate) fn says_more(page: &PageEnd) -> Option<Doubt> {
     Some(Doubt::MorePages { evidence })
 }
 
+/// What on a page promises another one, by its name: not the token of its own last item,
+/// which is there on the last page, too.
+pub(crate) fn promise(page: &PageEnd) -> Option<String> {
+    let members = signs::members(&page.envelope);
+    let promises =
+        |member: &&signs::Member<'_>| signs::is_token(member) && signs::names_next_page(member);
+    if let Some(member) = members.iter().find(promises) {
+        return Some(format!("it has a `{}`", member.key));
+    }
+    let has_url = next_url::is_there(page) || next_url::has_link(page);
+    has_url.then(|| "it has the URL of a next page".to_owned())
+}
+
 /// What makes a request look like one for a page of many.
 fn asked_for_one_of_many(page: &PageEnd) -> Option<Doubt> {
     let is_all = page.stated.items == Some(page.received);
@@ -140,6 +153,14 @@ const FRONT_PARAMETERS: &[&str] = &[
 
 /// Query parameters with the token of one page of many.
 const CURSOR_PARAMETERS: &[&str] = &["cursor", "pageToken", "page_token"];
+
+/// Whether a page that is the last by the number of pages is as full as the ones before
+/// it, and yet smaller than the size that it states: the number may be computed from a
+/// size that the server does not give. `fullest` is the most that a page held.
+pub(super) fn is_capped(page: &PageEnd, fullest: u64, is_only: bool) -> bool {
+    let is_smaller = page.stated.size.is_some_and(|size| size > page.items);
+    is_smaller && page.items > 0 && page.items == fullest && (!is_only || is_round(page))
+}
 
 /// Whether a page holds as many items as servers like to give at once, or as it was
 /// asked for.

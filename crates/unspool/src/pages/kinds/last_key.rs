@@ -214,16 +214,19 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
             .read(first.base)
             .is_some()
     };
-    let (mut names, others): (Vec<&&str>, Vec<&&str>) = TARGETS.iter().partition(in_request);
-    names.extend(others);
-    (names.into_iter())
-        .filter_map(|name| {
+    let (own, others): (Vec<&&str>, Vec<&&str>) = TARGETS.iter().partition(in_request);
+    // A number that the request or the answer names is likelier than a name of ours.
+    let names = own.into_iter().map(|name| (name, 0));
+    names
+        .chain(others.into_iter().map(|name| (name, 1)))
+        .filter_map(|(name, rank)| {
             let mut kind = LastKey::new(
                 Pointer::from_steps(vec![(*key).to_owned()]),
                 signs::to_parameter(name, has_body),
             );
             kind.more = Some(more.clone());
-            first.candidate(kind, Trust::Guessed, evidence.clone())
+            let candidate = first.candidate(kind, Trust::Guessed, evidence.clone())?;
+            Some(Candidate { rank, ..candidate })
         })
         .collect()
 }

@@ -36,6 +36,8 @@ pub use single::Single;
 
 pub(crate) use custom::Custom;
 
+pub(crate) use siblings::words;
+
 use description::{Description, OptionList};
 
 use super::account::{Doubt, Ended};

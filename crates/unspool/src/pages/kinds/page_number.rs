@@ -21,6 +21,7 @@ pub(super) const ENTRY: KindEntry = KindEntry {
             last: None,
             stated_last: None,
             states_pages: false,
+            fullest: 0,
             counted: Counted::parse(options, "page", FIRST)?,
         };
         let last = options.number("last")?;
@@ -52,6 +53,8 @@ pub struct PageNumber {
     stated_last: Option<u64>,
     /// Whether it gives the number of pages itself.
     states_pages: bool,
+    /// The most items that a page held.
+    fullest: u64,
 }
 
 impl PageNumber {
@@ -62,6 +65,7 @@ impl PageNumber {
             last: None,
             stated_last: None,
             states_pages: false,
+            fullest: 0,
         }
     }
 
@@ -154,7 +158,10 @@ impl Kind for PageNumber {
             Some(Flag::More) => return self.counted.advance(1),
             None => {}
         }
-        if (page.stated.pages).is_some_and(|pages| self.asked() >= pages) {
+        self.fullest = self.fullest.max(page.items);
+        let is_capped = evidence::is_capped(page, self.fullest, self.asked() == 1);
+        let is_last = (page.stated.pages).is_some_and(|pages| self.asked() >= pages);
+        if is_last && (self.counted.received_all || !is_capped) {
             return Ok(Next::End(Ended::LastPage { page: current }));
         }
         // Where it may be the number of each page that is stated, or where another
@@ -390,6 +397,34 @@ mod tests {
                 Ended::LastPage { page: first + 1 }
             );
         }
+    }
+
+    #[test]
+    fn a_number_of_pages_for_a_size_that_is_not_given_is_not_the_end() {
+        let stated = |items| {
+            page(
+                json!({"per_page": 200, "total_pages": 2, "data": []}),
+                items,
+            )
+        };
+        let mut kind = started(pages());
+        for (items, expected) in [(100, 2), (100, 3)] {
+            assert_eq!(asks(kind.after(&stated(items))), page_url(expected));
+        }
+        assert_eq!(ends(kind.after(&stated(50))), Ended::LastPage { page: 3 });
+        // The last page is shorter than the others, or as large as is stated.
+        let mut kind = started(pages());
+        asks(kind.after(&stated(200)));
+        assert_eq!(ends(kind.after(&stated(50))), Ended::LastPage { page: 2 });
+        let mut kind = started(pages());
+        asks(kind.after(&stated(200)));
+        assert_eq!(ends(kind.after(&stated(200))), Ended::LastPage { page: 2 });
+        let only = |items| page(json!({"size": 200, "total_pages": 1, "data": []}), items);
+        assert_eq!(
+            ends(started(pages()).after(&only(73))),
+            Ended::LastPage { page: 1 }
+        );
+        assert_eq!(asks(started(pages()).after(&only(100))), page_url(2));
     }
 
     #[test]

@@ -173,7 +173,7 @@ fn capitalised(word: &str) -> String {
 }
 
 /// The words of a name, in small letters: `resultRecordCount`, `page_size`, `@odata.nextLink`.
-pub(super) fn words(name: &str) -> Vec<String> {
+pub(crate) fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut is_open = false;
     let mut was_lower = false;

@@ -276,6 +276,16 @@ pub(super) fn is_token(member: &Member<'_>) -> bool {
     }
 }
 
+/// Whether the name of a member promises a next page.
+pub(super) fn names_next_page(member: &Member<'_>) -> bool {
+    let words = words(member.key);
+    let goes_on = (words.iter()).any(|word| GOING_ON.contains(&word.as_str()));
+    goes_on || names_next(&member.key.to_ascii_lowercase()) || is_below_next(member)
+}
+
+/// Words in the names of tokens.
+const GOING_ON: &[&str] = &["continue", "continuation", "resumption"];
+
 /// Whether a member goes by a name for what leads to the next page.
 pub(super) fn names_token(member: &Member<'_>) -> bool {
     let key = member.key.to_ascii_lowercase();
@@ -298,13 +308,7 @@ pub(super) fn names_token(member: &Member<'_>) -> bool {
             | "continuationtoken"
             | "resumptiontoken"
     );
-    let goes_on = || {
-        let words = words(member.key);
-        ["continue", "continuation", "resumption"]
-            .iter()
-            .any(|word| words.iter().any(|own| own == word))
-    };
-    !leads_elsewhere && (is_usual || names_next(&key) || is_below_next(member) || goes_on())
+    !leads_elsewhere && (is_usual || names_next_page(member))
 }
 
 /// Whether a member stands where a token would, and says that there is none.
