@@ -217,7 +217,7 @@ impl Gemini {
         events: &mut Events,
     ) -> Result<(), Error> {
         let parts = candidate.content.and_then(|content| content.parts);
-        for json in lenient::list(parts) {
+        for json in parts.into_iter().flatten() {
             let part = Part::read(json).map_err(|error| frames.unfit(frame, &error.to_string()))?;
             self.part(part, json, events)?;
         }
@@ -313,7 +313,7 @@ struct Rating {
 #[derive(Deserialize)]
 struct Content<'a> {
     #[serde(borrow)]
-    parts: Option<&'a RawValue>,
+    parts: Option<Vec<&'a RawValue>>,
 }
 
 #[derive(Default, Deserialize)]
