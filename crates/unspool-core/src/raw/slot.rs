@@ -179,18 +179,20 @@ impl Stand for Wide {
 
     #[inline(always)]
     fn get(&self) -> Tag {
-        const TAGS: [Tag; 8] = [
-            Tag::Running,
-            Tag::AtYield,
-            Tag::Close,
-            Tag::Done,
-            Tag::Panicked,
-            Tag::Unstarted,
-            Tag::Ended,
-            Tag::EndedWithItem,
-        ];
-        let number = self.0.get() as usize;
-        TAGS.get(number).copied().unwrap_or(Tag::Empty)
+        // A power of two, so that no index is out of bounds.
+        const TAGS: [Tag; 16] = {
+            let mut tags = [Tag::Empty; 16];
+            tags[Tag::Running as usize] = Tag::Running;
+            tags[Tag::AtYield as usize] = Tag::AtYield;
+            tags[Tag::Close as usize] = Tag::Close;
+            tags[Tag::Done as usize] = Tag::Done;
+            tags[Tag::Panicked as usize] = Tag::Panicked;
+            tags[Tag::Unstarted as usize] = Tag::Unstarted;
+            tags[Tag::Ended as usize] = Tag::Ended;
+            tags[Tag::EndedWithItem as usize] = Tag::EndedWithItem;
+            tags
+        };
+        TAGS[self.0.get() as usize & 15]
     }
 
     #[inline(always)]
