@@ -103,6 +103,9 @@ fn request(args: &Args) -> Result<Pages<RawItem>, String> {
         .retries(args.http.retries)
         .max_item(args.max_item)
         .in_flight(args.in_flight());
+    if let Some(items) = args.common.take {
+        request = request.demand(items);
+    }
     if let Some(pointer) = &args.items {
         request = request.items_at(pointer.clone());
     }

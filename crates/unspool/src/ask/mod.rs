@@ -118,7 +118,7 @@ const MAX_EVENT: usize = 16 << 20;
 ///
 /// An answer that ends without the protocol's end mark is an error, after the pieces that
 /// came. To come to a limit, to be refused or filtered is none: [`Outcome::complete`] and
-/// [`Outcome::stop`] tell.
+/// [`Answered::stop`] tell.
 pub fn ask(prompt: impl Into<String>) -> Request {
     let prompt = prompt.into();
     let messages = match prompt.is_empty() {

@@ -57,6 +57,8 @@ pub enum Ended {
         /// The page, or the offset, that was asked for in vain.
         page: u64,
     },
+    /// The upstream answers that it has no content after this page (status 204).
+    NoContent,
     /// Nothing on the page speaks of another one.
     OnlyPage,
     /// The only page leaves its list out, which is then empty.
@@ -238,6 +240,7 @@ impl fmt::Display for Ended {
             Ended::AllItems => f.write_str("all items came that the upstream states"),
             Ended::EmptyPages => f.write_str("the pages behind the last are empty"),
             Ended::NoSuchPage { page } => write!(f, "there is no page {page}"),
+            Ended::NoContent => f.write_str("the upstream has no content after the last page"),
             Ended::OnlyPage => f.write_str("nothing on the page speaks of another"),
             Ended::ListLeftOut => {
                 f.write_str("the only page leaves its list out, which is taken for an empty one")

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::fetch::PageFetcher;
 use super::kinds::Kind;
 use super::page::{Item, PageReader, Summary};
+use super::trail::Trail;
 use crate::error::Error;
 use crate::http::CleanCall;
 
@@ -31,13 +32,16 @@ const BATCHES: usize = 4;
 pub(super) struct InFlight {
     /// How many pages may be read at a time, with the one that is handed out.
     limit: usize,
+    /// How many items will be asked for, if that is known.
+    demand: Option<u64>,
     queue: VecDeque<(CleanCall, Ahead)>,
 }
 
 impl InFlight {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize, demand: Option<u64>) -> Self {
         InFlight {
             limit: limit.max(1),
+            demand,
             queue: VecDeque::new(),
         }
     }
@@ -51,9 +55,29 @@ impl InFlight {
         self.queue.is_empty()
     }
 
-    /// Sends what the kind knows to come, as far as the limit allows.
-    pub(super) fn fill(&mut self, fetcher: &Arc<PageFetcher>, kind: &dyn Kind) {
-        while self.queue.len() + 1 < self.limit {
+    /// Whether more items will be asked for than those on the pages that have been read.
+    pub(super) fn needs_more(&self, trail: &Trail) -> bool {
+        self.demand.is_none_or(|items| trail.left_of(items) > 0)
+    }
+
+    /// How many pages after the one that the walk is on may be read ahead: no more than are
+    /// needed, which the size of the first page tells.
+    fn most_ahead(&self, trail: &Trail) -> usize {
+        let most = self.limit - 1;
+        let Some(items) = self.demand else {
+            return most;
+        };
+        if trail.largest_page == 0 {
+            return 0;
+        }
+        let pages = trail.left_of(items).div_ceil(trail.largest_page);
+        let pages = pages.saturating_sub(1);
+        usize::try_from(pages).map_or(most, |pages| pages.min(most))
+    }
+
+    /// Sends what the kind knows to come, as far as the limit and the demand allow.
+    pub(super) fn fill(&mut self, fetcher: &Arc<PageFetcher>, kind: &dyn Kind, trail: &Trail) {
+        while self.queue.len() < self.most_ahead(trail) {
             let call = kind.ahead(self.queue.len() as u64 + 1);
             // What is wrong with one is said when the walk gets there.
             let Some(Ok(call)) = call.map(|call| fetcher.http.clean(call)) else {

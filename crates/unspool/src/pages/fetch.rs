@@ -6,7 +6,7 @@ use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::http::{Body, Call, CleanCall, Session};
 use crate::json::{Check, End, Envelope, Place, Pointer};
 use crate::split::Splitter;
@@ -40,6 +40,10 @@ impl PageFetcher {
     /// none: until then nothing has been handed out, and all can be tried again.
     pub(super) async fn open(&self, call: &CleanCall) -> Result<PageBody, Error> {
         let answer = self.http.send(call).await?;
+        if answer.status == StatusCode::NO_CONTENT {
+            let what = "answered 204 No Content: there is no page";
+            return Err(Error::new(Kind::Status(204), what).at_request(call.redacted()));
+        }
         let splitter = Splitter::new(self.place.clone(), self.check, self.max_item);
         let mut reading = PageBody {
             call: answer.call.into_call(),

@@ -23,7 +23,7 @@ use crate::position::Position;
 /// The largest item by default: 16 MiB.
 const MAX_ITEM: usize = 16 << 20;
 
-/// What to ask a paginated API for. Made by [`pages`].
+/// What to ask a paginated API for. Made by [`pages`](super::pages()).
 #[must_use = "a request does nothing until its items are asked for"]
 pub struct Request {
     call: Result<Call, Error>,
@@ -32,6 +32,7 @@ pub struct Request {
     place: Place,
     max_item: usize,
     in_flight: usize,
+    demand: Option<u64>,
     unique: Option<Pointer>,
     from: Option<Box<Position>>,
 }
@@ -47,6 +48,7 @@ impl Request {
             place: Place::Auto,
             max_item: MAX_ITEM,
             in_flight: 1,
+            demand: None,
             unique: None,
             from: None,
         }
@@ -102,6 +104,13 @@ impl Request {
         self
     }
 
+    /// How many items will be asked for, if that is known: with pages in flight, no more of
+    /// them are sent than these need. The stream does not end there by itself.
+    pub fn demand(mut self, items: u64) -> Self {
+        self.demand = Some(items);
+        self
+    }
+
     /// Leaves out items whose value at `key` has come before, as happens where items
     /// are added in front during the walk. The last million keys are remembered,
     /// which takes up to 40 MB.
@@ -114,7 +123,7 @@ impl Request {
     ///
     /// The page of the position is asked for again, and its items up to the position
     /// are passed over. If the last of them is another one now, that is a
-    /// [doubt](Doubt::Shifted).
+    /// [doubt](super::Doubt::Shifted).
     pub fn from(mut self, position: Position) -> Self {
         self.from = Some(Box::new(position));
         self
@@ -302,6 +311,7 @@ impl Request {
             check,
             max_item: self.max_item,
             in_flight: self.in_flight,
+            demand: self.demand,
             from: self.from,
         };
         let state = Arc::new(Walk::new(self.unique));

@@ -17,6 +17,10 @@ use crate::error::{Error, Kind as ErrorKind};
 use crate::http::{Call, CleanCall, Secrets, Session};
 use crate::json::{Pointer, partial};
 
+/// How many pages in a row may hold nothing new. There are databases that give one empty
+/// page after the other while they look for what a filter lets through.
+const MOST_STALE: u64 = 1000;
+
 /// Keys whose values tell items apart.
 const IDENTITIES: &[&str] = &["id", "_id", "uuid", "guid", "key"];
 
@@ -50,6 +54,14 @@ pub(super) struct Trail {
     pub(super) repeated: u64,
     pub(super) tried: Vec<Try>,
     pub(super) pages_read: u64,
+    /// The most items that a page has held.
+    pub(super) largest_page: u64,
+    /// Items that were taken before the walk was resumed.
+    pub(super) taken_before: u64,
+    /// Whether an item on this page has not come before, and how many pages in a row had
+    /// none.
+    pub(super) has_new: bool,
+    pub(super) stale: u64,
     /// Items that an earlier page had held.
     pub(super) seen_before: u64,
     pub(super) left_out: u64,
@@ -119,6 +131,7 @@ impl Trail {
             repeated: stand.repeated,
         };
         self.is_over = stand.is_over;
+        self.taken_before = stand.received + stand.index;
     }
 
     /// Goes to a page, where the walk must not have been.
@@ -158,7 +171,9 @@ impl Trail {
             self.overlap = 1;
             return false;
         }
-        if self.repeats.note(item.mark, self.page) {
+        if !self.repeats.note(item.mark, self.page) {
+            self.has_new = true;
+        } else {
             self.seen_before += 1;
             self.repeated += u64::from(identity(&item.text).is_some());
         }
@@ -218,6 +233,7 @@ impl Trail {
         if envelope.is_lines && page.ends_with_connection {
             self.doubts.push(Doubt::NoEndMark);
         }
+        self.check_progress(&redacted)?;
         self.check_errors(&envelope.document, page.items, &redacted)?;
         self.check_ends(page.last.as_ref(), page.items);
         self.is_counted = kind.counts_from_front(&page.call);
@@ -229,6 +245,7 @@ impl Trail {
         // With what earlier pages tell of the meaning of a count.
         stated.items = self.total.certain();
         self.pages_read += 1;
+        self.largest_page = self.largest_page.max(page.items);
         if let (Some(rival), true) = (envelope.rival, self.page == 1) {
             self.doubts.push(Doubt::OtherItems {
                 taken: envelope.items_at.to_string(),
@@ -284,6 +301,31 @@ impl Trail {
         let doubt = error.or(changed).or_else(|| partial::part(document));
         (self.doubts).extend(doubt.map(|error| Doubt::PartialAnswer { error }));
         Ok(())
+    }
+
+    /// A walk that brings nothing new for so long does not go on.
+    fn check_progress(&mut self, redacted: &str) -> Result<(), Error> {
+        self.stale = if std::mem::take(&mut self.has_new) {
+            0
+        } else {
+            self.stale + 1
+        };
+        if self.stale < MOST_STALE {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Looped,
+            format!(
+                "the last {MOST_STALE} pages held no item that had not come before: the upstream \
+                 does not move on"
+            ),
+        )
+        .at_request(redacted))
+    }
+
+    /// How many of so many items to take are not on the pages that have been read.
+    pub(super) fn left_of(&self, items: u64) -> u64 {
+        (self.taken_before.saturating_add(items)).saturating_sub(self.received)
     }
 
     /// Items with something that changes all the time differ although they are the
@@ -389,6 +431,7 @@ impl Trail {
                 | Ended::LastPage { .. }
                 | Ended::AllItems
                 | Ended::EmptyPages
+                | Ended::NoContent
                 | Ended::NoSuchPage { .. }
         );
         if doubts.is_empty() && is_by_numbers_or_links {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::vec::IntoIter;
 
 use bytes::Bytes;
+use reqwest::StatusCode;
 use unspool_core::{AsyncGenerator, generator};
 
 use super::account::{Doubt, Ended};
@@ -36,6 +37,7 @@ pub(super) struct Plan {
     pub(super) check: Check,
     pub(super) max_item: usize,
     pub(super) in_flight: usize,
+    pub(super) demand: Option<u64>,
     pub(super) from: Option<Box<Position>>,
 }
 
@@ -64,7 +66,7 @@ where
             // The page in hand makes room for one more in flight, which is sent before
             // this one is waited for.
             let ahead = (flight.is_on() && proved.is_none()).then(|| flight.take(&fetcher, &call));
-            flight.fill(&fetcher, &*kind);
+            flight.fill(&fetcher, &*kind, &walk.trail());
             let opened = match (proved.take(), ahead) {
                 (Some(read), _) => Ok(Page::Here(read)),
                 (None, Some(ahead)) => ahead.opened().await
@@ -76,7 +78,7 @@ where
                 Ok(page) => page,
                 Err(error) => {
                     let is_first = walk.trail().page == 1;
-                    next = if is_first { None } else { kind.end_by(&error) }.ok_or(error)?;
+                    next = if is_first { None } else { end_by(&error, &*kind) }.ok_or(error)?;
                     continue;
                 }
             };
@@ -91,7 +93,9 @@ where
                     && let Some(summary) = page.summary()
                 {
                     let step = step(&walk, &mut kind, &mut fetcher, summary);
-                    if let Ok((Next::Call(call), _)) = &step {
+                    if let Ok((Next::Call(call), _)) = &step
+                        && flight.needs_more(&walk.trail())
+                    {
                         flight.send(&fetcher, cleaned(&fetcher, call.clone())?);
                     }
                     decided = Some(step);
@@ -182,6 +186,7 @@ fn begin(plan: Plan, walk: &Walk) -> Result<Begun, Error> {
         check,
         max_item,
         in_flight,
+        demand,
         from,
     } = plan;
     let mut base = call?;
@@ -227,8 +232,16 @@ fn begin(plan: Plan, walk: &Walk) -> Result<Begun, Error> {
         kind,
         next,
         skip,
-        flight: InFlight::new(in_flight),
+        flight: InFlight::new(in_flight, demand),
     })
+}
+
+/// What a page that did not come means, if it is this API's way to end.
+fn end_by(error: &Error, kind: &dyn Kind) -> Option<Next> {
+    if error.status() == Some(StatusCode::NO_CONTENT.as_u16()) {
+        return Some(Next::End(Ended::NoContent));
+    }
+    kind.end_by(error)
 }
 
 /// The next call, fit to be sent.

@@ -250,3 +250,63 @@ async fn a_server_that_ignores_the_page_number_is_an_error() {
     );
     assert_eq!(server.targets().len(), 2);
 }
+
+#[tokio::test]
+async fn no_content_after_the_last_page_is_the_end_at_once() {
+    for paginate in ["page:page", "next:/next", "offset:page,first=1,step=1"] {
+        let server = Server::start(|request| match request.page() {
+            page @ 1..=3 => Reply::json(format!(
+                r#"{{"data": [{page}], "next": "/?page={}"}}"#,
+                page + 1
+            )),
+            _ => Reply::status(204).body(""),
+        });
+        let request = unspool::pages(server.url("/?page=1")).retries(0);
+        let paginate: unspool::pages::Paginate = paginate.parse().unwrap();
+        let (items, account) = complete(request.paginate(paginate).raw()).await;
+        assert_eq!(items, ["1", "2", "3"]);
+        assert_eq!(account.ended, Ended::NoContent);
+        assert_eq!(server.targets().len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn no_content_in_the_place_of_the_first_page_is_an_error() {
+    let server = Server::start(|_| Reply::status(204).body(""));
+    let (items, account) = drain(unspool::pages(server.url("/")).retries(0).raw()).await;
+    assert!(items.is_empty());
+    assert_eq!(account.unwrap_err().status(), Some(204));
+}
+
+#[tokio::test]
+async fn a_walk_that_brings_nothing_new_for_a_thousand_pages_stops() {
+    let server = Server::start(|request| {
+        let items = if request.page() == 1 { "[1]" } else { "[]" };
+        let next = request.page() + 1;
+        Reply::json(format!(r#"{{"data": {items}, "next": "/?page={next}"}}"#))
+    });
+    let request = unspool::pages(server.url("/?page=1"));
+    let (items, account) = drain(request.raw()).await;
+    assert_eq!(items, ["1"]);
+    let error = account.unwrap_err();
+    assert!(error.is_looped(), "{error}");
+    assert!(error.to_string().contains("does not move on"), "{error}");
+    assert_eq!(server.targets().len(), 1001);
+}
+
+#[tokio::test]
+async fn a_walk_goes_on_after_some_hundred_empty_pages() {
+    let server = Server::start(|request| match request.page() {
+        501 => Reply::json(r#"{"data": [2], "next": null}"#),
+        page => {
+            let items = if page == 1 { "[1]" } else { "[]" };
+            Reply::json(format!(
+                r#"{{"data": {items}, "next": "/?page={}"}}"#,
+                page + 1
+            ))
+        }
+    });
+    let request = unspool::pages(server.url("/?page=1"));
+    let (items, _) = complete(request.raw()).await;
+    assert_eq!(items, ["1", "2"]);
+}

@@ -220,3 +220,24 @@ async fn retries_go_on_in_flight() {
     let (items, _) = complete(request.in_flight(2).raw()).await;
     assert_eq!(items.len(), 12);
 }
+
+#[tokio::test]
+async fn a_demand_that_is_known_sends_only_the_pages_that_it_needs() {
+    for (demand, pages) in [(1, 1), (3, 1), (4, 2), (9, 3), (10, 4)] {
+        let server = Server::start(|request| {
+            let page = request.page();
+            let items = numbers((page - 1) * 3..page * 3);
+            Reply::json(format!(r#"{{"total": 300, "data": {items}}}"#))
+        });
+        let request = unspool::pages(server.url("/?page=1")).paginate(PageNumber::new("page"));
+        let mut source = request.in_flight(8).demand(demand).raw();
+        for _ in 0..demand {
+            source.try_next().await.unwrap().unwrap();
+        }
+        // Whatever a task would send, it has the time to.
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(server.targets().len(), pages, "{demand} items");
+    }
+}
