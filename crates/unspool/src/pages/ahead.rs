@@ -55,6 +55,25 @@ impl InFlight {
         self.queue.is_empty()
     }
 
+    /// How to get the page of this call, which may be open already. It makes room for one
+    /// more in flight, which is sent before this one is waited for.
+    pub(super) fn opening(
+        &mut self,
+        fetcher: &Arc<PageFetcher>,
+        kind: &dyn Kind,
+        trail: &Trail,
+        open: Option<Box<PageReader>>,
+        call: CleanCall,
+    ) -> Opening {
+        let opening = match open {
+            Some(read) => Opening::Open(read),
+            None if self.is_on() => Opening::Ahead(Box::new(self.take(fetcher, &call))),
+            None => Opening::New(call),
+        };
+        self.fill(fetcher, kind, trail);
+        opening
+    }
+
     /// Whether more items will be asked for than those on the pages that have been read.
     pub(super) fn needs_more(&self, trail: &Trail) -> bool {
         self.demand.is_none_or(|items| trail.left_of(items) > 0)
@@ -76,7 +95,7 @@ impl InFlight {
     }
 
     /// Sends what the kind knows to come, as far as the limit and the demand allow.
-    pub(super) fn fill(&mut self, fetcher: &Arc<PageFetcher>, kind: &dyn Kind, trail: &Trail) {
+    fn fill(&mut self, fetcher: &Arc<PageFetcher>, kind: &dyn Kind, trail: &Trail) {
         while self.queue.len() < self.most_ahead(trail) {
             let call = kind.ahead(self.queue.len() as u64 + 1);
             // What is wrong with one is said when the walk gets there.
@@ -95,12 +114,39 @@ impl InFlight {
 
     /// The page of this call; where another one was thought to come, all those in
     /// flight are dropped.
-    pub(super) fn take(&mut self, fetcher: &Arc<PageFetcher>, call: &CleanCall) -> Ahead {
+    fn take(&mut self, fetcher: &Arc<PageFetcher>, call: &CleanCall) -> Ahead {
         match self.queue.pop_front() {
             Some((sent, page)) if sent == *call => page,
             _ => {
                 self.queue.clear();
                 Ahead::new(Arc::clone(fetcher), call.clone(), BUDGET / self.limit)
+            }
+        }
+    }
+}
+
+/// How the page of a call is to be had.
+pub(super) enum Opening {
+    /// It is open already.
+    Open(Box<PageReader>),
+    /// A task reads it.
+    Ahead(Box<Ahead>),
+    /// It has not been asked for.
+    New(CleanCall),
+}
+
+impl Opening {
+    /// Waits until there is an item to take, or none.
+    pub(super) async fn page(self, fetcher: &Arc<PageFetcher>) -> Result<Page, Error> {
+        match self {
+            Opening::Open(read) => Ok(Page::Here(read)),
+            Opening::Ahead(ahead) => {
+                let ahead = ahead.opened().await?;
+                Ok(Page::Ahead(Box::new(ahead)))
+            }
+            Opening::New(call) => {
+                let read = PageReader::open(Arc::clone(fetcher), call).await?;
+                Ok(Page::Here(Box::new(read)))
             }
         }
     }
@@ -186,7 +232,7 @@ impl Ahead {
     }
 
     /// Waits until there is an item to take, or none left.
-    pub(super) async fn opened(mut self) -> Result<Self, Error> {
+    async fn opened(mut self) -> Result<Self, Error> {
         self.receive().await?;
         Ok(self)
     }

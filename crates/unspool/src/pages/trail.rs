@@ -15,7 +15,7 @@ use super::stated::{Stated, Total};
 use crate::account::Conclusion;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::http::{Call, CleanCall, Secrets, Session};
-use crate::json::{Pointer, partial};
+use crate::json::{Envelope, Pointer, partial};
 
 /// How many pages in a row may hold nothing new. There are databases that give one empty
 /// page after the other while they look for what a filter lets through.
@@ -216,19 +216,7 @@ impl Trail {
         kind: &dyn Kind,
     ) -> Result<(PageEnd, Pointer), Error> {
         let redacted = page.call.redacted();
-        if page.items > 0
-            && let Some((earlier, request)) =
-                (self.contents).note(page.mark, (self.page, redacted.as_str().into()))
-        {
-            return Err(Error::new(
-                ErrorKind::Looped,
-                format!(
-                    "page {} of the walk holds the same items as page {earlier}, which was `{request}`: the upstream does not move on",
-                    self.page
-                ),
-            )
-            .at_request(redacted));
-        }
+        self.check_contents(&page, &redacted)?;
         let envelope = page.envelope;
         if envelope.is_lines && page.ends_with_connection {
             self.doubts.push(Doubt::NoEndMark);
@@ -246,19 +234,7 @@ impl Trail {
         stated.items = self.total.certain();
         self.pages_read += 1;
         self.largest_page = self.largest_page.max(page.items);
-        if let (Some(rival), true) = (envelope.rival, self.page == 1) {
-            self.doubts.push(Doubt::OtherItems {
-                taken: envelope.items_at.to_string(),
-                other: rival.to_string(),
-            });
-        }
-        let is_known = |doubt: &Doubt| matches!(doubt, Doubt::RepeatedKey { .. });
-        if let Some(key) = envelope.repeated_key
-            && !self.doubts.iter().any(is_known)
-        {
-            let key = key.to_string();
-            self.doubts.push(Doubt::RepeatedKey { key });
-        }
+        self.check_envelope(&envelope);
         self.received += page.items - self.overlap;
         self.previous = page.last.as_ref().map(|item| item.mark).or(self.previous);
         self.items_at = (!envelope.is_resource).then(|| envelope.items_at.clone());
@@ -281,6 +257,41 @@ impl Trail {
             .then(|| audit::not_followed(&end))
             .flatten();
         Ok((end, envelope.items_at))
+    }
+
+    /// Two pages with the same items are one.
+    fn check_contents(&mut self, page: &Summary, redacted: &str) -> Result<(), Error> {
+        if page.items == 0 {
+            return Ok(());
+        }
+        match self.contents.note(page.mark, (self.page, redacted.into())) {
+            None => Ok(()),
+            Some((earlier, request)) => Err(Error::new(
+                ErrorKind::Looped,
+                format!(
+                    "page {} of the walk holds the same items as page {earlier}, which was `{request}`: the upstream does not move on",
+                    self.page
+                ),
+            )
+            .at_request(redacted)),
+        }
+    }
+
+    /// What surrounds the items may leave open which they are, and what it means.
+    fn check_envelope(&mut self, envelope: &Envelope) {
+        if let (Some(rival), true) = (&envelope.rival, self.page == 1) {
+            self.doubts.push(Doubt::OtherItems {
+                taken: envelope.items_at.to_string(),
+                other: rival.to_string(),
+            });
+        }
+        let is_known = |doubt: &Doubt| matches!(doubt, Doubt::RepeatedKey { .. });
+        if let Some(key) = &envelope.repeated_key
+            && !self.doubts.iter().any(is_known)
+        {
+            let key = key.to_string();
+            self.doubts.push(Doubt::RepeatedKey { key });
+        }
     }
 
     /// An answer may hold an error in the place of its items, or beside a part of them.

@@ -63,18 +63,8 @@ where
                 Next::Doubtful(ended, doubt) => return Ok((ended, Some(doubt))),
             };
             walk.trail().visit(&call, &*kind)?;
-            // The page in hand makes room for one more in flight, which is sent before
-            // this one is waited for.
-            let ahead = (flight.is_on() && proved.is_none()).then(|| flight.take(&fetcher, &call));
-            flight.fill(&fetcher, &*kind, &walk.trail());
-            let opened = match (proved.take(), ahead) {
-                (Some(read), _) => Ok(Page::Here(read)),
-                (None, Some(ahead)) => ahead.opened().await
-                    .map(|ahead| Page::Ahead(Box::new(ahead))),
-                (None, None) => PageReader::open(Arc::clone(&fetcher), call).await
-                    .map(|read| Page::Here(Box::new(read))),
-            };
-            let mut page = match opened {
+            let opening = flight.opening(&fetcher, &*kind, &walk.trail(), proved.take(), call);
+            let mut page = match opening.page(&fetcher).await {
                 Ok(page) => page,
                 Err(error) => {
                     let is_first = walk.trail().page == 1;
@@ -117,21 +107,34 @@ where
             // for a page that nobody wants.
             tokio::task::yield_now().await;
             next = match after {
-                Next::Prove(candidates) => match prove(&fetcher, &end, &walk, candidates).await? {
-                    Proof::Kind(found, call, read) => {
-                        kind = found;
-                        proved = Some(read);
-                        Next::Call(call.into_call())
-                    }
-                    Proof::End(found, next) => {
-                        walk.trail().settled(found.describe());
-                        next
-                    }
-                    Proof::None(next) => next,
-                },
+                Next::Prove(candidates) => {
+                    let proof = prove(&fetcher, &end, &walk, candidates).await?;
+                    settle(proof, &walk, &mut kind, &mut proved)
+                }
                 next => next,
             };
         }
+    }
+}
+
+/// Goes on with the kind that has been proved, if one has.
+fn settle(
+    proof: Proof,
+    walk: &Walk,
+    kind: &mut Box<dyn Kind>,
+    proved: &mut Option<Box<PageReader>>,
+) -> Next {
+    match proof {
+        Proof::Kind(found, call, read) => {
+            *kind = found;
+            *proved = Some(read);
+            Next::Call(call.into_call())
+        }
+        Proof::End(found, next) => {
+            walk.trail().settled(found.describe());
+            next
+        }
+        Proof::None(next) => next,
     }
 }
 
@@ -238,7 +241,8 @@ fn begin(plan: Plan, walk: &Walk) -> Result<Begun, Error> {
 
 /// What a page that did not come means, if it is this API's way to end.
 fn end_by(error: &Error, kind: &dyn Kind) -> Option<Next> {
-    if error.status() == Some(StatusCode::NO_CONTENT.as_u16()) {
+    let is_empty = error.status() == Some(StatusCode::NO_CONTENT.as_u16());
+    if is_empty && kind.makes_its_calls() {
         return Some(Next::End(Ended::NoContent));
     }
     kind.end_by(error)

@@ -253,21 +253,34 @@ async fn a_server_that_ignores_the_page_number_is_an_error() {
 
 #[tokio::test]
 async fn no_content_after_the_last_page_is_the_end_at_once() {
-    for paginate in ["page:page", "next:/next", "offset:page,first=1,step=1"] {
+    for paginate in [
+        "page:page",
+        "last:/id,to=page",
+        "offset:page,first=1,step=1",
+    ] {
         let server = Server::start(|request| match request.page() {
-            page @ 1..=3 => Reply::json(format!(
-                r#"{{"data": [{page}], "next": "/?page={}"}}"#,
-                page + 1
-            )),
+            page @ 1..=3 => Reply::json(format!(r#"{{"data": [{{"id": {}}}]}}"#, page + 1)),
             _ => Reply::status(204).body(""),
         });
         let request = unspool::pages(server.url("/?page=1")).retries(0);
         let paginate: unspool::pages::Paginate = paginate.parse().unwrap();
         let (items, account) = complete(request.paginate(paginate).raw()).await;
-        assert_eq!(items, ["1", "2", "3"]);
+        assert_eq!(items, [r#"{"id": 2}"#, r#"{"id": 3}"#, r#"{"id": 4}"#]);
         assert_eq!(account.ended, Ended::NoContent);
         assert_eq!(server.targets().len(), 4);
     }
+}
+
+#[tokio::test]
+async fn no_content_in_the_place_of_a_page_that_the_upstream_named_is_an_error() {
+    let server = Server::start(|request| match request.page() {
+        1 => Reply::json(r#"{"data": [1], "next": "/?page=2"}"#),
+        _ => Reply::status(204).body(""),
+    });
+    let request = unspool::pages(server.url("/?page=1")).paginate(NextUrl::new());
+    let (items, account) = drain(request.raw()).await;
+    assert_eq!(items, ["1"]);
+    assert_eq!(account.unwrap_err().status(), Some(204));
 }
 
 #[tokio::test]

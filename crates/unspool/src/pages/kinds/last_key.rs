@@ -164,6 +164,10 @@ impl Kind for LastKey {
         Ok(Next::Call(self.to.set(base, &self.formed(key)?)?))
     }
 
+    fn makes_its_calls(&self) -> bool {
+        true
+    }
+
     fn overlaps(&self) -> bool {
         true
     }

@@ -122,6 +122,12 @@ pub(crate) trait Kind: fmt::Debug + Send {
     fn counts_from_front(&self, call: &Call) -> bool {
         evidence::counts_by_name(call)
     }
+
+    /// Whether the next call is made here, and not named by the upstream: then there may be
+    /// no page for it.
+    fn makes_its_calls(&self) -> bool {
+        false
+    }
 }
 
 /// What comes after a page.

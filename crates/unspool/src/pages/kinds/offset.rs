@@ -149,6 +149,10 @@ impl Kind for Offset {
         self.counted.call(self.counted.begins_at).ok()
     }
 
+    fn makes_its_calls(&self) -> bool {
+        true
+    }
+
     fn counts_from_front(&self, _: &Call) -> bool {
         true
     }

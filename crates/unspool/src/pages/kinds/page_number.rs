@@ -197,6 +197,10 @@ impl Kind for PageNumber {
         self.counted.call(self.counted.begins_at).ok()
     }
 
+    fn makes_its_calls(&self) -> bool {
+        true
+    }
+
     fn counts_from_front(&self, _: &Call) -> bool {
         true
     }
@@ -232,8 +236,7 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
     };
     let has_body = first.base.body.is_some();
     let target = |name: &&str| signs::to_parameter(name, has_body);
-    // Behind offsets, where items are what the upstream counts.
-    let rank = u8::from(evidence::names_a_range(first.page));
+    let rank = rank(first);
     if let Some(name) = NAMES
         .iter()
         .find(|name| target(name).read(first.base).is_some())
@@ -256,27 +259,47 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
             let number = number_of(member.value).filter(|number| is_echo && *number <= 1)?;
             Some((member.key.to_owned(), number))
         });
-    if let Some((key, number)) = &echo {
-        let evidence = format!("`{key}` is {number}, and {evidence}");
-        let own = NAMES.iter().copied().find(|name| name == key);
-        let names = own
-            .into_iter()
-            .chain(NAMES.iter().copied().filter(|name| Some(*name) != own));
-        return names
-            .filter_map(|name| {
-                let mut kind = PageNumber::new(target(&name));
-                if *number == 0 {
-                    kind = kind.first(0);
-                }
-                let candidate = first.candidate(kind, trust, evidence.clone())?;
-                Some(Candidate {
-                    is_named: name == key,
-                    rank,
-                    ..candidate
-                })
-            })
-            .collect();
+    match echo {
+        Some((key, number)) => echoed(first, trust, &evidence, &key, number),
+        None => guessed(first, trust, &evidence),
     }
+}
+
+/// The candidates of an answer that says which page it is.
+fn echoed(
+    first: &First<'_>,
+    trust: Trust,
+    evidence: &str,
+    key: &str,
+    number: u64,
+) -> Vec<Candidate> {
+    let has_body = first.base.body.is_some();
+    let evidence = format!("`{key}` is {number}, and {evidence}");
+    let own = NAMES.iter().copied().find(|name| *name == key);
+    let names = own
+        .into_iter()
+        .chain(NAMES.iter().copied().filter(|name| Some(*name) != own));
+    names
+        .filter_map(|name| {
+            let mut kind = PageNumber::new(signs::to_parameter(name, has_body));
+            if number == 0 {
+                kind = kind.first(0);
+            }
+            let candidate = first.candidate(kind, trust, evidence.clone())?;
+            Some(Candidate {
+                is_named: name == key,
+                rank: rank(first),
+                ..candidate
+            })
+        })
+        .collect()
+}
+
+/// The candidates of an answer that says nothing of where it stands.
+fn guessed(first: &First<'_>, trust: Trust, evidence: &str) -> Vec<Candidate> {
+    let has_body = first.base.body.is_some();
+    let target = |name: &str| signs::to_parameter(name, has_body);
+    let rank = rank(first);
     let alike = siblings::pages(first.base);
     let alike = (alike.iter())
         .filter(|sibling| sibling.is_alike)
@@ -289,20 +312,25 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for (name, rank) in unique(alike.chain(usual)) {
         for number in [1, 0] {
-            let mut kind = PageNumber::new(target(&name));
+            let mut kind = PageNumber::new(target(name));
             if number == 0 {
                 kind = kind.first(0);
             }
-            let candidate = first.candidate(kind, trust, evidence.clone());
+            let candidate = first.candidate(kind, trust, evidence);
             candidates.extend(candidate.map(|candidate| Candidate {
                 // Only a page of the same number as the first shows how they are counted.
-                control: target(&name).set(first.base, &Value::from(number)).ok(),
+                control: target(name).set(first.base, &Value::from(number)).ok(),
                 rank,
                 ..candidate
             }));
         }
     }
     candidates
+}
+
+/// After offsets, where items are what the upstream counts.
+fn rank(first: &First<'_>) -> u8 {
+    u8::from(evidence::names_a_range(first.page))
 }
 
 #[cfg(test)]

@@ -167,8 +167,46 @@ pub(super) fn is_next_field(name: &str) -> bool {
 /// Names of parameters for the token that was found under a key, the likeliest
 /// first.
 pub(super) fn parameters_for(key: &str) -> Vec<String> {
-    let lower = key.to_ascii_lowercase();
-    let known: &[&str] = match lower.as_str() {
+    let known = known_parameters_for(&key.to_ascii_lowercase());
+    let mut names: Vec<String> = known.iter().map(|&name| name.to_owned()).collect();
+    let rest = ["next_", "next-", "Next", "next"]
+        .iter()
+        .find_map(|prefix| key.strip_prefix(prefix))
+        .filter(|rest| !rest.is_empty());
+    if let Some(rest) = rest {
+        let mut chars = rest.chars();
+        let lowered: String = (chars.next().into_iter())
+            .flat_map(char::to_lowercase)
+            .chain(chars)
+            .collect();
+        names.extend([lowered, rest.to_owned()]);
+    }
+    names.push(key.to_owned());
+    names.extend(
+        [
+            "cursor",
+            "after",
+            "page_token",
+            "pageToken",
+            "token",
+            "start",
+            "offset",
+        ]
+        .map(str::to_owned),
+    );
+    let mut unique = Vec::new();
+    for name in names {
+        if !unique.contains(&name) {
+            unique.push(name);
+        }
+    }
+    unique
+}
+
+/// The parameters that go with keys that well-known APIs have, the likeliest first. No rule
+/// leads from the one to the other.
+fn known_parameters_for(key: &str) -> &'static [&'static str] {
+    match key {
         "next_cursor" | "nextcursor" | "next-cursor" | "x-next-cursor" => &[
             "cursor",
             "start_cursor",
@@ -214,40 +252,7 @@ pub(super) fn parameters_for(key: &str) -> Vec<String> {
         "last_seq" => &["since"],
         "search-continue" => &["continue"],
         _ => &[],
-    };
-    let mut names: Vec<String> = known.iter().map(|&name| name.to_owned()).collect();
-    let rest = ["next_", "next-", "Next", "next"]
-        .iter()
-        .find_map(|prefix| key.strip_prefix(prefix))
-        .filter(|rest| !rest.is_empty());
-    if let Some(rest) = rest {
-        let mut chars = rest.chars();
-        let lowered: String = (chars.next().into_iter())
-            .flat_map(char::to_lowercase)
-            .chain(chars)
-            .collect();
-        names.extend([lowered, rest.to_owned()]);
     }
-    names.push(key.to_owned());
-    names.extend(
-        [
-            "cursor",
-            "after",
-            "page_token",
-            "pageToken",
-            "token",
-            "start",
-            "offset",
-        ]
-        .map(str::to_owned),
-    );
-    let mut unique = Vec::new();
-    for name in names {
-        if !unique.contains(&name) {
-            unique.push(name);
-        }
-    }
-    unique
 }
 
 /// Whether a member is what the upstream wants back for the next page.
