@@ -140,7 +140,7 @@ fn answer(server: &Server, programs: &Programs) -> Done {
 /// The same without the noise: instructions outside of the kernel.
 fn counts(server: &Server, programs: &Programs) -> Done {
     let (few, many) = (DELTAS / 10, DELTAS / 5);
-    println!("## Instructions for each delta behind the first {few}, by callgrind\n");
+    println!("## Instructions for each delta after the first {few}, by callgrind\n");
     println!("| client | instructions | to `{DECODER}` |\n|---|---|---|");
     let mut counted: Vec<(&str, f64)> = Vec::new();
     let clients = |deltas| rust_clients(programs, server, deltas, 0);

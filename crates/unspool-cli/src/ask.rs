@@ -273,7 +273,7 @@ fn messages(path: &Path) -> Result<Vec<Message>, String> {
         )
     })?;
     match messages.is_empty() {
-        true => Err(format!("--messages: there is none in `{shown}`")),
+        true => Err(format!("--messages: `{shown}` holds no message")),
         false => Ok(messages),
     }
 }

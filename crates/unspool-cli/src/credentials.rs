@@ -120,7 +120,7 @@ impl Credentials {
             (None, true) => in_flag("--netrc", netrc::usual_path())?,
             (None, false) => return Ok(None),
         };
-        // A URL that is none will be refused as such.
+        // An invalid URL will be refused as such.
         let Ok(url) = Url::parse(url) else {
             return Ok(None);
         };
@@ -164,7 +164,7 @@ pub(crate) fn headers(texts: &[String]) -> Result<Vec<flags::Header>, String> {
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let (name, value) = in_flag("--header", flags::header(line))?;
             if !flags::is_harmless(&name) {
-                // The word behind `Bearer` is the secret, not that one.
+                // The word after `Bearer` is the secret, not that one.
                 let words = value.to_str().unwrap_or_default().split(' ');
                 words
                     .skip_while(|word| flags::is_scheme(word))

@@ -32,7 +32,7 @@ pub(crate) fn header(text: &str) -> Result<Header, String> {
     let value = value
         .trim()
         .parse()
-        .map_err(|_| "expected visible characters behind the `:`")?;
+        .map_err(|_| "expected visible characters after the `:`")?;
     Ok((name, value))
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "JSON", value_parser = flags::json)]
     data: Option<Value>,
 
-    /// Read up to N pages at a time, where their requests can be told before; their
+    /// Read up to N pages at a time, where their requests are known in advance; their
     /// items come in order.
     #[arg(long, value_name = "N", default_value = "1", hide_default_value = true)]
     in_flight: NonZeroUsize,

@@ -394,7 +394,7 @@ mod tests {
         turn: usize,
         has_ended: [bool; 2],
         /// Whether to pass the turn on at each step: what this run is about, and
-        /// behind that, alternately.
+        /// after that, alternately.
         plan: Vec<bool>,
         steps: usize,
     }

@@ -99,7 +99,7 @@ impl Lines {
         Ok(Some((&self.spanning, 0..self.spanning.len())))
     }
 
-    /// There is no more: what came behind the end of the last line.
+    /// There is no more: what came after the end of the last line.
     pub(crate) fn end(&mut self) -> Bytes {
         self.begun.split().freeze()
     }

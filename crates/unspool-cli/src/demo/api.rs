@@ -21,7 +21,7 @@ pub(super) const ITEMS: usize = 5_000;
 pub(super) const PAGES: usize = 50;
 const PER_PAGE: usize = ITEMS / PAGES;
 
-/// The pages at which the API has its moods, once each.
+/// The pages at which the API misbehaves, once each.
 const SLOW_DOWN_AT: usize = 17;
 const DROP_AT: usize = 33;
 
@@ -31,15 +31,15 @@ pub(super) struct Api {
 }
 
 #[derive(Default)]
-struct Moods {
+struct Faults {
     slowed_down: AtomicBool,
     dropped: AtomicBool,
 }
 
 impl Api {
     pub(super) async fn start() -> io::Result<Self> {
-        let moods = Arc::new(Moods::default());
-        let address = listen(move |request| ready(reply(&request, &moods))).await?;
+        let faults = Arc::new(Faults::default());
+        let address = listen(move |request| ready(reply(&request, &faults))).await?;
         Ok(Api { address })
     }
 
@@ -49,17 +49,17 @@ impl Api {
 }
 
 /// The answer to a request; an error drops the connection.
-fn reply(request: &Request<Incoming>, moods: &Moods) -> io::Result<Reply> {
+fn reply(request: &Request<Incoming>, faults: &Faults) -> io::Result<Reply> {
     let number = |query: &str| query.strip_prefix("page=")?.parse().ok();
     let page = request.uri().query().and_then(number).unwrap_or(1);
     match request.uri().path() {
-        "/posts" if page == SLOW_DOWN_AT && !moods.slowed_down.swap(true, Relaxed) => {
+        "/posts" if page == SLOW_DOWN_AT && !faults.slowed_down.swap(true, Relaxed) => {
             let reply = Response::builder()
                 .status(StatusCode::TOO_MANY_REQUESTS)
                 .header(RETRY_AFTER, 1);
             whole(reply, "slow down")
         }
-        "/posts" if page == DROP_AT && !moods.dropped.swap(true, Relaxed) => {
+        "/posts" if page == DROP_AT && !faults.dropped.swap(true, Relaxed) => {
             Err(io::ErrorKind::ConnectionReset.into())
         }
         "/posts" if (1..=PAGES).contains(&page) => posts(page),

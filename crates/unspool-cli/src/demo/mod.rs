@@ -41,7 +41,7 @@ async fn show_pages(file: &PathBuf) -> io::Result<()> {
     let posts = api.url("/posts");
     say(&format!(
         "A small API now listens on {}: {ITEMS} posts on {PAGES} pages, compressed. Like real ones it\n\
-         has its moods: once it answers 429 with `Retry-After`, once it drops the connection.",
+         misbehaves: once it answers 429 with `Retry-After`, once it drops the connection.",
         api.url("/")
     ));
 

@@ -57,7 +57,7 @@ fn answer(reason: &str) -> Server {
     server(begin() + &text("Grüß ") + &text("dich 😀") + &end(reason))
 }
 
-/// A server that waits behind its first words, and then ends its answer; the sender lets
+/// A server that waits after its first words, and then ends its answer; the sender lets
 /// it go on.
 fn gated(rest: String) -> (Server, Sender<()>) {
     let (reply, gate) = stream()

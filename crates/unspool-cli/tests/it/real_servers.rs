@@ -281,7 +281,7 @@ fn amazon_web_services() {
         "/",
         &events,
         message,
-        "repeats its token behind the last item",
+        "repeats its token after the last item",
     );
     let pinned = ["--paginate", "cursor:/nextForwardToken,to=body:/nextToken"];
     server.check("/", &[&events[..], &pinned].concat(), message, "14 pages");
@@ -374,7 +374,7 @@ fn pouchdb() {
         all,
         &["--paginate", "last:/key,to=startkey,next=json"],
         id,
-        "there is nothing behind the last key, and the upstream's own count agrees",
+        "there is nothing after the last key, and the upstream's own count agrees",
     );
     server.check(
         all,
@@ -387,7 +387,7 @@ fn pouchdb() {
         changes,
         &["--paginate", "cursor:/last_seq,to=since"],
         id,
-        "repeats its token behind the last item",
+        "repeats its token after the last item",
     );
     server.check(changes, &[], id, "--paginate cursor:/last_seq,to=since");
 }

@@ -99,11 +99,11 @@ fn an_answer_on_a_terminal_has_its_words_at_once_and_a_line_of_its_own() {
     let shown = screen(&["ask", "hi", "--base-url", &server.url("")], |terminal| {
         terminal.try_clone().unwrap().into()
     });
-    let (before, behind) = shown.split_once("one two\r\n").unwrap();
+    let (before, after) = shown.split_once("one two\r\n").unwrap();
     // The progress line is gone before the first word is there.
     assert!(!before.contains("complete"), "{shown}");
     assert!(
-        behind.starts_with("unspool: complete: 7 B of text"),
+        after.starts_with("unspool: complete: 7 B of text"),
         "{shown}"
     );
 }

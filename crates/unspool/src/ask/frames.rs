@@ -17,7 +17,7 @@ use crate::http::{Answer, Body, Secrets, shortened};
 use crate::lines::{BYTE_ORDER_MARK, Lines};
 use crate::sse::Decoder;
 
-/// How long what may follow behind a proved end, such as the usage, is waited for.
+/// How long what may follow after a proved end, such as the usage, is waited for.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// How much of a frame that cannot be read goes into the error.
@@ -314,7 +314,7 @@ impl Frames {
         } else if serde_json::from_slice::<IgnoredAny>(&rest).is_ok() {
             self.form = Form::Elements(VecDeque::from([text(rest)?]));
         }
-        // If it is none, it was cut.
+        // If it is not a document, it was cut.
         let frame = self.buffered()?;
         self.count += u64::from(frame.is_some());
         Ok(frame)

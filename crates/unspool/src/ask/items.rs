@@ -16,7 +16,7 @@ use crate::json::{Check, Place, Pointer, Splitter};
 /// Yields the elements of the array at a place of the document in the answer.
 ///
 /// Models put words around a document, and fences: it begins at the first line that
-/// begins with `{` or `[`, and what is behind its end is passed over.
+/// begins with `{` or `[`, and what is after its end is passed over.
 pub(super) fn items<T: Send>(
     plan: Plan,
     watch: Arc<Watch>,

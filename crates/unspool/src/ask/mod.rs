@@ -117,7 +117,7 @@ const MAX_EVENT: usize = 16 << 20;
 /// ```
 ///
 /// An answer that ends without the protocol's end mark is an error, after the pieces that
-/// came. To come to a limit, to be refused or filtered is none: [`Outcome::complete`] and
+/// came. Limits, refusals and filters are not errors: [`Outcome::complete`] and
 /// [`Answered::stop`] tell.
 pub fn ask(prompt: impl Into<String>) -> Request {
     let prompt = prompt.into();
@@ -193,7 +193,7 @@ impl Request {
         self
     }
 
-    /// One more message, behind those that there are.
+    /// One more message, after those that there are.
     pub fn message(mut self, message: Message) -> Self {
         self.prompt.messages.push(message);
         self
@@ -225,7 +225,7 @@ impl Request {
     }
 
     /// A pattern, in the syntax of the crate [`regex`](https://docs.rs/regex), that ends
-    /// the answer here: behind its first match nothing is handed out, and the connection is
+    /// the answer here: after its first match nothing is handed out, and the connection is
     /// closed.
     ///
     /// The first match ends as early as it can: `\d+` at the first digit. A pattern that

@@ -87,7 +87,7 @@ pub enum Stop {
     Refusal,
     /// A filter of the upstream took the answer back.
     ContentFilter,
-    /// The upstream paused a long turn, to be taken up with another request.
+    /// The upstream paused a long turn, to be continued with another request.
     Pause,
     /// For a reason that is not known here.
     Other,

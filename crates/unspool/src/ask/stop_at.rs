@@ -7,7 +7,7 @@ use crate::error::Error;
 
 /// A pattern that is looked for in a text while it arrives, in constant memory.
 ///
-/// The text ends where the first match is complete: at the earliest place behind which the
+/// The text ends where the first match is complete: at the earliest place after which the
 /// text so far holds a match, however it was cut into pieces.
 pub(super) struct StopAt {
     dfa: DFA,
@@ -20,7 +20,7 @@ pub(super) struct StopAt {
 impl StopAt {
     /// # Errors
     ///
-    /// The pattern is none, or matches the empty text.
+    /// The pattern is invalid, or matches the empty text.
     pub(super) fn new(pattern: &str) -> Result<Self, Error> {
         let wrong = |what: &str| Error::request(format!("cannot stop at `{pattern}`: {what}"));
         // The parser draws the pattern over several lines; the last one says what it is.
@@ -55,7 +55,7 @@ impl StopAt {
                 .dfa
                 .next_state(&mut self.cache, self.state, byte)
                 .map_err(failed)?;
-            // A match is seen one byte behind its end.
+            // A match is seen one byte after its end.
             if self.state.is_match() {
                 return Ok(Some(at));
             }

@@ -100,7 +100,7 @@ struct Sum {
 fn sum(events: Vec<Event>) -> Sum {
     let mut sum = Sum::default();
     for event in events {
-        assert!(sum.stop.is_none(), "{event:?} behind the last event");
+        assert!(sum.stop.is_none(), "{event:?} after the last event");
         match event {
             Event::Start { id, model } => {
                 assert!(sum.id.is_none() || sum.model.is_none(), "a second begin");
@@ -220,7 +220,7 @@ impl Fixture {
         if error.status() != status {
             differences.push(format!("the status is {:?}", error.status()));
         }
-        // Behind text nothing is tried again, whatever the error is.
+        // After text nothing is tried again, whatever the error is.
         if let Some(is_retryable) = expected.retryable
             && expected.text.is_empty()
             && error.is_retryable() != is_retryable

@@ -137,7 +137,7 @@ impl Body {
         }
     }
 
-    /// How long the next chunk may take, if that is another time than for those behind it.
+    /// How long the next chunk may take, if that is another time than for those after it.
     pub(crate) fn wait_for_next(&mut self, limit: Duration) {
         self.timer.set_limit(limit);
     }
@@ -170,7 +170,7 @@ impl Compressed {
         if count > 0 {
             return Ok(Some(self.buffer.split().freeze()));
         }
-        // Whatever is behind the end of the compressed data would be lost.
+        // Whatever is after the end of the compressed data would be lost.
         match poll_fn(|cx| self.decoder.poll_rest(cx)).await? {
             0 => Ok(None),
             rest => Err(io::Error::new(

@@ -96,10 +96,10 @@ impl Layer {
     pub(super) fn with_rest_of_base64(&self, range: Range<usize>) -> Range<usize> {
         let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte);
         let before = self.bytes[..range.start].iter().rev();
-        let behind = self.bytes[range.end..].iter();
+        let after = self.bytes[range.end..].iter();
         let before = before.take(REST).take_while(|byte| is_base64(byte)).count();
-        let behind = behind.take(REST).take_while(|byte| is_base64(byte)).count();
-        range.start - before..range.end + behind
+        let after = after.take(REST).take_while(|byte| is_base64(byte)).count();
+        range.start - before..range.end + after
     }
 }
 

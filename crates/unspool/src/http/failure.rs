@@ -75,12 +75,12 @@ fn is_about_certificates(error: &reqwest::Error) -> bool {
     causes.any(|error| error.kind() == ErrorKind::InvalidData)
 }
 
-/// Whether an answer to the begin of TLS is none in TLS.
+/// Whether what answers the begin of TLS does not speak TLS.
 fn is_plain(error: &reqwest::Error) -> bool {
     is_about_certificates(error) && root_cause(error).contains("InvalidContentType")
 }
 
-/// Whether the begin of an answer is none in HTTP.
+/// Whether what answers does not speak HTTP.
 fn is_other_protocol(error: &reqwest::Error) -> bool {
     root_cause(error).starts_with("invalid HTTP version")
 }

@@ -83,12 +83,12 @@ fn links(field: &str) -> impl Iterator<Item = Link<'_>> {
     let mut rest = field;
     std::iter::from_fn(move || {
         let (_, begun) = rest.split_once('<')?;
-        let (target, behind) = begun.split_once('>')?;
-        let end = unquoted(behind, ',').unwrap_or(behind.len());
-        rest = &behind[end..];
+        let (target, after) = begun.split_once('>')?;
+        let end = unquoted(after, ',').unwrap_or(after.len());
+        rest = &after[end..];
         Some(Link {
             target: target.trim(),
-            parameters: &behind[..end],
+            parameters: &after[..end],
         })
     })
 }
@@ -98,16 +98,16 @@ fn is_readable(field: &str) -> bool {
     let separators = |char: char| char == ',' || char.is_ascii_whitespace();
     let mut rest = field.trim_start_matches(separators);
     while !rest.is_empty() {
-        let Some((_, behind)) = (rest.strip_prefix('<')).and_then(|begun| begun.split_once('>'))
+        let Some((_, after)) = (rest.strip_prefix('<')).and_then(|begun| begun.split_once('>'))
         else {
             return false;
         };
-        let end = unquoted(behind, ',').unwrap_or(behind.len());
-        let has_open_quote = behind[..end].matches('"').count() % 2 == 1;
-        if has_open_quote && end == behind.len() {
+        let end = unquoted(after, ',').unwrap_or(after.len());
+        let has_open_quote = after[..end].matches('"').count() % 2 == 1;
+        if has_open_quote && end == after.len() {
             return false;
         }
-        rest = behind[end..].trim_start_matches(separators);
+        rest = after[end..].trim_start_matches(separators);
     }
     true
 }

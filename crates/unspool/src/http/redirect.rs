@@ -11,7 +11,7 @@ use crate::error::Error;
 /// How many redirects one request may follow.
 const MAX_REDIRECTS: usize = 10;
 
-/// How much of an address that is none is shown, in characters.
+/// How much of an invalid address is shown, in characters.
 const SHOWN: usize = 200;
 
 impl Session {
@@ -47,7 +47,7 @@ impl Session {
     }
 }
 
-/// What a redirect leads to; none if it is none.
+/// What a redirect leads to, if it is one.
 fn target(call: &Call, response: &Response) -> Option<Result<Call, Error>> {
     let status = response.status().as_u16();
     if !matches!(status, 301 | 302 | 303 | 307 | 308) {

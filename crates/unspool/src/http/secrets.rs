@@ -335,7 +335,7 @@ pub(super) struct InHeader {
 
 impl InHeader {
     /// Of a `Cookie` field the values of the cookies; of others all words but the name of
-    /// a way to log in, and what is in Base64 behind `Basic`.
+    /// a way to log in, and what is in Base64 after `Basic`.
     pub(super) fn of(name: &str, value: &str) -> Self {
         let mut found = InHeader {
             words: Vec::new(),
@@ -372,7 +372,7 @@ pub(super) fn basic_auth(user: &str, password: &str) -> HeaderValue {
     value
 }
 
-/// What the value of a header says behind `Basic`.
+/// What the value of a header says after `Basic`.
 fn user_and_password(value: &str) -> Option<(String, String)> {
     let (scheme, encoded) = value.trim().split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {

@@ -101,7 +101,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Its address is none that may be sent. Whoever proposed it is at fault, which is the
+    /// Its address may not be sent. Whoever proposed it is at fault, which is the
     /// upstream: the caller's own address has been checked.
     pub(crate) fn clean(&self, call: Call) -> Result<CleanCall, Error> {
         clean(call, &self.grants)

@@ -7,7 +7,7 @@ use crate::http::{field_text, link_target};
 /// # Panics
 ///
 /// The target of the next link is none that a field has, other links change it, or
-/// a link behind those in the fields is not found.
+/// a link after those in the fields is not found.
 pub fn check_link(data: &[u8]) {
     let fields = data.split(|byte| *byte == b'\n');
     let fields: Vec<_> = fields
@@ -38,15 +38,15 @@ fn next(fields: &[HeaderValue]) -> Option<String> {
     link_target(&fields.collect::<HeaderMap>(), "next")
 }
 
-/// Whether the text holds it in angle brackets, and a relation behind it.
+/// Whether the text holds it in angle brackets, and a relation after it.
 fn has_target(text: &str, target: &str) -> bool {
     let mut rest = text;
     while let Some((_, begun)) = rest.split_once('<') {
-        if let Some((written, behind)) = begun.split_once('>')
+        if let Some((written, after)) = begun.split_once('>')
             && written.trim() == target
         {
-            let behind = behind.to_ascii_lowercase();
-            let relation = behind.split_once("rel").map(|(_, relation)| relation);
+            let after = after.to_ascii_lowercase();
+            let relation = after.split_once("rel").map(|(_, relation)| relation);
             if relation.is_some_and(|relation| relation.contains("next")) {
                 return true;
             }

@@ -45,14 +45,14 @@ fn cut<'d>(document: &'d [u8], random: &mut Random) -> Vec<&'d [u8]> {
     let mut chunks = Vec::new();
     let mut rest = document;
     while !rest.is_empty() {
-        let (chunk, behind) = rest.split_at((1 + random.below(longest)).min(rest.len()));
+        let (chunk, after) = rest.split_at((1 + random.below(longest)).min(rest.len()));
         chunks.push(chunk);
-        rest = behind;
+        rest = after;
     }
     chunks
 }
 
-/// Calls `check` with some thousands of texts made of these parts, one behind the
+/// Calls `check` with some thousands of texts made of these parts, one after the
 /// other, some bytes of them changed.
 #[cfg(test)]
 fn check_random(parts: &[&[u8]], check: fn(&[u8])) {

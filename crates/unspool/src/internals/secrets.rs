@@ -1,6 +1,6 @@
 use crate::Secrets;
 
-/// Secrets, one a line up to an empty one, and behind that a text that may repeat them.
+/// Secrets, one a line up to an empty one, and after that a text that may repeat them.
 ///
 /// # Panics
 ///

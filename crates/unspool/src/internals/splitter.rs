@@ -74,12 +74,9 @@ pub fn check_splitter(data: &[u8]) {
         Place::Auto => compare_document(document, &whole),
     }
     if whole.is_ok() && !document.is_empty() {
-        let (front, behind) = document.split_at(random.below(document.len()));
+        let (front, after) = document.split_at(random.below(document.len()));
         if outcome(&place, [front]).is_ok() {
-            assert!(
-                behind.trim_ascii().is_empty(),
-                "a part is taken for a whole"
-            );
+            assert!(after.trim_ascii().is_empty(), "a part is taken for a whole");
         }
     }
 }

@@ -23,11 +23,11 @@ pub fn check_xml(data: &[u8]) {
     assert_eq!(outcome(chunks), whole, "cut with seed {seed}");
     if whole.is_ok() {
         assert!(is_xml(document), "quick-xml refuses it");
-        let (front, behind) = document.split_at(random.below(document.len()));
+        let (front, after) = document.split_at(random.below(document.len()));
         if outcome([front]).is_ok() {
             // Comments and instructions may follow the root.
-            let behind = behind.trim_ascii();
-            assert!(behind.is_empty() || behind.starts_with(b"<!--") || behind.starts_with(b"<?"));
+            let after = after.trim_ascii();
+            assert!(after.is_empty() || after.starts_with(b"<!--") || after.starts_with(b"<?"));
         }
     }
 }

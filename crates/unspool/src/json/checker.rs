@@ -110,7 +110,7 @@ impl Checker {
         self.is_ascii
     }
 
-    /// Follows the value through a chunk from `at` on: the index behind its last
+    /// Follows the value through a chunk from `at` on: the index after its last
     /// byte, if it ends there.
     ///
     /// What is refused is refused at the same byte however the text is cut.
@@ -364,7 +364,7 @@ impl State {
             State::Escape => "an escape sequence",
             State::Hex => "a hexadecimal digit",
             State::Literal => "`true`, `false` or `null`",
-            State::Zero => "no digit behind a leading zero",
+            State::Zero => "no digit after a leading zero",
             State::Minus | State::Point | State::E | State::ESign => "a digit",
             State::EndOfScalar => "the end of the value",
             _ => "a value",
@@ -475,7 +475,7 @@ mod tests {
             ("[1}", "`,` or `]`", 2),
             ("[1,]", "a value", 3),
             ("[}", "a value or `]`", 1),
-            ("[01]", "no digit behind a leading zero", 2),
+            ("[01]", "no digit after a leading zero", 2),
             ("[1.]", "a digit", 3),
             ("[1e+]", "a digit", 4),
             ("[-a]", "a digit", 2),

@@ -30,7 +30,7 @@ pub(crate) struct EnvelopeScanner {
     aside_bytes: usize,
     found: Option<Pointer>,
     rival: Option<Pointer>,
-    /// Whether the line ended behind the document.
+    /// Whether the line ended after the document.
     is_next_line: bool,
 }
 
@@ -60,7 +60,7 @@ const LARGE: usize = 64 << 10;
 pub(crate) enum Stop {
     /// At the end of the bytes.
     More,
-    /// Behind the bracket that opens the array of items.
+    /// After the bracket that opens the array of items.
     Items,
     /// Before another document on another line, with nothing taken out of this one.
     Line,
@@ -74,7 +74,7 @@ enum EnvelopeState {
     KeyOrClose,
     Colon,
     CommaOrClose,
-    /// In a string: a key or a value, behind a backslash or not.
+    /// In a string: a key or a value, after a backslash or not.
     Text {
         is_key: bool,
         escaped: bool,
@@ -178,7 +178,7 @@ impl EnvelopeScanner {
         self.found.is_none() && !self.open.is_empty()
     }
 
-    /// The array of items has been read: goes on behind it.
+    /// The array of items has been read: goes on after it.
     pub(crate) fn close_items(&mut self) {
         self.text.extend_from_slice(b"[]");
         self.end_value();

@@ -25,8 +25,8 @@ pub(crate) struct ItemScanner {
     check: Check,
     max_bytes: usize,
     state: ItemState,
-    /// The state behind an element.
-    behind: ItemState,
+    /// The state after an element.
+    after: ItemState,
     checker: Checker,
     part: BytesMut,
     /// Where the element in hand begins in the document.
@@ -66,7 +66,7 @@ impl ItemScanner {
             check,
             max_bytes,
             state: ItemState::ValueOrClose,
-            behind: ItemState::CommaOrClose,
+            after: ItemState::CommaOrClose,
             checker: Checker::new(),
             part: BytesMut::new(),
             begins_at: 0,
@@ -74,11 +74,11 @@ impl ItemScanner {
         }
     }
 
-    /// Values on lines of their own, behind as many as have been read elsewhere.
+    /// Values on lines of their own, after as many as have been read elsewhere.
     pub(super) fn on_lines(check: Check, max_bytes: usize, count: u64) -> Self {
         ItemScanner {
             state: ItemState::Line,
-            behind: ItemState::EndOfLine,
+            after: ItemState::EndOfLine,
             count,
             ..ItemScanner::new(check, max_bytes)
         }
@@ -139,7 +139,7 @@ impl ItemScanner {
         }
     }
 
-    /// Goes behind the comma after an element: the first byte of the next one, or the end
+    /// Goes after the comma after an element: the first byte of the next one, or the end
     /// of the array, once it has come.
     pub(super) fn peek(
         &mut self,
@@ -187,7 +187,7 @@ impl ItemScanner {
         {
             return Err(self.not_utf_8(error));
         }
-        self.state = self.behind;
+        self.state = self.after;
         self.count += 1;
         Ok(Found::Element(element))
     }

@@ -87,7 +87,7 @@ impl Splitter {
         }
     }
 
-    /// Splits values on lines of their own, or behind record separators (RFC 7464).
+    /// Splits values on lines of their own, or after record separators (RFC 7464).
     pub(crate) fn on_lines(check: Check, max_bytes: usize) -> Self {
         Splitter {
             elements: ItemScanner::on_lines(check, max_bytes, 0),

@@ -39,10 +39,10 @@ pub enum Ended {
     NoNext,
     /// The last page says that there is no more.
     NoMore,
-    /// Behind its last item the upstream repeats the token that it was given.
+    /// After its last item the upstream repeats the token that it was given.
     SameToken,
-    /// There is nothing behind the last key.
-    NothingBehind,
+    /// There is nothing after the last key.
+    NothingAfter,
     /// The page has the number that the upstream states as the last.
     LastPage {
         /// That number.
@@ -50,9 +50,9 @@ pub enum Ended {
     },
     /// As many items came as the upstream states that there are.
     AllItems,
-    /// Two pages in a row, behind all others, were empty.
+    /// Two pages in a row, after all others, were empty.
     EmptyPages,
-    /// The upstream has no page behind this one, by its status.
+    /// The upstream has no page after this one, by its status.
     NoSuchPage {
         /// The page, or the offset, that was asked for in vain.
         page: u64,
@@ -100,7 +100,7 @@ pub enum Doubt {
         repeated: u64,
     },
     /// The stated number of items fell during a walk that counts from the front: those
-    /// behind moved forward, perhaps past the place where the walk was.
+    /// after moved forward, perhaps past the place where the walk was.
     Shrunk {
         /// What was stated first.
         from: u64,
@@ -234,11 +234,11 @@ impl fmt::Display for Ended {
         match self {
             Ended::NoNext => f.write_str("the last page names no next one"),
             Ended::NoMore => f.write_str("the last page says that there is no more"),
-            Ended::SameToken => f.write_str("the upstream repeats its token behind the last item"),
-            Ended::NothingBehind => f.write_str("there is nothing behind the last key"),
+            Ended::SameToken => f.write_str("the upstream repeats its token after the last item"),
+            Ended::NothingAfter => f.write_str("there is nothing after the last key"),
             Ended::LastPage { page } => write!(f, "page {page} is the last by the upstream's word"),
             Ended::AllItems => f.write_str("all items came that the upstream states"),
-            Ended::EmptyPages => f.write_str("the pages behind the last are empty"),
+            Ended::EmptyPages => f.write_str("the pages after the last are empty"),
             Ended::NoSuchPage { page } => write!(f, "there is no page {page}"),
             Ended::NoContent => f.write_str("the upstream has no content after the last page"),
             Ended::OnlyPage => f.write_str("nothing on the page speaks of another"),
@@ -275,7 +275,7 @@ impl fmt::Display for Doubt {
             Doubt::Shrunk { from, to } => {
                 write!(
                     f,
-                    "the upstream stated {from} items and then {to}: those behind moved forward, and the walk may have passed some"
+                    "the upstream stated {from} items and then {to}: those after moved forward, and the walk may have passed some"
                 )
             }
             Doubt::SameItems { page } => {

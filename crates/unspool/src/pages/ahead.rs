@@ -28,7 +28,7 @@ const LEAST: usize = 64 << 10;
 /// one is being filled and one is being emptied.
 const BATCHES: usize = 4;
 
-/// The pages in flight behind the one that is being handed out.
+/// The pages in flight after the one that is being handed out.
 pub(super) struct InFlight {
     /// How many pages may be read at a time, with the one that is handed out.
     limit: usize,

@@ -34,7 +34,7 @@ pub(super) fn in_the_place_of_others(
 /// else, as FHIR's does, which leaves out the resources that come beside the matches.
 /// That is no sign of a walk that ended early.
 pub(super) fn is_surplus(stated: u64, received: u64, repeated: u64, ended: &Ended) -> bool {
-    let is_end_mark = matches!(ended, Ended::NoNext | Ended::NoMore | Ended::NothingBehind);
+    let is_end_mark = matches!(ended, Ended::NoNext | Ended::NoMore | Ended::NothingAfter);
     received > stated && repeated == 0 && is_end_mark
 }
 

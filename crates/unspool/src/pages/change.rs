@@ -1,4 +1,4 @@
-//! What a page says of itself that the pages before it did not: an answer that is none,
+//! What a page says of itself that the pages before it did not: an answer that is not a page,
 //! although its status is a success.
 //!
 //! By change, and not by a list of errors: a member that stated success (`"code": 0`,

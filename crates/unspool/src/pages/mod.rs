@@ -63,7 +63,7 @@ pub type Pages<T> = SourceStream<T, Walk>;
 /// while let Some(post) = posts.try_next().await? {
 ///     println!("{}", post.title);
 /// }
-/// println!("{} items, and that was all: {}", posts.account().items, posts.account().complete);
+/// println!("{} items, and that was all", posts.account().items);
 /// # Ok(())
 /// # }
 /// ```

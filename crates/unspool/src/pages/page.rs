@@ -166,7 +166,7 @@ impl PageReader {
         }
     }
 
-    /// The page once more, behind the items that were handed out; none if those are
+    /// The page once more, after the items that were handed out; none if those are
     /// not the same.
     async fn reopened(&self) -> Result<Option<PageBody>, Error> {
         let mut reading = self.fetcher.open(&self.call).await?;

@@ -119,7 +119,7 @@ impl Request {
         self
     }
 
-    /// Goes on behind a position of the same request.
+    /// Goes on after a position of the same request.
     ///
     /// The page of the position is asked for again, and its items up to the position
     /// are passed over. If the last of them is another one now, that is a
@@ -138,7 +138,7 @@ impl Request {
         self
     }
 
-    /// A header to send to the origin of the URL. Another origin, behind a
+    /// A header to send to the origin of the URL. Another origin, after a
     /// redirect or a next link, gets only `Accept`, `Accept-Language` and
     /// `User-Agent`.
     pub fn header(self, name: HeaderName, value: HeaderValue) -> Self {

@@ -187,7 +187,7 @@ impl Trail {
         !is_known
     }
 
-    /// Passes over an item that was handed out before the walk was taken up.
+    /// Passes over an item that was handed out before the walk was resumed.
     pub(super) fn skip(&mut self, item: &Item) {
         self.begin(item);
         self.repeats.note(item.mark, self.page);
@@ -438,7 +438,7 @@ impl Trail {
         let is_by_numbers_or_links = matches!(
             ended,
             Ended::NoNext
-                | Ended::NothingBehind
+                | Ended::NothingAfter
                 | Ended::LastPage { .. }
                 | Ended::AllItems
                 | Ended::EmptyPages

@@ -277,7 +277,7 @@ fn step(
     Ok((next, end))
 }
 
-/// The items that were handed out before the walk was taken up.
+/// The items that were handed out before the walk was resumed.
 #[derive(Default)]
 struct Skip {
     left: u64,

@@ -53,7 +53,7 @@ pub struct Event {
 /// Events out of a stream of bytes: [`push`](Decoder::push) each chunk and take the
 /// events that have come.
 ///
-/// An event ends with an empty line. What came behind the last one when the stream ends
+/// An event ends with an empty line. What came after the last one when the stream ends
 /// is no event, as the standard says. Bytes that are not UTF-8 become U+FFFD. Memory is
 /// bounded by one chunk and the largest event.
 pub struct Decoder {
@@ -223,7 +223,7 @@ impl Data {
     }
 }
 
-/// The name and the value of a field. One space behind the colon is not a part of the
+/// The name and the value of a field. One space after the colon is not a part of the
 /// value; a comment has an empty name.
 fn split_field(line: &[u8]) -> (&[u8], &[u8]) {
     let colon = match line {

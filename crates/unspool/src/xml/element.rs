@@ -29,7 +29,7 @@ impl Element {
         let name = &tag[..length];
         if !is_name(name) {
             return Err(Error::content(format!(
-                "not XML: expected the name of an element behind `<` at byte {position}, found `{}`",
+                "not XML: expected the name of an element after `<` at byte {position}, found `{}`",
                 tag.chars().take(40).collect::<String>()
             )));
         }

@@ -1,4 +1,4 @@
-//! What upstreams send that they should not: each is a clear error, behind the
+//! What upstreams send that they should not: each is a clear error, after the
 //! items that came before it.
 
 use std::time::Duration;

@@ -107,5 +107,5 @@ async fn an_item_that_ends_one_page_and_begins_the_next_is_given_once() {
     let kind = unspool::pages::LastKey::new(unspool::Pointer::default(), "startkey");
     let (items, account) = complete(unspool::pages(server.url("/")).paginate(kind).raw()).await;
     assert_eq!(items, ["0", "1", "2", "3", "4", "5", "6"]);
-    assert_eq!(account.ended, Ended::NothingBehind);
+    assert_eq!(account.ended, Ended::NothingAfter);
 }

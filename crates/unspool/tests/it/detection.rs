@@ -94,7 +94,7 @@ async fn an_empty_page_by_a_parameter_that_is_taken_for_a_filter_proves_nothing(
         false => Reply::json(items(1..=25)),
     };
     check_doubt(&walk("/", list).await, 25, "its next page is empty");
-    // The right name is found behind those that are taken for filters.
+    // The right name is found after those that are taken for filters.
     let late = |request: &Request| match has_others(request, &["token"]) {
         true => Reply::json(r#"{"items": [], "next_token": null}"#),
         false => tokens(request, "token", [5, 5, 5]),

@@ -74,7 +74,7 @@ fn page(asked: &Asked) -> String {
     page_and_end(asked).0
 }
 
-/// The body of a page, and the number behind its last item.
+/// The body of a page, and the number after its last item.
 fn page_and_end(asked: &Asked) -> (String, u64) {
     let number = |name: &str| asked.query(name).and_then(|text| text.parse::<u64>().ok());
     let begin = (number("offset"))

@@ -12,7 +12,7 @@ fn stored(position: &Position) -> Position {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Walks with a stop after each number of items, and checks that what comes behind is
+/// Walks with a stop after each number of items, and checks that what comes after is
 /// exactly the rest.
 async fn check_everywhere(total: usize, request: impl Fn() -> Request) {
     let (all, _) = complete(request().raw()).await;
@@ -28,7 +28,7 @@ async fn check_everywhere(total: usize, request: impl Fn() -> Request) {
         };
         drop(pages);
         let (rest, account) = complete(request().from(stored(&position)).raw()).await;
-        assert_eq!(rest, all[stop..], "behind item {stop}");
+        assert_eq!(rest, all[stop..], "after item {stop}");
         assert_eq!(account.items as usize, total - stop);
     }
 }

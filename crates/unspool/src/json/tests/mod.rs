@@ -148,7 +148,7 @@ fn large_arrays_of_unusual_names_leave_the_envelope() {
     assert_eq!(items, cats);
     assert_eq!(envelope, r#"{"n":1,"pets":{"cats":[]},"x":2}"#);
 
-    // Behind the items, and in an array, they are not kept at all, and whole.
+    // After the items, and in an array, they are not kept at all, and whole.
     let document = format!(
         r#"{{"items":[1],"cats":[{0}],"more":[[{0}]]}}"#,
         cats.join(",")
@@ -359,9 +359,9 @@ fn random_documents_are_split_as_serde_json_reads_them() {
         let mut chunks = Vec::new();
         let mut rest = document.as_slice();
         while !rest.is_empty() {
-            let (chunk, behind) = rest.split_at(1 + random.below(rest.len().min(longest)));
+            let (chunk, after) = rest.split_at(1 + random.below(rest.len().min(longest)));
             chunks.push(chunk);
-            rest = behind;
+            rest = after;
         }
         let ours = split(&chunks, &Place::At(Pointer::default()), Check::Valid);
         let theirs = serde_json::from_slice::<Vec<&serde_json::value::RawValue>>(&document);

@@ -116,7 +116,7 @@ impl PageView<'_> {
     ///
     /// # Errors
     ///
-    /// If it is none, or not one of HTTP.
+    /// If it is invalid, or not an HTTP URL.
     pub fn link(&self, target: &str) -> Result<PageRequest, Error> {
         Ok(PageRequest {
             call: self.page.resolve(target)?,

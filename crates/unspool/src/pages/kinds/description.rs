@@ -28,9 +28,9 @@ impl OptionList {
         let mut rest = Vec::new();
         let mut text = text;
         while let Some(options) = text {
-            let (option, behind) = first_option(options)?;
+            let (option, after) = first_option(options)?;
             rest.push(option);
-            text = behind;
+            text = after;
         }
         Ok(OptionList { rest })
     }
@@ -107,7 +107,7 @@ fn first_option(options: &str) -> Result<(OptionText, Option<&str>), Error> {
         }
     };
     let end = begin + length;
-    let behind = match options[end..].chars().next() {
+    let after = match options[end..].chars().next() {
         None => None,
         Some(',') => Some(&options[end + 1..]),
         Some(other) => {
@@ -122,7 +122,7 @@ fn first_option(options: &str) -> Result<(OptionText, Option<&str>), Error> {
         value,
         text: options[..end].to_owned(),
     };
-    Ok((option, behind))
+    Ok((option, after))
 }
 
 /// The name of an option that has one; a JSONPath may hold a `=`, too.
@@ -136,14 +136,14 @@ fn name_of(option: &str) -> Option<&str> {
 fn unquoted(text: &str) -> Result<(String, usize), Error> {
     let mut value = String::new();
     let mut rest = text;
-    while let Some((part, behind)) = rest.split_once('"') {
+    while let Some((part, after)) = rest.split_once('"') {
         value.push_str(part);
-        match behind.strip_prefix('"') {
-            Some(behind) => {
+        match after.strip_prefix('"') {
+            Some(after) => {
                 value.push('"');
-                rest = behind;
+                rest = after;
             }
-            None => return Ok((value, text.len() - behind.len() + 1)),
+            None => return Ok((value, text.len() - after.len() + 1)),
         }
     }
     Err(Error::request(format!(
@@ -237,8 +237,8 @@ impl Description {
 fn is_read_whole(name: &str, value: &str) -> bool {
     let written = format!("{name}{value},x");
     let named = name.strip_suffix('=');
-    first_option(&written).is_ok_and(|(option, behind)| {
-        option.name.as_deref() == named && option.value == value && behind == Some("x")
+    first_option(&written).is_ok_and(|(option, after)| {
+        option.name.as_deref() == named && option.value == value && after == Some("x")
     })
 }
 

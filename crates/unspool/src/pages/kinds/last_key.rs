@@ -16,7 +16,7 @@ pub(super) const ENTRY: KindEntry = KindEntry {
     syntax: "[:POINTER],to=TO[,more=AT][,next=json|base64]",
     about: "the last item's key (keyset): the value at POINTER in it, `/id` by default, sent in TO, \
             until a page is empty or the flag at `more` says so; `next=json` sends it as JSON, \
-            `next=base64` the bytes behind it",
+            `next=base64` the bytes after it",
     parse: |options| {
         let key = options.unnamed().as_deref().unwrap_or("/id").parse()?;
         let to: To = options.value("to")?.ok_or_else(|| {
@@ -59,7 +59,7 @@ pub struct LastKey {
 enum Form {
     Plain,
     Json,
-    /// The key is base64 of bytes: the first key behind it has a zero byte more.
+    /// The key is base64 of bytes: the first key after it has a zero byte more.
     Base64,
 }
 
@@ -94,7 +94,7 @@ impl LastKey {
         self
     }
 
-    /// Sends the base64 of the first key behind one that is base64 itself, as etcd's
+    /// Sends the base64 of the first key after one that is base64 itself, as etcd's
     /// ranges want it.
     #[must_use]
     pub fn after_base64(mut self) -> Self {
@@ -152,7 +152,7 @@ impl Kind for LastKey {
         }
         self.has_flag = says_more.is_some();
         let Some(last) = page.last.as_ref().filter(|_| page.fresh > 0) else {
-            return Ok(Next::End(Ended::NothingBehind));
+            return Ok(Next::End(Ended::NothingAfter));
         };
         let item: Value = serde_json::from_slice(last).unwrap_or_default();
         let key = self.key.find(&item).filter(|key| !key.is_null());
@@ -294,7 +294,7 @@ mod tests {
             fresh: 0,
             ..ending_with(json!({"sort": [7]}), json!({}))
         };
-        assert_eq!(ends(kind.after(&empty)), Ended::NothingBehind);
+        assert_eq!(ends(kind.after(&empty)), Ended::NothingAfter);
     }
 
     #[test]

@@ -37,7 +37,7 @@ const FIRST: u64 = 0;
 /// It grows by the items that came, so that none is passed over where the upstream
 /// gives fewer than it was asked for; [`step`](Offset::step) makes it grow by that.
 /// The walk ends when all stated items have come, at a page that does not exist
-/// (404), or behind two empty pages in a row.
+/// (404), or after two empty pages in a row.
 #[derive(Clone, Debug)]
 pub struct Offset {
     counted: Counted,
@@ -315,7 +315,7 @@ mod tests {
         let mut kind = started(offsets());
         let mut stated = page(json!({"total": 7, "data": []}), 5);
         assert_eq!(asks(kind.after(&stated)), url(5));
-        assert_eq!(kind.ahead(1), None, "there is nothing behind");
+        assert_eq!(kind.ahead(1), None, "there is nothing after");
         (stated.items, stated.distinct) = (2, 7);
         assert_eq!(ends(kind.after(&stated)), Ended::AllItems);
     }

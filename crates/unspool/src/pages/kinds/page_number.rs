@@ -42,7 +42,7 @@ const FIRST: u64 = 1;
 ///
 /// The walk ends at the last page, if one was given; at the number of pages or of
 /// items that the upstream states; at a page that does not exist (404); or, where no
-/// number of pages is stated, behind two empty pages in a row. One empty page does not
+/// number of pages is stated, after two empty pages in a row. One empty page does not
 /// end it. A page that is refused (400, 422), or does not exist although it is one of
 /// those that are stated, ends it with a doubt, unless all stated items have come.
 #[derive(Clone, Debug)]
@@ -114,7 +114,7 @@ impl PageNumber {
         self.counted.note(page);
     }
 
-    /// Whether there is a page behind this one by the upstream's word.
+    /// Whether there is a page after this one by the upstream's word.
     fn states_another(&self) -> bool {
         self.states_pages
             && self

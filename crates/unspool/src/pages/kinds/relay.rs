@@ -146,8 +146,8 @@ fn page_infos(envelope: &Value) -> Vec<Pointer> {
 /// The variable that the query of a request passes as `after`.
 fn variable(call: &Call) -> Option<String> {
     let query = call.body.as_ref()?.get("query")?.as_str()?;
-    let (_, behind) = query.split_once("after:")?;
-    let name = behind.trim_start().strip_prefix('$')?;
+    let (_, after) = query.split_once("after:")?;
+    let name = after.trim_start().strip_prefix('$')?;
     let end = name
         .find(|char: char| !char.is_ascii_alphanumeric() && char != '_')
         .unwrap_or(name.len());

@@ -142,7 +142,7 @@ fn truncated() -> Expect {
     passing(Kind::Truncated, PIECES[0], "truncated: ")
 }
 
-/// Cut behind all of the text.
+/// Cut after all of the text.
 fn truncated_late() -> Expect {
     passing(Kind::Truncated, TEXT, "truncated: ")
 }
@@ -175,7 +175,7 @@ pub(super) const ROWS: &[Row] = &[
         expect: |_| all(complete()),
     },
     Row {
-        name: "no space behind `data:`",
+        name: "no space after `data:`",
         reply: |protocol, _, _| {
             styled(
                 protocol,
@@ -558,7 +558,7 @@ pub(super) const ROWS: &[Row] = &[
         expect: |_| all(passing(Kind::Truncated, MARKS, "truncated: ")),
     },
     Row {
-        name: "`[DONE]` and nothing else behind the text",
+        name: "`[DONE]` and nothing else after the text",
         reply: |protocol, _, _| protocol.script().told().bytes("data: [DONE]\n\n").end(),
         ask: same,
         expect: |protocol| match protocol {
@@ -568,7 +568,7 @@ pub(super) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "`[DONE]` behind the end of the protocol",
+        name: "`[DONE]` after the end of the protocol",
         reply: |protocol, _, _| {
             let script = protocol
                 .script()
@@ -581,7 +581,7 @@ pub(super) const ROWS: &[Row] = &[
         expect: |protocol| protocol.is_sse().then(complete),
     },
     Row {
-        name: "text behind the end mark",
+        name: "text after the end mark",
         reply: |protocol, _, _| {
             let script = protocol
                 .script()
