@@ -14,17 +14,21 @@ pub(crate) struct Common {
     #[arg(long, value_name = "N")]
     pub(crate) take: Option<u64>,
 
-    /// How long all of it may take, retries included; no limit by default.
+    /// Stop with an error after TIME, retries included.
+    ///
+    /// By default there is no limit.
     #[arg(long, value_name = "TIME", value_parser = flags::duration)]
     pub(crate) deadline: Option<Duration>,
 
-    /// Show no progress and no closing sentence, only errors and doubts.
+    /// Show no progress and no closing sentence.
+    ///
+    /// Errors and doubts are shown all the same.
     #[arg(short, long)]
     pub(crate) quiet: bool,
 
-    /// Write the account as JSON to FILE at the end; `-` is standard error.
+    /// Write the account as JSON to FILE; `-` is standard error.
     ///
-    /// Standard output holds items only.
+    /// At the end; FILE keeps what it holds until then.
     #[arg(long, value_name = "FILE")]
     pub(crate) account: Option<PathBuf>,
 }
@@ -32,28 +36,30 @@ pub(crate) struct Common {
 /// How requests are sent.
 #[derive(clap::Args)]
 pub(crate) struct HttpArgs {
-    /// Send a header, to the origin of URL only; may be given several times.
+    /// Send a header; may be given several times.
     ///
-    /// `@FILE` has one a line. `${NAME}` is replaced by a variable of the environment.
+    /// It goes to the origin of URL only. `@FILE` has one a line. `${NAME}` is replaced by a
+    /// variable of the environment.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub(crate) headers: Vec<String>,
 
-    /// Repeat a request up to N times after a failure that may pass.
+    /// Repeat a request up to N times after a transient failure.
     ///
-    /// Such are: no connection, no answer, or status 408, 429 or 5xx; in an answer of a
-    /// model only before its first word.
+    /// Such are: no connection, no answer, or status 408, 429 or 5xx; in an answer of a model
+    /// only before its first word.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) retries: usize,
 
-    /// Send requests no faster than, for example, `10/s`, `600/m` or `100/h`.
+    /// Send requests no faster than, for example, `10/s` or `600/m`.
     ///
     /// What the upstream says of its limits is obeyed in any case.
     #[arg(long, value_name = "N/UNIT")]
     pub(crate) rate: Option<Rate>,
 
-    /// Wait no longer than TIME while the upstream is silent: `500ms`, `30`, `2m`.
+    /// Wait no longer than TIME while the upstream is silent.
     ///
-    /// By default 30 seconds, and in an answer of a model, where pings count as life, 60.
+    /// A number of seconds, or one with a unit: `500ms`, `30`, `2m`. By default 30 seconds, and
+    /// in an answer of a model, where pings count as life, 60.
     #[arg(long, value_name = "TIME", value_parser = flags::duration)]
     pub(crate) timeout: Option<Duration>,
 }

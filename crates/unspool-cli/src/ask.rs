@@ -23,87 +23,110 @@ use crate::stdin;
 #[derive(Parser)]
 #[command(after_long_help = after_long_help())]
 pub(crate) struct Args {
-    /// What to ask; `@FILE` reads it from a file. What comes through a pipe on standard input
-    /// is put before it; `-`, or nothing, is what comes there alone.
+    /// What to ask; `@FILE` reads it from a file.
+    ///
+    /// What comes through a pipe on standard input is put before it; `-`, or nothing, is what
+    /// comes there alone.
     #[arg(value_parser = flags::text)]
     prompt: Option<String>,
 
-    /// The model, by its provider's name for it; by default that of the provider whose key
-    /// is set. Its name or the environment tells whom to ask.
+    /// Ask this model, by its provider's name for it.
+    ///
+    /// By default that of the provider whose key is set. Its name or the environment tells whom
+    /// to ask.
     #[arg(short, long, value_name = "NAME")]
     model: Option<String>,
 
-    /// Whom to ask, where the name of the model does not tell: one of those below.
+    /// Ask this provider; `--help` has their names.
+    ///
+    /// Where the name of the model does not tell.
     #[arg(long, value_name = "NAME")]
     provider: Option<Provider>,
 
-    /// Where to ask, for a server of your own or one that is compatible, such as
-    /// `http://localhost:8080/v1`.
+    /// Ask at URL, such as `http://localhost:8080/v1`.
+    ///
+    /// For a server of your own, or one that is compatible.
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
 
-    /// The key; by default that of the environment. `${NAME}` is replaced by a variable of
-    /// the environment, `@FILE` by what stands in a file.
+    /// Use this key; by default that of the environment.
+    ///
+    /// `${NAME}` is replaced by a variable of the environment, `@FILE` by what is in a file.
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
 
-    /// What the model is told before everything else; `@FILE` reads it from a file.
+    /// Tell the model this first; `@FILE` reads it from a file.
     #[arg(short, long, value_name = "TEXT", value_parser = flags::text)]
     system: Option<String>,
 
-    /// The messages so far: a JSON array of `{"role": …, "content": …}` in FILE, with tool
-    /// calls, their results and parts as the protocol has them; PROMPT comes after them.
+    /// Go on from the messages in FILE, a JSON array.
+    ///
+    /// Of `{"role": …, "content": …}`, with tool calls, their results and parts as the protocol
+    /// has them; PROMPT comes after them.
     #[arg(long, value_name = "FILE")]
     messages: Option<PathBuf>,
 
-    /// An image or a PDF that goes with PROMPT; may be given several times.
+    /// Send an image or a PDF with PROMPT.
+    ///
+    /// May be given several times.
     #[arg(long, value_name = "FILE")]
     attach: Vec<PathBuf>,
 
-    /// The JSON schema in FILE that the text of the answer has to match: the upstream is asked
-    /// for that, and an answer that does not match ends with exit code 3.
+    /// Ask for an answer that matches the JSON schema in FILE.
+    ///
+    /// The upstream is asked for that, and an answer that does not match ends with exit code 3.
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
 
-    /// Tools that the model may call: a JSON array of `{"name", "description",
-    /// "parameters"}`; `@FILE` reads it from a file. The calls are in `--events`.
+    /// Offer tools, a JSON array; `@FILE` reads it from a file.
+    ///
+    /// Of `{"name", "description", "parameters"}`. The calls are in `--events`.
     #[arg(long, value_name = "JSON", value_parser = flags::json)]
     tools: Option<Value>,
 
-    /// How many tokens the answer may have. By default the upstream decides; Anthropic's
-    /// protocol asks for a number, which is 1,024 then.
+    /// Allow the answer N tokens.
+    ///
+    /// By default the upstream decides; Anthropic's protocol asks for a number, which is 1,024
+    /// then.
     #[arg(long, value_name = "N")]
     max_tokens: Option<u64>,
 
-    /// How far the model may go from what is likeliest.
+    /// Set the sampling temperature.
     #[arg(long, value_name = "NUMBER")]
     temperature: Option<f64>,
 
-    /// A text that ends the answer on the upstream's side; may be given several times.
+    /// End the answer at TEXT, on the upstream's side.
+    ///
+    /// May be given several times.
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
 
-    /// Fields of the request's body that have no flag, merged into it (RFC 7396); `@FILE`
-    /// reads them from a file.
+    /// Merge fields into the request's body; `@FILE` reads them.
+    ///
+    /// Fields that have no flag (RFC 7396).
     #[arg(long, value_name = "JSON", value_parser = flags::json)]
     extra: Option<Value>,
 
-    /// Write what happens in the answer as lines of JSON: text, thinking, tool calls,
-    /// citations, usage, and why it stopped.
+    /// Write what happens in the answer as lines of JSON.
+    ///
+    /// Text, thinking, tool calls, citations, usage, and why it stopped.
     #[arg(long, conflicts_with = "items")]
     events: bool,
 
-    /// Write the elements of a JSON array in the answer, each as soon as it is whole: the
-    /// array at POINTER (RFC 6901), such as `/items`, of the document in the text.
+    /// Write the elements of a JSON array in the answer.
+    ///
+    /// Each as soon as it is whole: the array at POINTER (RFC 6901), such as `/items`, of the
+    /// document in the text.
     #[arg(long, value_name = "POINTER")]
     items: Option<Pointer>,
 
-    /// End the answer where its text matches REGEX, as early as that can be, and close the
-    /// connection.
+    /// End the answer where its text matches REGEX.
+    ///
+    /// As early as that can be; the connection is closed.
     #[arg(long, value_name = "REGEX")]
     stop_at: Option<String>,
 
-    /// How long the first byte of the answer may take.
+    /// Wait no longer than TIME for the first byte.
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = flags::duration)]
     first_byte: Duration,
 

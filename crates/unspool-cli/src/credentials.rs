@@ -19,58 +19,67 @@ by what stands in a file: so a secret is in no list of processes.";
 #[derive(clap::Args)]
 #[command(next_help_heading = "Credentials")]
 pub(crate) struct Credentials {
-    /// User and password.
+    /// Send user and password.
     #[arg(short, long, value_name = "USER:PASSWORD", conflicts_with_all = ["bearer", "netrc", "netrc_file", "oauth2_token_url"])]
     user: Option<String>,
 
-    /// A token, for `Authorization: Bearer TOKEN`.
+    /// Send a token, as `Authorization: Bearer TOKEN`.
     #[arg(long, value_name = "TOKEN", conflicts_with_all = ["netrc", "netrc_file", "oauth2_token_url"])]
     bearer: Option<String>,
 
-    /// A key in a header, such as `X-Api-Key=VALUE`.
+    /// Send a key in a header, such as `X-Api-Key=VALUE`.
     #[arg(long, value_name = "NAME=VALUE")]
     api_key: Vec<String>,
 
-    /// A key in the query, such as `api_key=VALUE`. Unlike one in URL, it is in no
-    /// message, and not in what `--account` writes.
+    /// Send a key in the query, such as `api_key=VALUE`.
+    ///
+    /// Unlike one in URL, it is in no message, and not in what `--account` writes.
     #[arg(long, value_name = "NAME=VALUE")]
     api_key_query: Vec<String>,
 
-    /// Cookies to send. Those that the server sets go back to it in any case.
+    /// Send cookies.
+    ///
+    /// Those that the server sets go back to it in any case.
     #[arg(short = 'b', long, value_name = "NAME=VALUE; …")]
     cookie: Vec<String>,
 
-    /// User and password from the file that `NETRC` names, or from `~/.netrc`.
+    /// Take user and password from `~/.netrc`.
+    ///
+    /// Or from the file that the variable `NETRC` names.
     #[arg(short, long, conflicts_with_all = ["netrc_file", "oauth2_token_url"])]
     netrc: bool,
 
-    /// User and password from FILE, which is like `.netrc`.
+    /// Take user and password from FILE, which is like `.netrc`.
     #[arg(long, value_name = "FILE", conflicts_with = "oauth2_token_url")]
     netrc_file: Option<PathBuf>,
 
-    /// Where to get tokens with the client credentials grant of OAuth 2.0. They are
-    /// renewed before they expire.
+    /// Get tokens from URL (OAuth 2.0, client credentials).
+    ///
+    /// They are renewed before they expire.
     #[arg(long, value_name = "URL", requires_all = ["oauth2_client_id", "oauth2_client_secret"])]
     oauth2_token_url: Option<String>,
 
-    /// The client that the tokens are for.
+    /// Get the tokens for this client.
     #[arg(long, value_name = "ID", requires = "oauth2_token_url")]
     oauth2_client_id: Option<String>,
 
-    /// Its secret, which goes to the token URL only.
+    /// Use this secret, which goes to the token URL only.
     #[arg(long, value_name = "SECRET", requires = "oauth2_token_url")]
     oauth2_client_secret: Option<String>,
 
-    /// What the tokens are to allow; spaces between names.
+    /// Ask for tokens that allow this; spaces between names.
     #[arg(long, value_name = "SCOPE", requires = "oauth2_token_url")]
     oauth2_scope: Option<String>,
 
-    /// A further parameter for the token URL, such as `audience=VALUE`.
+    /// Send a further parameter to the token URL.
+    ///
+    /// Such as `audience=VALUE`.
     #[arg(long, value_name = "NAME=VALUE", requires = "oauth2_token_url")]
     oauth2_param: Vec<String>,
 
-    /// Send the client and its secret in the body, for servers that do not take
-    /// them as user and password.
+    /// Send the client and its secret in the body.
+    ///
+    /// For servers that do not take them as user and password.
     #[arg(long, requires = "oauth2_token_url")]
     oauth2_in_body: bool,
 }

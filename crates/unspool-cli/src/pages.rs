@@ -25,36 +25,43 @@ pub(crate) struct Args {
     /// Where the first page is.
     url: String,
 
-    /// Where in a page the array of items is, as a JSON pointer (RFC 6901) such as
-    /// `/data/items`; `` is the whole page. By default it is found.
+    /// Take the items from the array at POINTER, such as `/data/items`.
+    ///
+    /// A JSON pointer (RFC 6901); an empty one is the whole page. By default the array is found.
     #[arg(long, value_name = "POINTER")]
     items: Option<Pointer>,
 
-    /// How to get to the next page; by default the first page decides. The kinds
-    /// are listed below.
+    /// Get from page to page by KIND; `--help` has the kinds.
+    ///
+    /// By default the first page decides, and the second proves it. The kinds are listed below.
     #[arg(long, value_name = "KIND", default_value = AUTO, hide_default_value = true, value_parser = paginate)]
     paginate: String,
 
-    /// A JSON document to send, which makes the requests `POST`s; `@FILE` reads it from a
-    /// file, `@-` from standard input.
+    /// Send a JSON document, with `POST`; `@FILE` reads it from a file.
+    ///
+    /// `@-` reads it from standard input.
     #[arg(short, long, value_name = "JSON", value_parser = flags::json)]
     data: Option<Value>,
 
-    /// Read up to N pages at a time, where their requests are known in advance; their
-    /// items come in order.
+    /// Read up to N pages at a time, where their requests are known.
+    ///
+    /// Their items come in order.
     #[arg(long, value_name = "N", default_value = "1", hide_default_value = true)]
     in_flight: NonZeroUsize,
 
-    /// Leave out items whose value at POINTER has come before, such as `/id`; the last
-    /// million are remembered.
+    /// Leave out items whose value at POINTER has come before.
+    ///
+    /// Such as `/id`; the last million are remembered.
     #[arg(long, value_name = "POINTER")]
     unique: Option<Pointer>,
 
-    /// Say at the end what was tried to find the next page, and what came of it.
+    /// Say what was tried to find the next page.
+    ///
+    /// And what came of it, at the end.
     #[arg(long)]
     explain: bool,
 
-    /// The largest item, and the largest text around the items of a page, in bytes.
+    /// Refuse an item, or a text around the items, above SIZE bytes.
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = flags::bytes)]
     max_item: usize,
 
