@@ -164,15 +164,19 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit<V, R>> {
-        let guard = self.yielder.guard();
+        // A shared reference to all of this would claim the block's memory, in which the
+        // block may have borrowed from itself; one to a field claims the field.
+        // SAFETY: nothing is moved out of this.
+        let this = unsafe { self.get_unchecked_mut() };
+        let guard = this.yielder.guard();
         // The body awaits this where it was made, so that it is polled only while the
         // body is (fact 2).
-        let polled = if guard.take_closing(&self.innermost) {
+        let polled = if guard.take_closing(&this.innermost) {
             Poll::Ready(Exit::Close)
         } else {
             // SAFETY: the block is pinned with this, which has no destructor, and is
             // `Unpin` only if the block is.
-            unsafe { self.map_unchecked_mut(|this| &mut this.block) }.poll(cx)
+            unsafe { Pin::new_unchecked(&mut this.block) }.poll(cx)
         };
         if polled.is_ready() {
             guard.enter_finally();
@@ -196,9 +200,11 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit<(), R>> {
-        let guard = self.yielder.guard();
         // SAFETY: as for `RunTry`.
-        let block = unsafe { self.map_unchecked_mut(|this| &mut this.block) };
+        let this = unsafe { self.get_unchecked_mut() };
+        let guard = this.yielder.guard();
+        // SAFETY: as for `RunTry`.
+        let block = unsafe { Pin::new_unchecked(&mut this.block) };
         block.poll(cx).map(|exit| {
             match (guard.leave_finally(), exit) {
                 (true, Exit::Value(())) => Exit::Close,
