@@ -184,6 +184,11 @@ impl Page {
         }
     }
 
+    /// What the page was, once all items have been taken.
+    pub(super) fn whole(&mut self) -> Result<Summary, Error> {
+        (self.summary()).ok_or_else(|| Error::content("the page was not read to its end"))
+    }
+
     /// The error for the item that came last: it does not parse as it should.
     pub(super) fn unfit(&self, item: &Item, error: serde_json::Error) -> Error {
         match self {

@@ -93,15 +93,12 @@ where
                 if batch.len() > 0 {
                     yield batch;
                 }
-                if let Some(fault) = fault {
-                    return Err(fault);
-                }
+                fault.map_or(Ok(()), Err)?;
             }
             skip.end(&mut walk.trail());
-            let (after, end) = match (decided, page.summary()) {
-                (Some(step), _) => step?,
-                (None, Some(summary)) => step(&walk, &mut kind, &mut fetcher, summary)?,
-                (None, None) => Err(Error::content("the page was not read to its end"))?,
+            let (after, end) = match decided {
+                Some(step) => step?,
+                None => step(&walk, &mut kind, &mut fetcher, page.whole()?)?,
             };
             // Whoever has no more demand can drop the walk here, before it asks
             // for a page that nobody wants.
