@@ -16,6 +16,9 @@ them. In their values, in those of `-H` and in URL `${NAME}` is replaced by a va
 environment ('${NAME}' in quotes, so that the shell leaves it; `$${` is a `${`), and a value `@FILE`
 by what stands in a file: so a secret is in no list of processes.";
 
+/// What is wrong with a value that is not there.
+const EMPTY: &str = "the value is empty; is a variable not set?";
+
 #[derive(clap::Args)]
 #[command(next_help_heading = "Credentials")]
 pub(crate) struct Credentials {
@@ -121,6 +124,9 @@ impl Credentials {
     fn user_and_password(&self, url: &str) -> Result<Option<(String, String)>, String> {
         if let Some(text) = &self.user {
             let text = value("--user", text)?;
+            if text == ":" {
+                return Err(format!("--user: {EMPTY}"));
+            }
             let (user, password) = text.split_once(':').unwrap_or((&text, ""));
             return Ok(Some((user.to_owned(), password.to_owned())));
         }
@@ -187,7 +193,11 @@ pub(crate) fn headers(texts: &[String]) -> Result<Vec<flags::Header>, String> {
 
 /// A value that stands in a flag, in the environment or in a file.
 fn value(flag: &str, text: &str) -> Result<String, String> {
-    in_flag(flag, expand::value(text))
+    let value = in_flag(flag, expand::value(text))?;
+    if value.trim().is_empty() {
+        return Err(format!("{flag}: {EMPTY}"));
+    }
+    Ok(value)
 }
 
 /// A value that is to be in no message.

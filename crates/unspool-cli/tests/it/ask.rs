@@ -178,7 +178,10 @@ fn a_wrong_request_sends_nothing() {
             "no provider `who`; there are `anthropic`, `openai`",
         ),
         (&["ask", "hi", "--provider", "groq"], "no model is named"),
-        (&["ask", "hi", "--api-key", ""], "the key is empty"),
+        (
+            &["ask", "hi", "--api-key", ""],
+            "--api-key: the value is empty",
+        ),
         (&["ask", "@/no/such"], "cannot read `/no/such`"),
         (
             &["ask", "hi", "--attach", "/no/such"],

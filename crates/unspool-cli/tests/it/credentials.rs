@@ -297,3 +297,26 @@ fn wrong_flags_are_a_wrong_request_that_shows_no_secret() {
     assert_eq!(code, 2);
     assert!(text.contains("the variable `MISSING_TOKEN`"), "{text}");
 }
+
+#[test]
+fn an_empty_credential_is_refused_before_anything_is_sent() {
+    let server = Server::linked_pages(1, 1);
+    for flags in [
+        ["--bearer", ""],
+        ["-u", ""],
+        ["-u", ":"],
+        ["--api-key", "X-Key="],
+        ["--api-key-query", "key="],
+        ["--cookie", " "],
+    ] {
+        let (code, lines, words) = run(&["pages", &server.url("/"), flags[0], flags[1]]);
+        assert_eq!((code, lines.len()), (2, 0), "{flags:?}: {words}");
+        assert!(words.contains("the value is empty"), "{words}");
+    }
+    assert!(server.targets().is_empty());
+    // There are servers that know a key as a user without a password, or the other way round.
+    for user in ["key:", ":token"] {
+        let (code, _, words) = run(&["pages", &server.url("/"), "-u", user]);
+        assert_eq!(code, 0, "{words}");
+    }
+}

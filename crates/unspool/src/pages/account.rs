@@ -143,6 +143,11 @@ pub enum Doubt {
         /// The JSON pointer of both.
         key: String,
     },
+    /// No item has the key by which items were to be told apart.
+    NoSuchKey {
+        /// Its JSON pointer.
+        key: String,
+    },
     /// The page that a position stands on has changed since.
     Shifted,
     /// More than one array could have been the items.
@@ -307,6 +312,9 @@ impl fmt::Display for Doubt {
             ),
             Doubt::RepeatedKey { key } => {
                 write!(f, "the text around the items has `{key}` twice: which of the two is meant is not known")
+            }
+            Doubt::NoSuchKey { key } => {
+                write!(f, "no item has a `{key}`, by which those that come twice were to be left out")
             }
             Doubt::Shifted => f.write_str(
                 "the page has changed since the position was taken: items may be missing or come twice",

@@ -107,6 +107,8 @@ pub(super) struct Before {
 pub(super) struct Unique {
     key: Pointer,
     keys: Keys,
+    /// Whether an item has had it.
+    is_found: bool,
 }
 
 impl Trail {
@@ -115,6 +117,7 @@ impl Trail {
             unique: unique.map(|key| Unique {
                 key,
                 keys: Keys::default(),
+                is_found: false,
             }),
             ..Trail::default()
         }
@@ -416,6 +419,14 @@ impl Trail {
         let repeated = self.seen_before;
         let mut doubts = std::mem::take(&mut self.doubts);
         doubts.extend(doubt);
+        let missing = self.unique.as_ref().filter(|unique| !unique.is_found);
+        doubts.extend(
+            missing
+                .filter(|_| self.received > 0)
+                .map(|unique| Doubt::NoSuchKey {
+                    key: unique.key.to_string(),
+                }),
+        );
         let displaced = self.repeated.max(self.left_out);
         doubts.extend(audit::in_the_place_of_others(
             displaced,
@@ -465,7 +476,10 @@ impl Unique {
     fn is_new(&mut self, item: &Item) -> bool {
         let value: Value = serde_json::from_slice(&item.text).unwrap_or_default();
         match self.key.find(&value) {
-            Some(key) => self.keys.note(mark_of(key.to_string().as_bytes())),
+            Some(key) => {
+                self.is_found = true;
+                self.keys.note(mark_of(key.to_string().as_bytes()))
+            }
             None => true,
         }
     }

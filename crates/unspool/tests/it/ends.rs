@@ -323,3 +323,14 @@ async fn a_walk_goes_on_after_some_hundred_empty_pages() {
     let (items, _) = complete(request.raw()).await;
     assert_eq!(items, ["1", "2"]);
 }
+
+#[tokio::test]
+async fn a_key_that_no_item_has_is_a_doubt() {
+    let server = Server::start(|_| Reply::json(r#"[{"id": 1}, {"id": 2}]"#));
+    for (key, doubts) in [("/nope", 1), ("/id", 0)] {
+        let request = unspool::pages(server.url("/")).unique(key.parse().unwrap());
+        let (items, account) = drain(request.raw()).await;
+        assert_eq!(items.len(), 2);
+        assert_eq!(account.unwrap().doubts.len(), doubts, "{key}");
+    }
+}
