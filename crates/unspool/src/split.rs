@@ -1,10 +1,10 @@
 //! Items out of a body as its bytes arrive, whatever it is written in: a document
 //! in JSON or XML, or JSON on lines.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use crate::error::Error;
-use crate::json::{self, Check, End, Place, RECORD};
+use crate::json::{self, Check, End, Place, RECORD, is_space};
 use crate::lines::BYTE_ORDER_MARK;
 use crate::xml;
 
@@ -21,9 +21,18 @@ pub(crate) struct Splitter {
 
 enum Form {
     /// So far there has been nothing, or white space.
-    Unknown(BytesMut),
+    Unknown(Blank),
     Json(Box<json::Splitter>),
     Xml(Box<xml::Splitter>),
+}
+
+/// A body of which nothing has come but white space, which is counted and not kept.
+#[derive(Default)]
+struct Blank {
+    /// How many bytes of a byte order mark have come.
+    marks: usize,
+    /// How many bytes have come.
+    length: u64,
 }
 
 /// What is in the content types of JSON on lines: `application/x-ndjson`,
@@ -37,7 +46,7 @@ impl Splitter {
             check,
             max_bytes,
             is_said_to_be_lines: false,
-            form: Form::Unknown(BytesMut::new()),
+            form: Form::Unknown(Blank::default()),
         }
     }
 
@@ -49,19 +58,16 @@ impl Splitter {
     }
 
     /// Gives the next bytes of the body; those before must have been read.
-    pub(crate) fn push(&mut self, chunk: Bytes) {
+    pub(crate) fn push(&mut self, mut chunk: Bytes) {
         match &mut self.form {
             Form::Json(splitter) => splitter.push(chunk),
             Form::Xml(splitter) => splitter.push(&chunk),
-            Form::Unknown(begin) => {
-                let begun = match begin.is_empty() {
-                    true => chunk,
-                    false => {
-                        begin.extend_from_slice(&chunk);
-                        begin.split().freeze()
-                    }
-                };
-                self.begin(begun);
+            Form::Unknown(blank) => {
+                let begin = blank.skip(&mut chunk);
+                if let Some(&first) = chunk.first() {
+                    self.form = self.begun(first, begin);
+                    self.push(chunk);
+                }
             }
         }
     }
@@ -86,12 +92,8 @@ impl Splitter {
 
     /// There is no more: proves that the body is whole.
     pub(crate) fn end(&mut self) -> Result<End, Error> {
-        if let Form::Unknown(begin) = &mut self.form {
-            let begun = begin.split().freeze();
-            self.form = Form::Json(self.json());
-            self.push(begun);
-            // There is no item in white space.
-            self.next()?;
+        if let Form::Unknown(blank) = &self.form {
+            self.form = Form::Json(self.json(blank.length));
         }
         match &mut self.form {
             Form::Json(splitter) => splitter.end(),
@@ -100,32 +102,20 @@ impl Splitter {
         }
     }
 
-    fn begin(&mut self, begun: Bytes) {
-        let mark = match begun.starts_with(BYTE_ORDER_MARK) {
-            true => BYTE_ORDER_MARK.len(),
-            false => 0,
-        };
-        self.form = match begun[mark..].trim_ascii_start().first() {
-            // What is no space at all is refused when there is enough of it.
-            None if begun.len() < self.max_bytes => Form::Unknown(BytesMut::from(begun)),
-            _ if BYTE_ORDER_MARK.starts_with(&begun) => Form::Unknown(BytesMut::from(begun)),
+    /// What a body is whose first byte after the white space, at this position, is this one.
+    fn begun(&self, first: u8, position: u64) -> Form {
+        match first {
             // UTF-16 begins with one of the latter two.
-            Some(b'<' | 0xFE | 0xFF) => {
-                let mut splitter = xml::Splitter::new(self.place.clone(), self.max_bytes);
-                splitter.push(&begun);
-                Form::Xml(Box::new(splitter))
+            b'<' | 0xFE | 0xFF => {
+                let splitter = xml::Splitter::new(self.place.clone(), self.max_bytes);
+                Form::Xml(Box::new(splitter.starting_at(position)))
             }
-            Some(byte) if self.is_lines(*byte) => {
-                let mut splitter = json::Splitter::on_lines(self.check, self.max_bytes);
-                splitter.push(begun.slice(mark..));
-                Form::Json(Box::new(splitter))
+            first if self.is_lines(first) => {
+                let splitter = json::Splitter::on_lines(self.check, self.max_bytes);
+                Form::Json(Box::new(splitter.starting_at(position)))
             }
-            _ => {
-                let mut splitter = self.json();
-                splitter.push(begun);
-                Form::Json(splitter)
-            }
-        };
+            _ => Form::Json(self.json(position)),
+        }
     }
 
     /// Whether a body that begins with this byte has an item on each line. One that
@@ -139,9 +129,34 @@ impl Splitter {
         is_at_root && (is_said || first == RECORD)
     }
 
-    fn json(&self) -> Box<json::Splitter> {
+    fn json(&self, position: u64) -> Box<json::Splitter> {
         let splitter = json::Splitter::new(self.place.clone(), self.check, self.max_bytes);
-        Box::new(splitter)
+        Box::new(splitter.starting_at(position))
+    }
+}
+
+impl Blank {
+    /// Takes a byte order mark and white space off the front of a chunk; where in the body
+    /// the rest begins.
+    fn skip(&mut self, chunk: &mut Bytes) -> u64 {
+        while self.length == self.marks as u64
+            && let Some(mark) = BYTE_ORDER_MARK.get(self.marks)
+            && chunk.first() == Some(mark)
+        {
+            chunk.advance(1);
+            self.marks += 1;
+            self.length += 1;
+        }
+        let is_part = 0 < self.marks && self.marks < BYTE_ORDER_MARK.len();
+        if is_part && !chunk.is_empty() {
+            // What reads the body will say so.
+            *chunk = [&BYTE_ORDER_MARK[..self.marks], chunk].concat().into();
+            return 0;
+        }
+        let blank = (chunk.iter().position(|byte| !is_space(*byte))).unwrap_or(chunk.len());
+        chunk.advance(blank);
+        self.length += blank as u64;
+        self.length
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::Pointer;
 use super::checker::{MAX_DEPTH, is_space};
 use super::guess::{self, Held};
-use super::place::{Place, is_usual};
+use super::place::{MOST_KEYS, Place, is_usual};
 use crate::error::{Error, Kind};
 use crate::lines::BYTE_ORDER_MARK;
 
@@ -54,6 +54,9 @@ pub(crate) enum Late {
 
 /// From this many bytes on an array does not stay in the envelope.
 const LARGE: usize = 64 << 10;
+
+/// A key with so many bytes, quotes and escapes included, is not one of the usual ones.
+const LONGEST_KEY: usize = 128;
 
 /// Where [`EnvelopeScanner::feed`] stopped.
 #[derive(Debug, PartialEq)]
@@ -159,8 +162,9 @@ impl EnvelopeScanner {
                         *at += 1;
                         return Ok(Stop::Items);
                     }
-                    let rival = self.pointer();
-                    self.rival.get_or_insert(rival);
+                    if self.rival.is_none() {
+                        self.rival = Some(self.pointer());
+                    }
                     self.begin_value(byte, position)?;
                     *at += 1;
                 }
@@ -235,12 +239,12 @@ impl EnvelopeScanner {
                 let aside = self.aside.iter().position(|aside| aside.place == pointer);
                 let text = match aside {
                     Some(index) => self.aside.swap_remove(index).array.into(),
-                    None => guess::text_at(&self.text, &pointer)?,
+                    None => guess::text_at(&self.text, &pointer),
                 };
                 Ok(Late::Items(pointer, text))
             }
             Held::Resource(pointer) => {
-                let resource = guess::text_at(&self.whole_text(), &pointer)?;
+                let resource = guess::text_at(&self.whole_text(), &pointer);
                 Ok(Late::Resource([b"[", &resource[..], b"]"].concat().into()))
             }
         }
@@ -432,18 +436,16 @@ impl EnvelopeScanner {
     /// Takes an array that has just closed out of the envelope if it is large: it
     /// may be the items, but it is no link and no total.
     fn put_aside(&mut self, begin: usize) {
-        let is_nested = self
-            .open
-            .iter()
-            .any(|frame| matches!(frame, Frame::Array { .. }));
-        if is_nested || self.text.len() - begin < LARGE {
+        if self.text.len() - begin < LARGE || !self.is_in_objects() {
             return;
         }
         let array = self.text.split_off(begin);
         self.text.extend_from_slice(b"[]");
         if self.found.is_none() {
-            self.aside_bytes += array.len();
             let place = self.pointer();
+            // Many arrays may stand below one long key.
+            let keys: usize = place.steps().iter().map(String::len).sum();
+            self.aside_bytes += array.len() + keys;
             self.aside.push(Aside {
                 place,
                 array,
@@ -478,22 +480,36 @@ impl EnvelopeScanner {
             Place::At(pointer) => {
                 pointer.steps().len() == self.open.len()
                     && (self.open.iter().zip(pointer.steps()))
-                        .all(|(frame, step)| self.step(*frame) == step.as_str())
+                        .all(|(frame, step)| self.is_step(*frame, step))
             }
             Place::Auto => false,
         }
     }
 
+    /// Whether this key or index leads into an open container. A key that is too long for
+    /// that, even if each of its bytes is an escape sequence, is not read.
+    fn is_step(&self, frame: Frame, step: &str) -> bool {
+        let is_short = |(begin, end): (usize, usize)| end - begin <= 6 * step.len() + 2;
+        !matches!(frame, Frame::Object { key } if !is_short(key)) && self.step(frame) == step
+    }
+
+    /// A key that is longer than the usual ones is not read, for there may be any number of
+    /// arrays below it: only that it is there counts.
     fn is_at_usual_name(&self) -> bool {
-        let keys: Option<Vec<Cow<'_, str>>> = self
-            .open
-            .iter()
-            .map(|frame| match frame {
-                Frame::Object { .. } => Some(self.step(*frame)),
-                Frame::Array { .. } => None,
-            })
-            .collect();
-        keys.is_some_and(|keys| is_usual(&keys.iter().map(AsRef::as_ref).collect::<Vec<_>>()))
+        if self.open.len() > MOST_KEYS || !self.is_in_objects() {
+            return false;
+        }
+        let keys = self.open.iter().map(|frame| match *frame {
+            Frame::Object { key: (begin, end) } if end - begin > LONGEST_KEY => Cow::Borrowed(""),
+            frame => self.step(frame),
+        });
+        let keys: Vec<Cow<'_, str>> = keys.collect();
+        is_usual(&keys.iter().map(AsRef::as_ref).collect::<Vec<_>>())
+    }
+
+    /// Whether nothing that is open is an array.
+    fn is_in_objects(&self) -> bool {
+        (self.open.iter()).all(|frame| matches!(frame, Frame::Object { .. }))
     }
 
     fn pointer(&self) -> Pointer {

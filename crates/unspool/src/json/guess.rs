@@ -1,13 +1,9 @@
 //! Which array of a whole document holds the items, where no name tells.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Pointer, partial};
+use super::{Pointer, document, partial};
 use crate::error::Error;
 
 /// What a document without an array under a usual name holds.
@@ -30,23 +26,25 @@ pub(super) fn held(document: &Value) -> Result<Held, Error> {
     if let Some(resource) = resource(document) {
         return Ok(Held::Resource(resource));
     }
-    let direct = arrays_in(fields, &[]);
+    let direct = arrays_in(fields, None);
     let objects = (fields.iter()).filter_map(|(key, value)| Some((key, value.as_object()?)));
-    let below: Vec<Pointer> = objects
+    let below = objects
         .filter(|(key, _)| !ABOUT_PAGES.contains(&key.as_str()))
-        .flat_map(|(key, fields)| arrays_in(fields, std::slice::from_ref(key)))
+        .flat_map(|(key, fields)| arrays_in(fields, Some(key)))
         .collect();
-    let likely = likely(direct, below, document);
+    let likely = likely(direct, below);
     match likely.as_slice() {
-        [array] => Ok(Held::Items(array.clone())),
+        [array] => Ok(Held::Items(array.pointer())),
         [] => Err(Error::no_items(format!(
             "expected an array of items, found an object without an array{}; where an empty list is \
              left out, say where it would be with a JSON pointer",
             keys_of(fields)
         ))),
         [first, second, ..] => Err(Error::no_items(format!(
-            "found {} arrays that could hold the items, such as `{first}` and `{second}`: say which with a JSON pointer",
-            likely.len()
+            "found {} arrays that could hold the items, such as `{}` and `{}`: say which with a JSON pointer",
+            likely.len(),
+            first.pointer(),
+            second.pointer()
         ))),
     }
 }
@@ -122,40 +120,45 @@ const ABOUT_PAGES: &[&str] = &[
 /// Names of lists that lead elsewhere, and are never the items.
 const LINKS: &[&str] = &["link", "links", "_links"];
 
+/// An array that may hold the items.
+#[derive(Clone, Copy)]
+struct Array<'d> {
+    /// The key of the object that it is in, if that is not the document itself.
+    above: Option<&'d str>,
+    key: &'d str,
+    elements: &'d [Value],
+    /// Whether what speaks of further pages is beside it.
+    is_beside_pages: bool,
+}
+
+impl Array<'_> {
+    fn pointer(&self) -> Pointer {
+        let steps = self.above.into_iter().chain([self.key]);
+        Pointer::from_steps(steps.map(str::to_owned).collect())
+    }
+}
+
 /// Those of several arrays that may be meant: not the links, not the empty ones beside
 /// others, and before all the ones beside what speaks of further pages.
-fn likely(direct: Vec<Pointer>, below: Vec<Pointer>, document: &Value) -> Vec<Pointer> {
-    let is_list = |at: &Pointer| {
-        !matches!(
-            at.steps().last().map(String::as_str),
-            Some(last) if LINKS.contains(&last)
-        )
+fn likely<'d>(mut direct: Vec<Array<'d>>, mut below: Vec<Array<'d>>) -> Vec<Array<'d>> {
+    let prefer = |arrays: &mut Vec<Array<'d>>, is_fit: fn(&Array<'d>) -> bool| {
+        if arrays.iter().any(is_fit) {
+            arrays.retain(is_fit);
+        }
     };
-    let is_filled = |at: &Pointer| {
-        let array = at.find(document).and_then(Value::as_array);
-        array.is_some_and(|array| !array.is_empty())
-    };
-    let holds_objects = |at: &Pointer| {
-        let first = at.find(document).and_then(|array| array.get(0));
-        first.is_some_and(Value::is_object)
-    };
-    let is_beside_pages = |at: &Pointer| {
-        let above = at.steps().split_last().map_or(&[][..], |(_, above)| above);
-        let beside = Pointer::from_steps(above.to_vec());
-        let fields = beside.find(document).and_then(Value::as_object);
-        fields.is_some_and(|fields| fields.keys().any(|key| speaks_of_pages(key)))
-    };
-    let prefer = |arrays: Vec<Pointer>, is_fit: &dyn Fn(&Pointer) -> bool| {
-        let fit: Vec<Pointer> = arrays.iter().filter(|at| is_fit(at)).cloned().collect();
-        if fit.is_empty() { arrays } else { fit }
-    };
-    let lists = |arrays: Vec<Pointer>| arrays.into_iter().filter(is_list).collect();
-    let direct = prefer(lists(direct), &is_filled);
-    let below = prefer(lists(below), &is_filled);
-    let is_below = direct.is_empty()
-        || !direct.iter().any(is_beside_pages) && below.iter().any(is_beside_pages);
-    let likely = prefer(if is_below { below } else { direct }, &is_beside_pages);
-    prefer(likely, &holds_objects)
+    for arrays in [&mut direct, &mut below] {
+        arrays.retain(|array| !LINKS.contains(&array.key));
+        prefer(arrays, |array| !array.elements.is_empty());
+    }
+    let are_beside_pages =
+        |arrays: &[Array<'_>]| arrays.iter().any(|array| array.is_beside_pages);
+    let is_below = direct.is_empty() || !are_beside_pages(&direct) && are_beside_pages(&below);
+    let mut likely = if is_below { below } else { direct };
+    prefer(&mut likely, |array| array.is_beside_pages);
+    prefer(&mut likely, |array| {
+        array.elements.first().is_some_and(Value::is_object)
+    });
+    likely
 }
 
 fn speaks_of_pages(key: &str) -> bool {
@@ -167,26 +170,29 @@ fn speaks_of_pages(key: &str) -> bool {
     .any(|begin| key.starts_with(begin))
 }
 
-fn arrays_in(fields: &Map<String, Value>, above: &[String]) -> Vec<Pointer> {
-    fields
-        .iter()
-        // Errors stand in the place of items, and are none.
-        .filter(|(key, value)| value.is_array() && *key != "errors")
-        .map(|(key, _)| Pointer::from_steps([above, std::slice::from_ref(key)].concat()))
-        .collect()
+fn arrays_in<'d>(fields: &'d Map<String, Value>, above: Option<&'d str>) -> Vec<Array<'d>> {
+    let is_beside_pages = fields.keys().any(|key| speaks_of_pages(key));
+    let arrays = fields.iter().filter_map(|(key, value)| {
+        Some(Array {
+            above,
+            key,
+            elements: value.as_array()?,
+            is_beside_pages,
+        })
+    });
+    // Errors stand in the place of items, and are none.
+    arrays.filter(|array| array.key != "errors").collect()
 }
 
 /// Whether an element speaks of the pages, and the element after it may be the items:
 /// `[{"page": 1, "total": 250}, […]]`.
 pub(super) fn is_about_pages(element: &[u8]) -> bool {
-    let Ok(Value::Object(fields)) = serde_json::from_slice(element) else {
-        return false;
+    let speaks = |key: &str| {
+        speaks_of_pages(key) || ["page", "pages", "count", "limit", "offset"].contains(&key)
     };
-    let speaks = |key: &String| {
-        speaks_of_pages(key)
-            || ["page", "pages", "count", "limit", "offset"].contains(&key.as_str())
-    };
-    fields.keys().any(speaks)
+    let mut is_about_pages = false;
+    let object = document::members(element, &mut |key, _| is_about_pages |= speaks(key));
+    object.is_some() && is_about_pages
 }
 
 /// Whether a document leaves out the array at the pointer because there is nothing in it,
@@ -255,17 +261,13 @@ fn kind_of_value(value: &Value) -> &'static str {
 }
 
 /// The text of a value below objects.
-pub(super) fn text_at(document: &[u8], pointer: &Pointer) -> Result<Bytes, Error> {
+pub(super) fn text_at(document: &[u8], pointer: &Pointer) -> Bytes {
     let mut text = document;
     for step in pointer.steps() {
-        let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(text)
-            .map_err(|error| Error::no_items(format!("not JSON: {error}")).with_source(error))?;
-        text = fields
-            .get(step.as_str())
-            .map_or("", |field| field.get())
-            .as_bytes();
+        let member = document::member(text, step);
+        text = member.map_or(&b""[..], |member| member.get().as_bytes());
     }
-    Ok(Bytes::copy_from_slice(text))
+    Bytes::copy_from_slice(text)
 }
 
 #[cfg(test)]

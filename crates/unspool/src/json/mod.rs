@@ -1,13 +1,13 @@
 //! Items out of a body as its bytes arrive.
 
 mod checker;
+mod document;
 mod envelope;
 mod guess;
 mod items;
 pub(crate) mod partial;
 mod place;
 mod pointer;
-mod repeated;
 mod splitter;
 #[cfg(test)]
 mod tests;
@@ -15,6 +15,8 @@ mod window;
 
 pub use pointer::Pointer;
 
+pub(crate) use checker::is_space;
+pub(crate) use document::{Document, members, value_at};
 pub(crate) use items::{Check, RECORD};
 pub(crate) use place::Place;
 pub(crate) use splitter::{End, Envelope, Splitter};

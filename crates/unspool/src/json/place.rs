@@ -53,6 +53,9 @@ const WRAPPERS: &[&str] = &[
     "_embedded",
 ];
 
+/// How many keys lead to the array at most where [`is_usual`] knows it.
+pub(super) const MOST_KEYS: usize = 6;
+
 /// Whether an array under these keys, from the root down, goes by a usual name.
 pub(crate) fn is_usual(keys: &[&str]) -> bool {
     match keys {

@@ -5,12 +5,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Pointer;
+use super::document::{Document, not_json};
 use super::envelope::{EnvelopeScanner, Late, Stop};
 use super::guess;
 use super::items::{Check, Found, ItemScanner};
 use super::partial;
 use super::place::Place;
-use super::repeated::repeated_key;
 use crate::error::{Error, Kind};
 
 /// Splits one document, or lines of them: [`push`](Splitter::push) each chunk and take the items
@@ -97,6 +97,12 @@ impl Splitter {
         }
     }
 
+    /// Begins at this position in the body: nothing but white space was before.
+    pub(crate) fn starting_at(mut self, position: u64) -> Self {
+        self.offset = position;
+        self
+    }
+
     /// Gives the next bytes of the document; those before must have been read.
     pub(crate) fn push(&mut self, chunk: Bytes) {
         debug_assert_eq!(self.at, self.chunk.len(), "the last chunk was not read");
@@ -178,7 +184,7 @@ impl Splitter {
     fn first_line(&mut self) -> Result<Bytes, Error> {
         let text = self.envelope.text();
         if let Err(error) = serde_json::from_slice::<&RawValue>(text) {
-            return Err(Error::content(format!("not JSON: {error}")).with_source(error));
+            return Err(not_json(error));
         }
         let first = Bytes::copy_from_slice(text);
         self.elements = ItemScanner::on_lines(self.check, self.max_bytes, 1);
@@ -210,10 +216,10 @@ impl Splitter {
         if self.at_items || !self.envelope.end(position)? {
             return Err(self.truncated(position));
         }
-        let text = self.envelope.text();
-        let document: Value = serde_json::from_slice(text)
-            .map_err(|error| Error::content(format!("not JSON: {error}")).with_source(error))?;
-        let repeated_key = repeated_key(text).map(Pointer::from_steps);
+        let Document {
+            value: document,
+            repeated_key,
+        } = Document::read(self.envelope.text(), self.max_bytes)?;
         let rival = self.envelope.rival().cloned().filter(|rival| {
             let array = rival.find(&document).and_then(Value::as_array);
             array.is_some_and(|array| !array.is_empty())

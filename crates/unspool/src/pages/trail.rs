@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::account::{Doubt, Ended, Try, Walked};
 use super::audit;
@@ -15,7 +16,7 @@ use super::stated::{Stated, Total};
 use crate::account::Conclusion;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::http::{Call, CleanCall, Secrets, Session};
-use crate::json::{Envelope, Pointer, partial};
+use crate::json::{self, Envelope, Pointer, partial, value_at};
 
 /// How many pages in a row may hold nothing new. There are databases that give one empty
 /// page after the other while they look for what a filter lets through.
@@ -474,8 +475,7 @@ impl Trail {
 impl Unique {
     /// Whether no item with this key has come; an item without one is always new.
     fn is_new(&mut self, item: &Item) -> bool {
-        let value: Value = serde_json::from_slice(&item.text).unwrap_or_default();
-        match self.key.find(&value) {
+        match value_at(&item.text, &self.key) {
             Some(key) => {
                 self.is_found = true;
                 self.keys.note(mark_of(key.to_string().as_bytes()))
@@ -487,13 +487,20 @@ impl Unique {
 
 /// The mark of what identifies an item, if it has that.
 fn identity(item: &[u8]) -> Option<u64> {
-    let fields: Map<String, Value> = serde_json::from_slice(item).ok()?;
-    let value = (fields.iter()).find_map(|(key, value)| {
+    let mut found: Option<(String, &RawValue)> = None;
+    json::members(item, &mut |key, value| {
         let is_one = (IDENTITIES.iter()).any(|name| key.eq_ignore_ascii_case(name));
-        is_one.then_some(value)
+        let is_first = || found.as_ref().is_none_or(|(known, _)| key <= known.as_str());
+        if is_one && is_first() {
+            found = Some((key.to_owned(), value));
+        }
     })?;
-    let is_scalar = value.is_string() || value.is_number();
-    is_scalar.then(|| mark_of(value.to_string().as_bytes()))
+    let text = found?.1.get();
+    if !text.starts_with(|char: char| matches!(char, '"' | '-') || char.is_ascii_digit()) {
+        return None;
+    }
+    let value: Value = serde_json::from_str(text).ok()?;
+    Some(mark_of(value.to_string().as_bytes()))
 }
 
 fn mark_of_call(call: &Call) -> u64 {

@@ -60,6 +60,12 @@ impl Splitter {
         }
     }
 
+    /// Begins at this position in the body: nothing but white space was before.
+    pub(crate) fn starting_at(mut self, position: u64) -> Self {
+        self.tokens.starting_at(position);
+        self
+    }
+
     /// Gives the next bytes of the document; those before must have been read.
     pub(crate) fn push(&mut self, chunk: &Bytes) {
         self.tokens.push(chunk);

@@ -66,6 +66,11 @@ impl Tokens {
         }
     }
 
+    /// Begins at this position in the body: nothing but white space was before.
+    pub(super) fn starting_at(&mut self, position: u64) {
+        self.offset = position;
+    }
+
     pub(super) fn push(&mut self, chunk: &Bytes) {
         self.text.advance(self.at);
         self.offset += self.at as u64;
