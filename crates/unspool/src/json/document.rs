@@ -98,7 +98,7 @@ pub(crate) fn member<'t>(object: &'t [u8], key: &str) -> Option<&'t RawValue> {
 /// Calls `each` with the members of an object, in their order; nothing if it is not one.
 pub(crate) fn members<'t>(
     object: &'t [u8],
-    each: &mut dyn FnMut(&str, &'t RawValue),
+    each: &mut dyn FnMut(Cow<'t, str>, &'t RawValue),
 ) -> Option<()> {
     serde_json::Deserializer::from_slice(object)
         .deserialize_map(Members(each))
@@ -233,7 +233,7 @@ impl<'de> Visitor<'de> for Step<'_> {
     }
 }
 
-struct Members<'f, 'de>(&'f mut dyn FnMut(&str, &'de RawValue));
+struct Members<'f, 'de>(&'f mut dyn FnMut(Cow<'de, str>, &'de RawValue));
 
 impl<'de> Visitor<'de> for Members<'_, 'de> {
     type Value = ();
@@ -245,7 +245,7 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         while let Some(key) = members.next_key_seed(Key)? {
             let value = members.next_value()?;
-            (self.0)(&key, value);
+            (self.0)(key, value);
         }
         Ok(())
     }

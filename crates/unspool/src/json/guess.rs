@@ -191,7 +191,7 @@ pub(super) fn is_about_pages(element: &[u8]) -> bool {
         speaks_of_pages(key) || ["page", "pages", "count", "limit", "offset"].contains(&key)
     };
     let mut is_about_pages = false;
-    let object = document::members(element, &mut |key, _| is_about_pages |= speaks(key));
+    let object = document::members(element, &mut |key, _| is_about_pages |= speaks(&key));
     object.is_some() && is_about_pages
 }
 

@@ -1,5 +1,6 @@
 //! Where a walk has been, what it has seen there, and what speaks against it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -487,12 +488,12 @@ impl Unique {
 
 /// The mark of what identifies an item, if it has that.
 fn identity(item: &[u8]) -> Option<u64> {
-    let mut found: Option<(String, &RawValue)> = None;
+    let mut found: Option<(Cow<'_, str>, &RawValue)> = None;
     json::members(item, &mut |key, value| {
         let is_one = (IDENTITIES.iter()).any(|name| key.eq_ignore_ascii_case(name));
-        let is_first = || found.as_ref().is_none_or(|(known, _)| key <= known.as_str());
+        let is_first = || found.as_ref().is_none_or(|(known, _)| key <= *known);
         if is_one && is_first() {
-            found = Some((key.to_owned(), value));
+            found = Some((key, value));
         }
     })?;
     let text = found?.1.get();

@@ -1,8 +1,12 @@
 //! Which elements of a listing are its items.
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
 
-use super::element::{Element, by_name};
+use serde_json::value::RawValue;
+
+use super::splitter::Root;
+use crate::error::{Error, Kind};
+use crate::json::{self, Pointer};
 
 /// The names that listings give to their items.
 const ITEMS: &[&str] = &[
@@ -20,7 +24,7 @@ const LISTINGS: &[&[&str]] = &[
 /// name at a usual depth: below the root or one level further down. What AWS wraps
 /// around its answers is no level.
 pub(super) fn is_usual<'n>(names: impl Iterator<Item = &'n str>) -> bool {
-    let names: Vec<&str> = names.map(local).collect();
+    let names: Vec<&str> = names.take(MOST_NAMES + 1).collect();
     let inner = match names.as_slice() {
         [root, result, inner @ ..] if root.ends_with("Response") && result.ends_with("Result") => {
             inner
@@ -29,50 +33,123 @@ pub(super) fn is_usual<'n>(names: impl Iterator<Item = &'n str>) -> bool {
         [] => return false,
     };
     match inner {
-        [name] | [_, name] => ITEMS.contains(name),
+        [name] | [_, name] => ITEMS.contains(&local(name)),
         _ => false,
     }
 }
 
+/// How many names lead to an item at most where [`is_usual`] knows it.
+const MOST_NAMES: usize = 4;
+
 /// Where the items of this listing would be, had it any.
-pub(super) fn items_of(root: &Element) -> Option<Vec<String>> {
+pub(super) fn items_of(root: &Root) -> Option<Vec<String>> {
     let listing = LISTINGS
         .iter()
         .find(|listing| listing[0] == local(&root.name))?;
     let mut steps = vec![root.name.clone()];
-    let mut element = root;
+    let mut inside = &root.text[..];
     for name in &listing[1..listing.len() - 1] {
-        element = element
-            .children
-            .iter()
-            .find(|child| local(&child.name) == *name)?;
-        steps.push(element.name.clone());
+        let (name, value) = child_where(inside, |child| local(child) == *name)?;
+        steps.push(name.into_owned());
+        inside = value.get().as_bytes();
     }
     // In the namespace of what surrounds them.
-    let prefix = element.name.len() - local(&element.name).len();
+    let parent = steps.last()?;
+    let prefix = parent.len() - local(parent).len();
     steps.push(format!(
         "{}{}",
-        &element.name[..prefix],
+        &parent[..prefix],
         listing[listing.len() - 1]
     ));
     Some(steps)
 }
 
-/// Where elements repeat under their parent, the fewest levels down first.
-pub(super) fn repeated(root: &Element) -> Vec<Vec<String>> {
-    let mut found: Vec<Vec<String>> = Vec::new();
-    let mut queue = VecDeque::from([(vec![root.name.clone()], root)]);
-    while let Some((path, element)) = queue.pop_front() {
-        for children in by_name(&element.children) {
-            let mut below = path.clone();
-            below.push(children[0].name.clone());
-            match children[..] {
-                [child] => queue.push_back((below, child)),
+/// Elements that repeat under their parent.
+pub(super) struct Repeated<'t> {
+    pub(super) place: Pointer,
+    /// All of them, where they stand in the text of the root.
+    pub(super) array: &'t [u8],
+}
+
+/// The first two places where elements repeat, the fewest levels down first.
+pub(super) fn repeated(root: &Root, max_bytes: usize) -> Result<Vec<Repeated<'_>>, Error> {
+    let mut found = Vec::new();
+    let mut level = vec![(0, Cow::Borrowed(root.name.as_str()), &root.text[..])];
+    // The elements that are looked into, each with the one that it is in.
+    let mut known: Vec<(usize, Cow<'_, str>)> = Vec::new();
+    for _ in 0..DEEPEST {
+        let mut below = Vec::new();
+        for (parent, name, text) in level {
+            let here = known.len();
+            known.push((parent, name));
+            if here > max_bytes / BYTES_PER_ELEMENT {
+                return Err(too_many(here, max_bytes));
+            }
+            each_child(text, &mut |name, value| match value.get().as_bytes() {
                 // What is in them is part of them.
-                _ => found.push(below),
+                array @ [b'[', _, _, ..] if found.len() < 2 => found.push(Repeated {
+                    place: place(&known, here, &name),
+                    array,
+                }),
+                object @ [b'{', ..] if found.len() < 2 => below.push((here, name, object)),
+                _ => {}
+            });
+            if found.len() == 2 {
+                return Ok(found);
             }
         }
+        level = below;
     }
+    Ok(found)
+}
+
+/// How many levels down elements are looked for that repeat.
+const DEEPEST: usize = 16;
+
+/// How many bytes of the limit an element takes that is looked into.
+const BYTES_PER_ELEMENT: usize = 32;
+
+fn place(known: &[(usize, Cow<'_, str>)], mut here: usize, name: &str) -> Pointer {
+    let mut steps = vec![name.to_owned(), known[here].1.to_string()];
+    while here > 0 {
+        here = known[here].0;
+        steps.push(known[here].1.to_string());
+    }
+    steps.reverse();
+    Pointer::from_steps(steps)
+}
+
+fn too_many(elements: usize, max_bytes: usize) -> Error {
+    Error::new(
+        Kind::TooLarge,
+        format!(
+            "the document has over {elements} elements with others in them, as many as go with the limit of {max_bytes} bytes: say where the items are with a JSON pointer such as `/feed/entry`"
+        ),
+    )
+}
+
+/// Calls `each` with the elements in one, by the JSON of it: with their names, and what each
+/// of them is.
+pub(super) fn each_child<'t>(text: &'t [u8], each: &mut dyn FnMut(Cow<'t, str>, &'t RawValue)) {
+    // What has text alone has none.
+    let _ = json::members(text, &mut |name, value| {
+        if !name.starts_with(['@', '#']) {
+            each(name, value);
+        }
+    });
+}
+
+/// The first of them with a name that is wanted.
+pub(super) fn child_where(
+    text: &[u8],
+    is_wanted: impl Fn(&str) -> bool,
+) -> Option<(Cow<'_, str>, &RawValue)> {
+    let mut found = None;
+    each_child(text, &mut |name, value| {
+        if found.is_none() && is_wanted(&name) {
+            found = Some((name, value));
+        }
+    });
     found
 }
 

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::element::Element;
-use super::guess;
+use super::element::{Elements, attributes, name_in};
+use super::guess::{self, Repeated, child_where, each_child};
 use super::tokens::{Token, Tokens};
 use crate::error::{Error, Kind};
-use crate::json::{End, Envelope, Place, Pointer};
+use crate::http::shortened_to;
+use crate::json::{Document, End, Envelope, Place, Pointer};
 
 /// Splits one document: [`push`](Splitter::push) each chunk and take the items
 /// that have come; then say that there is no more with [`end`](Splitter::end).
@@ -22,10 +23,10 @@ pub(crate) struct Splitter {
 struct Tree {
     place: Place,
     max_bytes: usize,
-    /// The elements that are open, from the root on.
-    open: Vec<Element>,
-    /// The root, once it is closed.
-    root: Option<Element>,
+    elements: Elements,
+    /// The name of the root.
+    root: Option<String>,
+    is_closed: bool,
     /// How many elements surround the item in hand, if there is one.
     around_item: Option<usize>,
     /// Where it begins in the document.
@@ -48,8 +49,9 @@ impl Splitter {
             tree: Tree {
                 place,
                 max_bytes,
-                open: Vec::new(),
+                elements: Elements::default(),
                 root: None,
+                is_closed: false,
                 around_item: None,
                 begins_at: 0,
                 found: None,
@@ -81,7 +83,7 @@ impl Splitter {
             self.tree.limit(self.tokens.position())?;
             if let Some(item) = item {
                 self.tree.count += 1;
-                return Ok(Some(to_json(&item)?.into()));
+                return Ok(Some(item.into()));
             }
         }
     }
@@ -98,7 +100,8 @@ impl Splitter {
     /// There is no more: proves that the document is whole.
     pub(crate) fn end(&mut self) -> Result<End, Error> {
         let rest = self.tokens.rest();
-        let Some(root) = self.tree.root.take() else {
+        let name = self.tree.root.take().filter(|_| self.tree.is_closed);
+        let Some(name) = name else {
             return Err(self.tree.truncated(self.tokens.end()));
         };
         if !rest.trim_ascii().is_empty() {
@@ -107,42 +110,43 @@ impl Splitter {
                 self.tokens.position()
             )));
         }
-        self.tree.conclude(root)
+        let text = self.tree.elements.root();
+        self.tree.conclude(&Root { name, text })
     }
 }
 
 impl Tree {
     /// Takes in the next token; gives the item that ends with it.
-    fn take(&mut self, token: Token<'_>, position: u64) -> Result<Option<Element>, Error> {
-        match (token, self.open.last_mut()) {
+    fn take(&mut self, token: Token<'_>, position: u64) -> Result<Option<Vec<u8>>, Error> {
+        match (token, self.elements.name()) {
             (Token::Start(tag), _) => {
                 let (tag, is_empty) = match tag.strip_suffix('/') {
                     Some(tag) => (tag, true),
                     None => (tag, false),
                 };
-                self.begin(Element::from_tag(tag, position)?, position)?;
+                self.begin(tag, position)?;
                 self.keep(tag);
                 if is_empty {
-                    return Ok(self.close());
+                    return self.close();
                 }
             }
-            (Token::End(name), Some(element)) => {
-                if name.trim_ascii_end() != element.name {
+            (Token::End(name), Some(open)) => {
+                if name.trim_ascii_end() != open {
                     return Err(Error::content(format!(
-                        "not XML: expected `</{}>` at byte {position}, found `</{name}>`",
-                        element.name
+                        "not XML: expected `</{open}>` at byte {position}, found `</{}>`",
+                        shortened_to(name, SHOWN)
                     )));
                 }
-                return Ok(self.close());
+                return self.close();
             }
             // Between elements: there may be more of it than there may be items.
-            (Token::Text(text), Some(element)) if element.is_between(text) => {}
-            (Token::Text(text), Some(element)) => {
-                element.add_text(text, position)?;
+            (Token::Text(text), Some(_)) if self.elements.is_between(text) => {}
+            (Token::Text(text), Some(_)) => {
+                self.elements.add_text(text, position)?;
                 self.keep(text);
             }
-            (Token::Verbatim(text), Some(element)) => {
-                element.add_verbatim(text);
+            (Token::Verbatim(text), Some(_)) => {
+                self.elements.add_verbatim(text);
                 self.keep(text);
             }
             (Token::Text(text), None) if text.trim_ascii().is_empty() => {}
@@ -167,40 +171,39 @@ impl Tree {
         }
     }
 
-    fn begin(&mut self, element: Element, position: u64) -> Result<(), Error> {
-        if self.root.is_some() {
+    fn begin(&mut self, tag: &str, position: u64) -> Result<(), Error> {
+        let name = name_in(tag, position)?;
+        let depth = self.elements.depth();
+        if depth == 0 && self.root.is_some() {
             return Err(Error::content(format!(
-                "not XML: expected nothing more at byte {position}, found `<{}>`",
-                element.name
+                "not XML: expected nothing more at byte {position}, found `<{name}>`"
             )));
         }
-        if self.open.is_empty() && element.name.eq_ignore_ascii_case("html") {
+        if depth == 0 && name.eq_ignore_ascii_case("html") {
             return Err(Error::content(format!(
-                "expected a listing in XML or JSON, found a web page (`<{}>`)",
-                element.name
+                "expected a listing in XML or JSON, found a web page (`<{name}>`)"
             )));
         }
-        if self.open.len() == MAX_DEPTH {
+        if depth == MAX_DEPTH {
             return Err(Error::content(format!(
                 "the document nests more than {MAX_DEPTH} deep at byte {position}"
             )));
         }
-        if self.around_item.is_none() && self.is_item(&element.name) {
-            self.around_item = Some(self.open.len());
-            self.begins_at = position;
+        if depth == 0 {
+            self.root = Some(name.to_owned());
         }
-        self.open.push(element);
-        Ok(())
+        if self.around_item.is_none() && self.is_item(name) {
+            self.around_item = Some(depth);
+            self.begins_at = position;
+            self.elements.open_apart(name, tag, position)
+        } else {
+            self.elements.open(name, tag, position)
+        }
     }
 
     /// Whether an element of this name is an item if it begins here.
     fn is_item(&mut self, name: &str) -> bool {
-        let names = || {
-            self.open
-                .iter()
-                .map(|element| element.name.as_str())
-                .chain([name])
-        };
+        let names = || self.elements.names().chain([name]);
         match (&self.place, &self.found) {
             (Place::At(pointer), _) | (_, Some(pointer)) if pointer.steps().iter().eq(names()) => {
                 // Some items may be in another element of the same path.
@@ -224,30 +227,26 @@ impl Tree {
     }
 
     /// Closes the innermost element, which is given if it is an item.
-    fn close(&mut self) -> Option<Element> {
-        let element = self.open.pop()?;
-        if self.around_item == Some(self.open.len()) {
+    fn close(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        if self.around_item == Some(self.elements.depth() - 1) {
             self.around_item = None;
-            if let Some(parent) = self.open.last_mut() {
-                parent.taken.get_or_insert_with(|| element.name.clone());
-            }
-            return Some(element);
+            return self.elements.take().map(Some);
         }
-        match self.open.last_mut() {
-            Some(parent) => parent.children.push(element),
-            None => self.root = Some(element),
-        }
-        None
+        self.elements.close()?;
+        self.is_closed = self.elements.depth() == 0;
+        Ok(None)
     }
 
     /// Holds the item in hand and what surrounds the items below the limit.
     fn limit(&self, position: u64) -> Result<(), Error> {
         let is_over = |kept: u64| kept > self.max_bytes as u64;
+        // JSON is longer than XML, but not twice as long, unless characters are escaped.
+        let is_long = |depth: usize| self.elements.length(depth) / 2 > self.max_bytes;
         let what = match self.around_item {
-            Some(_) if is_over(position - self.begins_at) => {
+            Some(depth) if is_over(position - self.begins_at) || is_long(depth) => {
                 format!("item {}, at byte {}, is", self.count + 1, self.begins_at)
             }
-            _ if is_over(self.kept) => "what surrounds the items is".to_owned(),
+            _ if is_over(self.kept) || is_long(0) => "what surrounds the items is".to_owned(),
             _ => return Ok(()),
         };
         Err(Error::new(
@@ -272,74 +271,91 @@ impl Tree {
     }
 
     /// What a whole document comes to.
-    fn conclude(&mut self, root: Element) -> Result<End, Error> {
+    fn conclude(&mut self, root: &Root) -> Result<End, Error> {
         if let Some(found) = self.found.take() {
-            return self.whole(&root, found);
+            return self.whole(root, found);
         }
-        let repeated = guess::repeated(&root);
-        match &self.place {
-            Place::At(pointer) if self.count > 0 || has_parent_of(&root, pointer) => {
-                let pointer = pointer.clone();
-                self.whole(&root, pointer)
+        if let Place::At(pointer) = self.place.clone() {
+            let envelope = self.envelope(root, &root.text, pointer.clone())?;
+            let is_there = self.count > 0 || has_parent_of(&envelope.document, &pointer);
+            return is_there
+                .then_some(End::Whole(envelope))
+                .ok_or_else(|| root.without_items_at(&pointer));
+        }
+        let repeated = guess::repeated(root, self.max_bytes)?;
+        match (guess::items_of(root), repeated.as_slice()) {
+            (Some(none), rivals) => {
+                let prefixes = child_where(&root.text, |name| name == "CommonPrefixes");
+                let prefixes = prefixes.map(|(name, _)| {
+                    Pointer::from_steps(vec![root.name.clone(), name.into_owned()])
+                });
+                let rival = || rivals.first().map(|rival| rival.place.clone());
+                self.rival = prefixes.or_else(rival);
+                self.whole(root, Pointer::from_steps(none))
             }
-            Place::At(pointer) => Err(Error::content(format!(
-                "expected elements at {}, found {}",
-                pointer.described(),
-                described(&root)
+            (None, [items, rivals @ ..]) => {
+                self.rival = rivals.first().map(|rival| rival.place.clone());
+                self.late(root, items)
+            }
+            (None, []) => Err(Error::content(format!(
+                "expected a listing, found {}, and no element that repeats: say where the items are with a JSON pointer such as `/feed/entry`",
+                root.described()
             ))),
-            Place::Auto => match (guess::items_of(&root), repeated.as_slice()) {
-                (Some(none), rivals) => {
-                    let prefixes = root
-                        .children
-                        .iter()
-                        .find(|child| child.name == "CommonPrefixes");
-                    let prefixes =
-                        prefixes.map(|child| vec![root.name.clone(), child.name.clone()]);
-                    self.rival = prefixes
-                        .or(rivals.first().cloned())
-                        .map(Pointer::from_steps);
-                    self.whole(&root, Pointer::from_steps(none))
-                }
-                (None, [items, rivals @ ..]) => {
-                    self.rival = rivals.first().cloned().map(Pointer::from_steps);
-                    self.late(root, items.clone())
-                }
-                (None, []) => Err(Error::content(format!(
-                    "expected a listing, found {}, and no element that repeats: say where the items are with a JSON pointer such as `/feed/entry`",
-                    described(&root)
-                ))),
-            },
         }
     }
 
-    fn whole(&mut self, root: &Element, items_at: Pointer) -> Result<End, Error> {
-        Ok(End::Whole(Envelope {
-            document: document(root)?,
-            items_at,
-            rival: self.rival.take(),
-            ..Envelope::default()
-        }))
+    fn whole(&mut self, root: &Root, items_at: Pointer) -> Result<End, Error> {
+        Ok(End::Whole(self.envelope(root, &root.text, items_at)?))
     }
 
     /// Takes the items out of the element that they repeat in.
-    fn late(&mut self, mut root: Element, steps: Vec<String>) -> Result<End, Error> {
-        let mut parent = &mut root;
-        for step in &steps[1..steps.len() - 1] {
-            let Some(child) = parent.children.iter().position(|child| child.name == *step) else {
-                break;
-            };
-            parent = &mut parent.children[child];
-        }
-        let is_item = |child: &mut Element| Some(&child.name) == steps.last();
-        let items: Vec<Element> = parent.children.extract_if(.., is_item).collect();
-        parent.taken = steps.last().cloned();
-        let envelope = Envelope {
-            document: document(&root)?,
-            items_at: Pointer::from_steps(steps),
+    fn late(&mut self, root: &Root, items: &Repeated<'_>) -> Result<End, Error> {
+        let begin = items.array.as_ptr().addr() - root.text.as_ptr().addr();
+        let (front, rest) = root.text.split_at(begin);
+        let around = [front, b"[]", &rest[items.array.len()..]].concat();
+        let envelope = self.envelope(root, &around, items.place.clone())?;
+        Ok(End::Late(envelope, Bytes::copy_from_slice(items.array)))
+    }
+
+    fn envelope(&mut self, root: &Root, text: &[u8], items_at: Pointer) -> Result<Envelope, Error> {
+        let value = Document::read(text, self.max_bytes)?.value;
+        Ok(Envelope {
+            document: Value::Object(Map::from_iter([(root.name.clone(), value)])),
+            items_at,
             rival: self.rival.take(),
             ..Envelope::default()
-        };
-        Ok(End::Late(envelope, to_json(&items)?.into()))
+        })
+    }
+}
+
+/// The outermost element of a whole document, without the items that were handed out.
+pub(super) struct Root {
+    pub(super) name: String,
+    /// Its JSON.
+    pub(super) text: Vec<u8>,
+}
+
+impl Root {
+    /// Its name and the first of what is in it, for a message.
+    fn described(&self) -> String {
+        let mut names = Vec::new();
+        each_child(&self.text, &mut |name, _| {
+            if names.len() < 8 {
+                names.push(format!("`{}`", shortened_to(&name, SHOWN)));
+            }
+        });
+        match names.is_empty() {
+            true => format!("`<{}>`", self.name),
+            false => format!("`<{}>` with {}", self.name, names.join(", ")),
+        }
+    }
+
+    fn without_items_at(&self, pointer: &Pointer) -> Error {
+        Error::content(format!(
+            "expected elements at {}, found {}",
+            pointer.described(),
+            self.described()
+        ))
     }
 }
 
@@ -348,17 +364,16 @@ fn check_encoding(instruction: &str) -> Result<(), Error> {
     let Some(("xml", declared)) = instruction.split_once(char::is_whitespace) else {
         return Ok(());
     };
-    let declared = Element::from_tag(&format!("xml {declared}"), 0)?;
-    let encoding = declared
-        .attributes
-        .iter()
-        .find(|(name, _)| name == "encoding");
-    match encoding {
-        Some((_, encoding)) if !is_utf_8(encoding) => Err(Error::content(format!(
-            "expected XML in UTF-8, found one that says that it is in `{encoding}`"
-        ))),
-        _ => Ok(()),
+    for attribute in attributes(declared, 0) {
+        let (name, encoding) =
+            attribute.map_err(|error| Error::content(format!("not XML: {error}, in `<?xml`")))?;
+        if name == "encoding" && !is_utf_8(&encoding) {
+            return Err(Error::content(format!(
+                "expected XML in UTF-8, found one that says that it is in `{encoding}`"
+            )));
+        }
     }
+    Ok(())
 }
 
 /// ASCII is UTF-8.
@@ -369,38 +384,16 @@ fn is_utf_8(encoding: &str) -> bool {
 }
 
 /// Whether the document has the element in which the items would be.
-fn has_parent_of(root: &Element, pointer: &Pointer) -> bool {
-    let [first, between @ .., _] = pointer.steps() else {
+fn has_parent_of(document: &Value, pointer: &Pointer) -> bool {
+    let [between @ .., _] = pointer.steps() else {
         return false;
     };
-    let found = between.iter().try_fold(root, |element, step| {
-        element.children.iter().find(|child| child.name == *step)
+    let found = between.iter().try_fold(document, |value, step| {
+        let value = value.get(step)?;
+        Some(value.get(0).unwrap_or(value))
     });
-    root.name == *first && found.is_some()
+    !between.is_empty() && found.is_some()
 }
 
-fn document(root: &Element) -> Result<Value, Error> {
-    let value = serde_json::to_value(root).map_err(not_json)?;
-    Ok(Value::Object(Map::from_iter([(root.name.clone(), value)])))
-}
-
-fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(value).map_err(not_json)
-}
-
-fn not_json(error: serde_json::Error) -> Error {
-    Error::content(format!("not to be written as JSON: {error}")).with_source(error)
-}
-
-/// The root and the first of what is in it, for a message.
-fn described(root: &Element) -> String {
-    let children: Vec<String> = super::element::by_name(&root.children)
-        .iter()
-        .take(8)
-        .map(|children| format!("`{}`", children[0].name))
-        .collect();
-    match children.is_empty() {
-        true => format!("`<{}>`", root.name),
-        false => format!("`<{}>` with {}", root.name, children.join(", ")),
-    }
-}
+/// How many characters of a name a message shows.
+const SHOWN: usize = 100;
