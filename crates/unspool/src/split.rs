@@ -81,6 +81,15 @@ impl Splitter {
         }
     }
 
+    /// How many bytes of what surrounds the items are kept.
+    pub(crate) fn around(&self) -> usize {
+        match &self.form {
+            Form::Json(splitter) => splitter.around(),
+            Form::Xml(splitter) => splitter.around(),
+            Form::Unknown(_) => 0,
+        }
+    }
+
     /// The error for the item that came last: it does not parse as it should.
     pub(crate) fn unfit(&self, item: &[u8], error: serde_json::Error) -> Error {
         match &self.form {

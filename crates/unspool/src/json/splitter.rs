@@ -193,6 +193,11 @@ impl Splitter {
         Ok(first)
     }
 
+    /// How many bytes of what surrounds the items are kept.
+    pub(crate) fn around(&self) -> usize {
+        self.envelope.text().len()
+    }
+
     /// How many items have come out.
     pub(crate) fn count(&self) -> u64 {
         self.elements.count()

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::vec::IntoIter;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::fetch::PageFetcher;
@@ -18,11 +18,16 @@ use super::trail::Trail;
 use crate::error::Error;
 use crate::http::CleanCall;
 
-/// What all pages that are read ahead may hold together, in bytes.
-const BUDGET: usize = 8 << 20;
+/// What all pages that are read ahead may hold together of their bodies, in bytes, and
+/// as much again in items that are ready.
+const BUDGET: usize = 4 << 20;
 
-/// The least that one of them may hold.
-const LEAST: usize = 64 << 10;
+/// The most pages that are read at a time: with more of them, the share of each would be
+/// less than a chunk.
+const MOST: usize = 256;
+
+/// How many bytes a tree takes at most for each byte of its text.
+const TREE: usize = 32;
 
 /// Into how many batches a page's share is divided: this many are in the channel,
 /// one is being filled and one is being emptied.
@@ -40,7 +45,7 @@ pub(super) struct InFlight {
 impl InFlight {
     pub(super) fn new(limit: usize, demand: Option<u64>) -> Self {
         InFlight {
-            limit: limit.max(1),
+            limit: limit.clamp(1, MOST),
             demand,
             queue: VecDeque::new(),
         }
@@ -116,10 +121,15 @@ impl InFlight {
     /// flight are dropped.
     fn take(&mut self, fetcher: &Arc<PageFetcher>, call: &CleanCall) -> Ahead {
         match self.queue.pop_front() {
-            Some((sent, page)) if sent == *call => page,
+            Some((sent, page)) if sent == *call => {
+                page.turn.send_replace(true);
+                page
+            }
             _ => {
                 self.queue.clear();
-                Ahead::new(Arc::clone(fetcher), call.clone(), BUDGET / self.limit)
+                let page = Ahead::new(Arc::clone(fetcher), call.clone(), BUDGET / self.limit);
+                page.turn.send_replace(true);
+                page
             }
         }
     }
@@ -198,9 +208,34 @@ impl Page {
     }
 }
 
+/// What a page may hold of its body before it is its turn to be handed out. Then it may
+/// go on without a limit of this kind, so that there is always one that can.
+#[derive(Clone)]
+pub(super) struct Share {
+    bytes: usize,
+    turn: watch::Receiver<bool>,
+}
+
+impl Share {
+    /// Waits until so many bytes are not too many.
+    pub(super) async fn room_for(&mut self, bytes: usize) {
+        if bytes > self.bytes {
+            // Without an owner, this task is about to end.
+            let _ = self.turn.wait_for(|is_here| *is_here).await;
+        }
+    }
+
+    /// The same for what a text of this length becomes.
+    pub(super) async fn room_for_tree(&mut self, held: usize, text: usize) {
+        self.room_for(held.saturating_add(text.saturating_mul(TREE))).await;
+    }
+}
+
 /// A page that a task reads.
 pub(super) struct Ahead {
     call: CleanCall,
+    /// Says to the task that the page is the one to be handed out.
+    turn: watch::Sender<bool>,
     messages: mpsc::Receiver<Result<Vec<Item>, Error>>,
     items: IntoIter<Item>,
     summary: oneshot::Receiver<Box<Summary>>,
@@ -221,12 +256,22 @@ impl Drop for Task {
 
 impl Ahead {
     fn new(fetcher: Arc<PageFetcher>, call: CleanCall, share: usize) -> Self {
-        let batch = share.max(LEAST) / (BATCHES + 2);
+        let batch = share / (BATCHES + 2);
+        let (turn, is_turn) = watch::channel(false);
+        let fetcher = PageFetcher {
+            share: Some(Share {
+                bytes: share,
+                turn: is_turn,
+            }),
+            ..PageFetcher::clone(&fetcher)
+        };
         let (sender, messages) = mpsc::channel(BATCHES);
         let (summary_sender, summary) = oneshot::channel();
+        let fetcher = Arc::new(fetcher);
         let task = tokio::spawn(run(fetcher, call.clone(), batch, sender, summary_sender));
         Ahead {
             call,
+            turn,
             messages,
             items: Vec::new().into_iter(),
             summary,
@@ -327,7 +372,7 @@ async fn read(
         let Some(item) = next? else {
             break;
         };
-        bytes += item.text.len();
+        bytes += item.text.len() + size_of::<Item>();
         batch.push(item);
         if bytes >= batch_bytes {
             let _ = sender.send(Ok(std::mem::take(&mut batch))).await;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
+use super::ahead::Share;
 use crate::error::{Error, Kind};
 use crate::http::{Body, Call, CleanCall, Session};
 use crate::json::{Check, End, Envelope, Place, Pointer};
@@ -18,6 +19,8 @@ pub(super) struct PageFetcher {
     pub(super) place: Place,
     pub(super) check: Check,
     pub(super) max_item: usize,
+    /// What a page that is read ahead may hold.
+    pub(super) share: Option<Share>,
 }
 
 /// An answer that is being read.
@@ -33,6 +36,9 @@ pub(super) struct PageBody {
     envelope: Option<Envelope>,
     /// The item that came first, which was read to see that items come at all.
     first: Option<Bytes>,
+    share: Option<Share>,
+    /// How many bytes of the body have come.
+    received: usize,
 }
 
 impl PageFetcher {
@@ -56,6 +62,8 @@ impl PageFetcher {
             max_item: self.max_item,
             envelope: None,
             first: None,
+            share: self.share.clone(),
+            received: 0,
         };
         reading.first = reading.next_item().await?;
         Ok(reading)
@@ -105,9 +113,21 @@ impl PageBody {
             if self.envelope.is_some() {
                 return Ok(None);
             }
+            if let Some(share) = &mut self.share {
+                share.room_for(self.received).await;
+            }
             match self.body.chunk().await? {
-                Some(chunk) => self.splitter.push(chunk),
-                None => self.end()?,
+                Some(chunk) => {
+                    self.received = self.received.saturating_add(chunk.len());
+                    self.splitter.push(chunk);
+                }
+                None => {
+                    if let Some(share) = &mut self.share {
+                        let around = self.splitter.around();
+                        share.room_for_tree(self.received, around).await;
+                    }
+                    self.end()?;
+                }
             }
         }
     }

@@ -228,6 +228,7 @@ fn begin(plan: Plan, walk: &Walk) -> Result<Begun, Error> {
             place,
             check,
             max_item,
+            share: None,
         }),
         kind,
         next,

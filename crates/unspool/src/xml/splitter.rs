@@ -88,6 +88,11 @@ impl Splitter {
         }
     }
 
+    /// How many bytes of what surrounds the items are kept.
+    pub(crate) fn around(&self) -> usize {
+        self.tree.elements.length(0)
+    }
+
     /// The error for the item that came last: it does not parse as it should.
     pub(crate) fn unfit(&self, error: serde_json::Error) -> Error {
         Error::content(format!(

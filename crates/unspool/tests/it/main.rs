@@ -9,6 +9,7 @@
 mod addresses;
 mod ask;
 mod bad_input;
+mod bounds;
 mod boxed;
 mod compressed;
 mod contract;
