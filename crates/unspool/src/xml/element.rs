@@ -23,9 +23,7 @@ pub(super) struct Element {
 impl Element {
     /// Reads what stands between the brackets of its tag, at this position.
     pub(super) fn from_tag(tag: &str, position: u64) -> Result<Self, Error> {
-        let length = tag
-            .find(|c: char| c.is_ascii_whitespace())
-            .unwrap_or(tag.len());
+        let length = tag.find(SPACE).unwrap_or(tag.len());
         let name = &tag[..length];
         if !is_name(name) {
             return Err(Error::content(format!(
@@ -130,7 +128,8 @@ pub(super) fn by_name(elements: &[Element]) -> Vec<Vec<&Element>> {
     groups
 }
 
-const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+/// What is white space in XML, which is less than elsewhere.
+pub(super) const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 fn is_space(text: &str) -> bool {
     text.trim_matches(SPACE).is_empty()

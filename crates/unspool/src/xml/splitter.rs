@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::element::Element;
+use super::element::{Element, SPACE};
 use super::guess;
 use super::tokens::{Token, Tokens};
 use crate::error::{Error, Kind};
@@ -95,7 +95,7 @@ impl Splitter {
         let Some(root) = self.tree.root.take() else {
             return Err(self.tree.truncated(self.tokens.end()));
         };
-        if !rest.trim_ascii().is_empty() {
+        if rest.iter().any(|byte| !b" \t\r\n".contains(byte)) {
             return Err(Error::content(format!(
                 "not XML: expected nothing more at byte {}",
                 self.tokens.position()
@@ -121,7 +121,7 @@ impl Tree {
                 }
             }
             (Token::End(name), Some(element)) => {
-                if name.trim_ascii_end() != element.name {
+                if name.trim_end_matches(SPACE) != element.name {
                     return Err(Error::content(format!(
                         "not XML: expected `</{}>` at byte {position}, found `</{name}>`",
                         element.name
@@ -139,7 +139,7 @@ impl Tree {
                 element.add_verbatim(text);
                 self.keep(text);
             }
-            (Token::Text(text), None) if text.trim_ascii().is_empty() => {}
+            (Token::Text(text), None) if text.trim_matches(SPACE).is_empty() => {}
             (Token::Text(_) | Token::Verbatim(_) | Token::End(_), None) => {
                 return Err(Error::content(format!(
                     "not XML: expected {} at byte {position}",
