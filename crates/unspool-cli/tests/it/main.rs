@@ -7,6 +7,7 @@
 )]
 
 mod ask;
+mod attacks;
 mod credentials;
 mod demo;
 mod help;
