@@ -476,7 +476,10 @@ fn a_link_a_cursor_or_a_redirect_of_over_64_kb_is_the_upstreams_fault() {
         (&[], Box::new(redirect)),
         (&[], Box::new(url)),
         (&["--paginate", "next:/next"], Box::new(url)),
-        (&["--paginate", "cursor:/next_cursor"], Box::new(cursor)),
+        (
+            &["--paginate", "cursor:/next_cursor,to=cursor"],
+            Box::new(cursor),
+        ),
     ];
     for (flags, reply) in cases {
         let server = attacks::leading_on(reply);

@@ -12,6 +12,7 @@ mod credentials;
 mod demo;
 mod help;
 mod interrupts;
+mod limits;
 mod pages;
 mod real_models;
 mod real_servers;
