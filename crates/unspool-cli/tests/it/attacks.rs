@@ -692,6 +692,59 @@ fn an_account_goes_through_a_named_pipe_and_a_pipe_without_a_reader_can_be_inter
     assert_eq!(server.targets().len(), 1);
 }
 
+#[test]
+fn ctrl_c_ends_a_wait_for_standard_input_or_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let token = format!("@{}", pipe.display());
+    for args in [
+        &["ask"][..],
+        &["pages", "http://127.0.0.1:1/", "--bearer", &token],
+    ] {
+        let mut command = unspool(args);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // To wait for it would close it.
+        let _stdin = child.stdin.take();
+        while !catches_interrupts(child.id()) {
+            thread::park_timeout(Duration::from_millis(5));
+        }
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{args:?}");
+    }
+}
+
+#[test]
+fn files_without_end_are_refused() {
+    let url = "http://127.0.0.1:1/";
+    let pages = ["--bearer", "-H", "--netrc-file", "--data", "--cookie"];
+    let ask = [
+        "--api-key",
+        "--system",
+        "--messages",
+        "--attach",
+        "--schema",
+        "--extra",
+        "-H",
+        "--tools",
+    ];
+    let runs = pages
+        .map(|flag| ("pages", flag))
+        .into_iter()
+        .chain(ask.map(|flag| ("ask", flag)));
+    for (command, flag) in runs {
+        let run = attacked(&[command, url, flag, "@/dev/zero"]);
+        // A flag may have no files, and then `@` is a letter.
+        assert!(matches!(run.code, Some(1 | 2)), "{flag}: {}", run.words);
+        check_words(&run.words);
+    }
+}
+
 /// Whether a process has a handler for Ctrl-C (`proc_pid_status(5)`).
 fn catches_interrupts(id: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
