@@ -3,6 +3,7 @@
 //!
 //! - [`Server`] does with each request what a test tells it to, faults included, byte by
 //!   byte, and remembers what it was asked.
+//! - [`attacks`] has answers that would hang a client, fill it, or speak in its name.
 //! - [`dialect`] writes the answer of a language model in the words of each protocol, so
 //!   that a fault is written once.
 //! - [`orders`] is an API of pages, and [`model`] a language model, that cost their
@@ -16,6 +17,7 @@
     reason = "a helper of a test may fail it"
 )]
 
+pub mod attacks;
 pub mod dialect;
 mod http1;
 pub mod model;

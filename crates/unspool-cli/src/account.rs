@@ -27,8 +27,15 @@ pub(crate) struct Beside {
 }
 
 impl AccountFile {
-    /// Opens the file, before anything is sent; `-` is standard error.
-    pub(crate) fn open(path: Option<&Path>) -> Result<Self, String> {
+    /// Opens the file, before anything is sent; `-` is standard error. A named pipe is waited
+    /// for until somebody reads it.
+    pub(crate) async fn open(path: Option<&Path>) -> Result<Self, String> {
+        let path = path.map(Path::to_owned);
+        let opened = tokio::task::spawn_blocking(move || AccountFile::open_now(path.as_deref()));
+        opened.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    fn open_now(path: Option<&Path>) -> Result<Self, String> {
         let Some(path) = path else {
             return Ok(AccountFile::None);
         };
@@ -73,7 +80,8 @@ impl AccountFile {
 }
 
 impl Beside {
-    fn create(target: &Path) -> io::Result<Self> {
+    fn create(path: &Path) -> io::Result<Self> {
+        let target = &resolved(path)?;
         let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let mut own = name.to_owned();
         own.push(format!(".{}.new", std::process::id()));
@@ -89,6 +97,21 @@ impl Beside {
         writeln!(self.file, "{account}")?;
         fs::rename(&self.path, &self.target)
     }
+}
+
+/// Where symbolic links lead: those stay, and the file that they mean is replaced.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    /// As many as systems follow.
+    const MOST_LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&path) {
+            Ok(target) => path = path.with_file_name("").join(target),
+            // It is no link, or not there.
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
 }
 
 impl Drop for Beside {

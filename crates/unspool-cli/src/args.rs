@@ -59,7 +59,8 @@ pub(crate) struct HttpArgs {
     /// Wait no longer than TIME while the upstream is silent.
     ///
     /// A number of seconds, or one with a unit: `500ms`, `30`, `2m`. By default 30 seconds, and
-    /// in an answer of a model, where pings count as life, 60.
+    /// in an answer of a model, where pings count as life, 60. What is no item and no part of an
+    /// answer, such as pings, counts as life for 30 times as long.
     #[arg(long, value_name = "TIME", value_parser = flags::duration)]
     pub(crate) timeout: Option<Duration>,
 }

@@ -17,6 +17,7 @@ mod report;
 mod signals;
 mod stdin;
 mod system;
+mod visible;
 
 use std::process::ExitCode;
 
@@ -37,8 +38,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Items of a paginated HTTP API.
+    ///
+    /// Each as a line of JSON, as it came; on a terminal, characters that it would obey are
+    /// written as `\u001b`.
     Pages(Box<pages::Args>),
     /// The text of a language model's answer, as it arrives.
+    ///
+    /// Pipes and files get it as it came; on a terminal, characters that it would obey are
+    /// written as `\u001b`.
     Ask(Box<ask::Args>),
     /// The other commands at work, against servers that this one starts on loopback.
     Demo,

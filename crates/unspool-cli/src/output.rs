@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::pull::End;
 use crate::system::{self, Pipe};
+use crate::visible::Visible;
 
 /// How much is collected before it is handed to the writer; there are two of them.
 const BUFFER: usize = 256 << 10;
@@ -48,6 +49,10 @@ pub(crate) struct Output {
     /// Whether somebody looks at each line when it comes.
     is_watched: bool,
     is_terminal: bool,
+    /// What a terminal is shown, which is not always what came.
+    visible: Option<Visible>,
+    /// Why nothing can be written at all, as long as nobody was told.
+    broken: Option<io::Error>,
     /// The pipe, to see when its reader goes away.
     pipe: Option<Pipe>,
     graces: u32,
@@ -79,6 +84,7 @@ impl Output {
         Output {
             is_watched: is_terminal || pipe.is_some(),
             is_terminal,
+            visible: is_terminal.then(Visible::default),
             graces: if pipe.is_some() { GRACES } else { 0 },
             pipe,
             ..Output::to_writer(move |bytes| (&file).write_all(bytes))
@@ -92,8 +98,10 @@ impl Output {
     }
 
     fn to_broken(error: io::Error) -> Self {
-        let mut error = Some(error);
-        Output::to_writer(move |_| Err(error.take().unwrap_or(io::ErrorKind::BrokenPipe.into())))
+        Output {
+            broken: Some(error),
+            ..Output::to_writer(|_| Err(io::ErrorKind::BrokenPipe.into()))
+        }
     }
 
     fn to_writer(mut write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static) -> Self {
@@ -117,6 +125,8 @@ impl Output {
             from_writer,
             is_watched: false,
             is_terminal: false,
+            visible: None,
+            broken: None,
             pipe: None,
             graces: 0,
             flow: Flow::Lines,
@@ -127,12 +137,27 @@ impl Output {
         self.is_terminal
     }
 
-    /// Adds what `write` appends: an item, and the end of its line if it has one.
+    /// Whether anything can be written: it is better said before something is asked for.
+    pub(crate) fn check(&mut self) -> Result<(), Stop> {
+        self.broken
+            .take()
+            .map_or(Ok(()), |error| Err(Stop::Failed(error)))
+    }
+
+    /// Adds what `write` appends: an item, and the end of its line if it has one. On a terminal
+    /// nothing is in it that it would obey.
     pub(crate) async fn put(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Stop> {
         if self.buffer.is_empty() && self.flow == Flow::Text {
             self.since = Some(Instant::now());
         }
-        write(&mut self.buffer);
+        match &mut self.visible {
+            None => write(&mut self.buffer),
+            Some(visible) => {
+                let mut piece = Vec::new();
+                write(&mut piece);
+                visible.put(&piece, &mut self.buffer);
+            }
+        }
         if self.buffer.len() >= BUFFER {
             self.hand_over().await?;
         }
@@ -141,6 +166,9 @@ impl Output {
 
     /// Writes what is left, and on a terminal the end of a line that has none.
     pub(crate) async fn end(&mut self, end: &End) -> Result<(), Stop> {
+        if let Some(visible) = &mut self.visible {
+            visible.end(&mut self.buffer);
+        }
         let is_shown = self.is_terminal && !matches!(end, End::Closed | End::Output(_));
         if is_shown && !self.ends_with_line() {
             self.buffer.push(b'\n');

@@ -57,12 +57,9 @@ where
     T: Send,
     K: SourceKind,
 {
-    let account_file = match AccountFile::open(common.account.as_deref()) {
+    let account_file = match account_file(common).await {
         Ok(file) => file,
-        Err(message) => {
-            report::problem(&message);
-            return Exit::WrongRequest;
-        }
+        Err(exit) => return exit,
     };
     let mut source = source.allow_doubts();
     let progress = Progress::new(!common.quiet);
@@ -84,6 +81,22 @@ where
     let exit = conclude(&source.account(), &end, common, report, took, account_file);
     drop(watchdog);
     exit
+}
+
+/// Opens what the account goes to; says why it cannot.
+async fn account_file(common: &Common) -> Result<AccountFile, Exit> {
+    tokio::select! {
+        biased;
+        () = signals::interrupted() => Err(Exit::Interrupted),
+        limit = late(common.deadline) => {
+            report::problem(&format!("error: nobody read the account within {limit:?}, the deadline"));
+            Err(Exit::Failed)
+        }
+        opened = AccountFile::open(common.account.as_deref()) => opened.map_err(|message| {
+            report::problem(&message);
+            Exit::WrongRequest
+        }),
+    }
 }
 
 /// Waits until the time of the caller is up; for ever where there is none.
@@ -111,6 +124,9 @@ where
     K: SourceKind,
 {
     let mut taken = 0;
+    if let Err(stop) = output.check() {
+        return stop.into();
+    }
     while common.take.is_none_or(|take| taken < take) {
         let next = match source.next().now_or_never() {
             Some(next) => next,

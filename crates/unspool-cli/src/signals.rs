@@ -14,8 +14,12 @@ const GRACE: Duration = Duration::from_secs(3);
 
 static INTERRUPTED: OnceLock<Arc<Notify>> = OnceLock::new();
 
+/// Whether a run has begun, which ends well when it is asked to.
+static IS_AWAITED: AtomicBool = AtomicBool::new(false);
+
 /// Listens for Ctrl-C, and where there is one for SIGTERM, from now on. The first asks the
-/// run to end; the second ends the process, from a thread of its own, whatever the run does.
+/// run to end; the second ends the process, from a thread of its own, whatever the run does,
+/// and so does the first where no run has begun: then a file or standard input is being read.
 ///
 /// # Errors
 ///
@@ -27,7 +31,7 @@ pub(crate) fn listen() -> std::io::Result<()> {
     }
     let mut is_second = false;
     on_signal(move || {
-        if std::mem::replace(&mut is_second, true) {
+        if std::mem::replace(&mut is_second, true) || !IS_AWAITED.load(Relaxed) {
             process::exit(Exit::Interrupted as i32);
         }
         interrupted.notify_one();
@@ -63,6 +67,7 @@ fn on_signal(mut act: impl FnMut() + Send + 'static) -> std::io::Result<()> {
 
 /// Waits for the first Ctrl-C.
 pub(crate) async fn interrupted() {
+    IS_AWAITED.store(true, Relaxed);
     match INTERRUPTED.get() {
         Some(interrupted) => interrupted.notified().await,
         None => std::future::pending().await,

@@ -12,6 +12,7 @@ mod unix {
     use std::io;
     use std::os::fd::{AsFd, BorrowedFd};
     use std::os::unix::fs::FileTypeExt;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
     use tokio::io::Interest;
     use tokio::net::unix::pipe;
@@ -35,8 +36,22 @@ mod unix {
         }
     }
 
+    /// Whether the program was started without standard output.
+    static IS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+    /// Looks before the standard library does, which opens `/dev/null` in the place of what is
+    /// closed: after that nothing tells it from a `/dev/null` that was given.
+    #[ctor::ctor]
+    fn look_at_stdout() {
+        let stdout = rustix::io::fcntl_getfd(rustix::stdio::stdout());
+        IS_CLOSED.store(stdout.is_err(), Relaxed);
+    }
+
     /// Standard output, as a file.
     pub(crate) fn stdout() -> io::Result<File> {
+        if IS_CLOSED.load(Relaxed) {
+            return Err(io::Error::other("standard output is closed"));
+        }
         duplicate(io::stdout().as_fd())
     }
 

@@ -95,7 +95,8 @@ impl Report<Answered> for AskReport {
                  them"
             }
             ErrorKind::Timeout => {
-                "`--first-byte TIME` and `--timeout TIME` say how long the upstream may be silent"
+                "`--first-byte TIME` and `--timeout TIME` are how long the upstream may be silent, and 30 \
+                 times `--timeout` how long it may send pings; `--deadline TIME` limits all of it"
             }
             ErrorKind::Status if error.status() == Some(404) => {
                 "`--base-url` is where the protocol is spoken, which for many servers ends in `/v1`; \

@@ -106,6 +106,10 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         ErrorKind::TooLarge => {
             "`--max-item SIZE` raises the limit; `--items POINTER` says where the items are"
         }
+        ErrorKind::Timeout => {
+            "`--timeout TIME` is how long the upstream may be silent, and 30 times that how long it may \
+             send what is no item; `--deadline TIME` limits all of it"
+        }
         ErrorKind::NoItems => "`--items POINTER` says where the items are",
         ErrorKind::Status if error.status() == Some(429) => {
             "`--rate N/UNIT`, such as `--rate 1/s`, makes fewer requests in that time"

@@ -7,10 +7,12 @@
 )]
 
 mod ask;
+mod attacks;
 mod credentials;
 mod demo;
 mod help;
 mod interrupts;
+mod limits;
 mod pages;
 mod real_models;
 mod real_servers;

@@ -107,3 +107,38 @@ fn an_answer_on_a_terminal_has_its_words_at_once_and_a_line_of_its_own() {
         "{shown}"
     );
 }
+
+#[test]
+fn what_a_terminal_would_obey_is_shown_to_it_and_sent_as_it_is_to_others() {
+    let hostile = "\u{1b}]0;title\u{7}\u{1b}[2Ja\u{202e}b\u{9b}1m\r\nc\rd";
+    let quoted = serde_json::json!(hostile);
+    let event = |data: &str| format!("data: {data}\n\n");
+    let begin = "{\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":";
+    let body = event(&format!("{begin}{quoted}}}}}"))
+        + &event("{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}")
+        + &event("{\"type\":\"message_stop\"}");
+    let server = Server::start(move |request| match request.path() {
+        "/items" => Reply::json("[\"a\u{202e}\u{9b}1m\u{7f}\\u001b\", \r\"\\r\"]"),
+        _ => Reply::status(200)
+            .header("content-type", "text/event-stream")
+            .body(body.clone()),
+    });
+    let on_terminal = |terminal: &File| terminal.try_clone().unwrap().into();
+    let base = server.url("");
+    let ask = ["ask", "hi", "--quiet", "--base-url", &base];
+    // The terminal itself begins each line at the left.
+    let expected = "\\u001b]0;title\\u0007\\u001b[2Ja\\u202eb\\u009b1m\r\nc\\u000dd\r\n";
+    assert_eq!(screen(&ask, on_terminal), expected);
+    let output = unspool(&ask).output().unwrap();
+    assert_eq!(output.stdout, hostile.as_bytes());
+
+    let items = server.url("/items");
+    let pages = ["pages", "--quiet", "--paginate", "single", &items];
+    let expected = "\"a\\u202e\\u009b1m\\u007f\\u001b\"\r\n\"\\r\"\r\n";
+    assert_eq!(screen(&pages, on_terminal), expected);
+    let output = unspool(&pages).output().unwrap();
+    assert_eq!(
+        output.stdout,
+        "\"a\u{202e}\u{9b}1m\u{7f}\\u001b\"\n\"\\r\"\n".as_bytes()
+    );
+}

@@ -100,6 +100,12 @@ impl Event {
     pub(super) fn is_content(&self) -> bool {
         !matches!(self, Event::Start { .. } | Event::Usage(_))
     }
+
+    /// Whether the model has done something. Signs of life may come for ever, and under
+    /// names that nobody knows.
+    pub(super) fn is_progress(&self) -> bool {
+        self.is_content() && !matches!(self, Event::Other { .. })
+    }
 }
 
 /// JSON has line breaks only between tokens.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::text::Word;
 use crate::error::{Error, Kind};
-use crate::http::{Answer, Body, Secrets, shortened};
+use crate::http::{Answer, Body, Secrets, most_filler, shortened};
 use crate::lines::{BYTE_ORDER_MARK, Lines};
 use crate::sse::Decoder;
 
@@ -74,9 +74,9 @@ pub(crate) struct Frames {
 }
 
 enum Form {
-    /// So far there has been nothing, or white space. What comes then tells the form, for
-    /// the content type does not always.
-    Unknown(BytesMut),
+    /// So far there has been nothing, or so much white space. What comes then tells the form,
+    /// for the content type does not always.
+    Unknown(BytesMut, usize),
     Events(Decoder),
     /// JSON on lines; whether the first one has come.
     Lines(Lines, bool),
@@ -97,7 +97,8 @@ impl Frames {
         }
     }
 
-    pub(crate) fn of(body: Body, content_type: Option<&str>, max_bytes: usize) -> Self {
+    pub(crate) fn of(mut body: Body, content_type: Option<&str>, max_bytes: usize) -> Self {
+        body.wants("piece of the answer", most_filler(max_bytes));
         let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
         Frames {
             body,
@@ -105,7 +106,7 @@ impl Frames {
             ends_with_connection: false,
             max_bytes,
             secrets: Secrets::default(),
-            form: Form::Unknown(BytesMut::new()),
+            form: Form::Unknown(BytesMut::new(), 0),
             count: 0,
             proved_until: None,
         }
@@ -133,6 +134,11 @@ impl Frames {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// A piece of the answer has come, and not only a sign of life.
+    pub(super) fn brought(&mut self) {
+        self.body.brought();
     }
 
     /// What has come proves that the answer is whole. What may follow is waited for a
@@ -217,27 +223,25 @@ impl Frames {
                 document.extend_from_slice(&chunk);
                 self.check_size()?;
             }
-            Form::Unknown(begin) => {
+            Form::Unknown(begin, blank) => {
                 begin.extend_from_slice(&chunk);
-                let begun = begin.split().freeze();
-                self.begin(begun)?;
+                match begin_of_text(begin, blank) {
+                    Some(at) => {
+                        let begun = begin.split().freeze();
+                        self.begin(begun, at)?;
+                    }
+                    None => self.check_size()?,
+                }
             }
             Form::Elements(_) => {}
         }
         Ok(())
     }
 
-    /// Sees what the body is.
-    fn begin(&mut self, begun: Bytes) -> Result<(), Error> {
-        let text = begun.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&begun);
-        match text.trim_ascii_start().first() {
-            _ if BYTE_ORDER_MARK.starts_with(&begun) => {
-                self.form = Form::Unknown(BytesMut::from(begun))
-            }
-            None => {
-                self.form = Form::Unknown(BytesMut::from(begun));
-                self.check_size()?;
-            }
+    /// Sees what the body is whose text begins there.
+    fn begin(&mut self, begun: Bytes, at: usize) -> Result<(), Error> {
+        let text = begun.slice(at..);
+        match text.first() {
             // No protocol has arrays on lines.
             Some(b'[') => {
                 self.form = Form::Document(BytesMut::from(text));
@@ -245,17 +249,17 @@ impl Frames {
             }
             Some(b'{') => {
                 let mut lines = Lines::new(self.max_bytes);
-                lines.push(begun.slice_ref(text));
+                lines.push(text);
                 self.form = Form::Lines(lines, false);
             }
             Some(b'<') => {
                 return Err(Error::content(format!(
                     "expected a stream of events, found `{}`: {}",
                     self.content_type,
-                    self.excerpt(&String::from_utf8_lossy(text))
+                    self.excerpt(&String::from_utf8_lossy(&text))
                 )));
             }
-            Some(_) => {
+            _ => {
                 let mut decoder = Decoder::new().max_event(self.max_bytes);
                 decoder.push(begun);
                 self.form = Form::Events(decoder);
@@ -267,7 +271,7 @@ impl Frames {
     /// The next frame of what has come.
     fn buffered(&mut self) -> Result<Option<Frame>, Error> {
         match &mut self.form {
-            Form::Unknown(_) | Form::Document(_) => Ok(None),
+            Form::Unknown(..) | Form::Document(_) => Ok(None),
             Form::Events(decoder) => Ok(decoder.next_event()?.map(|event| Frame {
                 name: event.name,
                 data: event.data,
@@ -304,7 +308,7 @@ impl Frames {
         let rest = match &mut self.form {
             Form::Lines(lines, _) => lines.end(),
             Form::Document(document) => document.split().freeze(),
-            Form::Unknown(_) | Form::Events(_) | Form::Elements(_) => return Ok(None),
+            Form::Unknown(..) | Form::Events(_) | Form::Elements(_) => return Ok(None),
         };
         if rest.first() == Some(&b'[')
             && let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(&rest)
@@ -322,7 +326,7 @@ impl Frames {
 
     fn check_size(&self) -> Result<(), Error> {
         let size = match &self.form {
-            Form::Unknown(begin) => begin.len(),
+            Form::Unknown(begin, _) => begin.len(),
             Form::Document(document) => document.len(),
             _ => 0,
         };
@@ -337,6 +341,22 @@ impl Frames {
             )),
         }
     }
+}
+
+/// Where a text begins, after a byte order mark and white space; none as long as nothing else
+/// has come. So much of it is known to be that, and is not looked at again.
+fn begin_of_text(begun: &[u8], blank: &mut usize) -> Option<usize> {
+    if BYTE_ORDER_MARK.starts_with(begun) {
+        return None;
+    }
+    if *blank == 0 && begun.starts_with(BYTE_ORDER_MARK) {
+        *blank = BYTE_ORDER_MARK.len();
+    }
+    let rest = &begun[*blank..];
+    let length = rest.iter().position(|byte| !byte.is_ascii_whitespace());
+    let begin = length.map(|length| *blank + length);
+    *blank = begin.unwrap_or(begun.len());
+    begin
 }
 
 /// Whether this is one document, or several.

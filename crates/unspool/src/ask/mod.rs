@@ -27,7 +27,7 @@ mod reading;
 mod report;
 mod schema;
 mod source;
-mod stop_at;
+pub(crate) mod stop_at;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -42,6 +42,9 @@ impl Reading {
                     .map(|()| Progress::Over),
                 Err(error) => Err(error),
             };
+            if self.events.iter().any(Event::is_progress) {
+                frames.brought();
+            }
             if read
                 .as_ref()
                 .is_ok_and(|progress| *progress == Progress::More)

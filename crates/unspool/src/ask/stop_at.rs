@@ -9,7 +9,7 @@ use crate::error::Error;
 ///
 /// The text ends where the first match is complete: at the earliest place after which the
 /// text so far holds a match, however it was cut into pieces.
-pub(super) struct StopAt {
+pub(crate) struct StopAt {
     dfa: DFA,
     cache: Cache,
     state: LazyStateID,
@@ -21,7 +21,7 @@ impl StopAt {
     /// # Errors
     ///
     /// The pattern is invalid, or matches the empty text.
-    pub(super) fn new(pattern: &str) -> Result<Self, Error> {
+    pub(crate) fn new(pattern: &str) -> Result<Self, Error> {
         let wrong = |what: &str| Error::request(format!("cannot stop at `{pattern}`: {what}"));
         // The parser draws the pattern over several lines; the last one says what it is.
         let parsed = syntax::parse(pattern).map_err(|error| {
@@ -47,7 +47,7 @@ impl StopAt {
     }
 
     /// Where the text ends, in this piece of it, if it does.
-    pub(super) fn end(&mut self, piece: &str) -> Result<Option<usize>, Error> {
+    pub(crate) fn end(&mut self, piece: &str) -> Result<Option<usize>, Error> {
         let failed =
             |error| Error::request(format!("the pattern to stop at is too large: {error}"));
         for (at, byte) in piece.bytes().enumerate() {

@@ -1,15 +1,23 @@
 //! Every fixture in `tests/answers`, read whole, in any chunks, and cut after every byte.
 
+use std::convert::Infallible;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use reqwest::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::time::sleep;
+use unspool_core::stream;
 
 use super::report::refused;
-use super::{ANTHROPIC, Event, GEMINI, OLLAMA, OPENAI, Provider, RESPONSES, Usage};
+use super::{ANTHROPIC, Event, Frames, GEMINI, OLLAMA, OPENAI, Provider, RESPONSES, Usage};
 use crate::Error;
-use crate::http::Refusal;
+use crate::http::{Body, Refusal};
 use crate::internals::read_answer;
 
 /// What a fixture leads to; the README beside them says what the fields are.
@@ -304,4 +312,53 @@ fn the_outcome_of_an_answer_can_be_written() {
     assert_eq!(outcome["complete"], false);
     assert_eq!(outcome["stop"], "stopped");
     assert_eq!(outcome["took"], 0.0);
+}
+
+/// What comes of an answer that sends one part after the other, with a pause before each that
+/// is almost the longest silence.
+async fn read_slowly(parts: &'static [&'static str], times: usize) -> Result<String, Error> {
+    let chunks = stream! {
+        for part in std::iter::repeat_n(parts, times).flatten() {
+            sleep(Duration::from_millis(900)).await;
+            yield Ok::<_, Infallible>(Frame::data(Bytes::from_static(part.as_bytes())));
+        }
+    };
+    let body = reqwest::Body::wrap(StreamBody::new(chunks));
+    let body = Body::of(Response::from(hyper::Response::new(body)));
+    let mut reading = ANTHROPIC.read(Frames::of(body, Some("text/event-stream"), 1 << 20));
+    let mut answer = String::new();
+    while let Some(event) = reading.next().await? {
+        if let Event::Text { text } = event {
+            answer.push_str(&text);
+        }
+    }
+    Ok(answer)
+}
+
+#[tokio::test(start_paused = true)]
+async fn signs_of_life_are_waited_for_only_so_long() {
+    for sign in [
+        &[": ping\n"],
+        &["event: ping\ndata: {\"type\": \"ping\"}\n\n"],
+        &["event: thump\ndata: {\"type\": \"thump\"}\n\n"],
+        &["\n\n"],
+        &["data: "],
+    ] {
+        let error = read_slowly(sign, 1000).await.unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.starts_with("no piece of the answer, in "),
+            "{sign:?}: {message}"
+        );
+        assert!(message.ends_with("within 30s"), "{sign:?}: {message}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_says_a_word_after_many_pings_is_listened_to() {
+    const WORD: &str = "data: {\"type\": \"content_block_delta\", \"delta\": {\"type\": \
+        \"text_delta\", \"text\": \"a\"}}\n\n";
+    let parts = &[": ping\n\n", ": ping\n\n", ": ping\n\n", WORD];
+    let error = read_slowly(parts, 100).await.unwrap_err();
+    assert!(error.is_truncated(), "{error}");
 }

@@ -27,7 +27,7 @@ mod visible;
 
 use url::Url;
 
-pub(crate) use body::Body;
+pub(crate) use body::{Body, most_filler};
 pub use builder::{Http, HttpBuilder};
 pub(crate) use call::Call;
 pub(crate) use clean::{CleanCall, is_lost};

@@ -133,3 +133,25 @@ fn random_answers_hold_the_properties_that_are_fuzzed() {
     ];
     super::check_random(parts, check_answer);
 }
+
+#[cfg(test)]
+#[test]
+fn the_seeds_end_where_their_answers_end() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/answer");
+    let providers: Vec<Provider> = Provider::all().collect();
+    let mut seeds = 0;
+    for seed in std::fs::read_dir(folder).unwrap() {
+        let path = seed.unwrap().path();
+        let seed = std::fs::read(&path).unwrap();
+        let (events, end) = read_answer(providers[usize::from(seed[0])], None, &[&seed[3..]]);
+        assert!(
+            end.is_ok() && events.len() > 2,
+            "{}: {end:?}",
+            path.display()
+        );
+        // What is longer is cut by the fuzzer.
+        assert!(seed.len() <= 4000, "{}", path.display());
+        seeds += 1;
+    }
+    assert!(seeds >= 15);
+}

@@ -5,21 +5,29 @@
 //! a property does not hold; the tests call it too, with random bytes.
 
 mod answers;
+mod description;
 mod detection;
+mod envelope;
 mod headers;
 mod link;
+mod pieces;
 mod secrets;
 mod splitter;
 mod sse;
+mod stop_at;
 mod xml;
 
 pub use answers::{check_answer, read_answer};
+pub use description::check_description;
 pub use detection::check_detection;
+pub use envelope::check_envelope;
 pub use headers::check_headers;
 pub use link::check_link;
+pub use pieces::check_pieces;
 pub use secrets::check_secrets;
 pub use splitter::{Items, check_splitter, split};
 pub use sse::check_sse;
+pub use stop_at::check_stop_at;
 pub use xml::check_xml;
 
 /// Random numbers from a seed (xorshift).

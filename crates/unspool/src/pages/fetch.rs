@@ -8,7 +8,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
 use super::ahead::Share;
 use crate::error::{Error, Kind};
-use crate::http::{Body, Call, CleanCall, Session};
+use crate::http::{Body, Call, CleanCall, Session, most_filler};
 use crate::json::{Check, End, Envelope, Place, Pointer};
 use crate::split::Splitter;
 
@@ -45,7 +45,8 @@ impl PageFetcher {
     /// Asks for a page and reads up to its first item, or to its end if it has
     /// none: until then nothing has been handed out, and all can be tried again.
     pub(super) async fn open(&self, call: &CleanCall) -> Result<PageBody, Error> {
-        let answer = self.http.send(call).await?;
+        let mut answer = self.http.send(call).await?;
+        answer.body.wants("item", most_filler(self.max_item));
         if answer.status == StatusCode::NO_CONTENT {
             let what = "answered 204 No Content: there is no page";
             return Err(Error::new(Kind::Status(204), what).at_request(call.redacted()));
@@ -108,6 +109,7 @@ impl PageBody {
     async fn read_item(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             if let Some(item) = self.splitter.next()? {
+                self.body.brought();
                 return Ok(Some(item));
             }
             if self.envelope.is_some() {

@@ -136,7 +136,7 @@ impl Trail {
             repeated: stand.repeated,
         };
         self.is_over = stand.is_over;
-        self.taken_before = stand.received + stand.index;
+        self.taken_before = stand.received.saturating_add(stand.index);
     }
 
     /// Goes to a page, where the walk must not have been.

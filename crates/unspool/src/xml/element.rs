@@ -301,9 +301,7 @@ const KEPT_TEXT: usize = 4 << 10;
 
 /// The name in a tag at this position.
 pub(super) fn name_in(tag: &str, position: u64) -> Result<&str, Error> {
-    let length = tag
-        .find(|c: char| c.is_ascii_whitespace())
-        .unwrap_or(tag.len());
+    let length = tag.find(SPACE).unwrap_or(tag.len());
     let name = &tag[..length];
     if !is_name(name) {
         return Err(Error::content(format!(
@@ -355,7 +353,8 @@ fn write(json: &mut Vec<u8>, text: &str) -> Result<(), Error> {
         .map_err(|error| Error::content(format!("not to be written as JSON: {error}")).with_source(error))
 }
 
-const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+/// What is white space in XML, which is less than elsewhere.
+pub(super) const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 fn is_space(text: &str) -> bool {
     text.trim_matches(SPACE).is_empty()

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::element::{Elements, attributes, name_in};
+use super::element::{Elements, SPACE, attributes, name_in};
 use super::guess::{self, Repeated, child_where, each_child};
 use super::tokens::{Token, Tokens};
 use crate::error::{Error, Kind};
@@ -109,7 +109,7 @@ impl Splitter {
         let Some(name) = name else {
             return Err(self.tree.truncated(self.tokens.end()));
         };
-        if !rest.trim_ascii().is_empty() {
+        if rest.iter().any(|byte| !b" \t\r\n".contains(byte)) {
             return Err(Error::content(format!(
                 "not XML: expected nothing more at byte {}",
                 self.tokens.position()
@@ -136,7 +136,7 @@ impl Tree {
                 }
             }
             (Token::End(name), Some(open)) => {
-                if name.trim_ascii_end() != open {
+                if name.trim_end_matches(SPACE) != open {
                     return Err(Error::content(format!(
                         "not XML: expected `</{open}>` at byte {position}, found `</{}>`",
                         shortened_to(name, SHOWN)
@@ -154,7 +154,7 @@ impl Tree {
                 self.elements.add_verbatim(text);
                 self.keep(text);
             }
-            (Token::Text(text), None) if text.trim_ascii().is_empty() => {}
+            (Token::Text(text), None) if text.trim_matches(SPACE).is_empty() => {}
             (Token::Text(_) | Token::Verbatim(_) | Token::End(_), None) => {
                 return Err(Error::content(format!(
                     "not XML: expected {} at byte {position}",

@@ -21,6 +21,7 @@ mod detection;
 mod ends;
 mod examples;
 mod faults;
+mod filler;
 mod in_flight;
 mod listings;
 mod macros;

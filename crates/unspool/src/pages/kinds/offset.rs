@@ -134,7 +134,7 @@ impl Kind for Offset {
         let offset = self.counted.current.checked_add(steps.checked_mul(step)?)?;
         let is_behind = self
             .total
-            .is_some_and(|total| offset >= self.counted.begins_at + total);
+            .is_some_and(|total| offset >= self.counted.begins_at.saturating_add(total));
         if step == 0 || is_behind {
             return None;
         }

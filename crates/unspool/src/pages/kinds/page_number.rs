@@ -97,7 +97,8 @@ impl PageNumber {
 impl PageNumber {
     /// How many pages have been asked for, with the one in hand.
     fn asked(&self) -> u64 {
-        self.counted.current - self.counted.begins_at + 1
+        let before = self.counted.current.saturating_sub(self.counted.begins_at);
+        before.saturating_add(1)
     }
 
     /// Notes what a page says of the end of the list.
@@ -109,7 +110,7 @@ impl PageNumber {
         };
         self.states_pages |= page.stated.pages.is_some();
         if let Some(pages) = page.stated.pages.or(by_items) {
-            self.stated_last = Some(self.counted.begins_at + pages.max(1) - 1);
+            self.stated_last = Some(self.counted.begins_at.saturating_add(pages.max(1) - 1));
         }
         self.counted.note(page);
     }
