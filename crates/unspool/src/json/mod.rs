@@ -4,6 +4,7 @@ mod checker;
 mod envelope;
 mod guess;
 mod items;
+mod members;
 pub(crate) mod partial;
 mod place;
 mod pointer;

@@ -200,7 +200,7 @@ impl Tree {
                 // Some items may be in another element of the same path.
                 return true;
             }
-            (Place::At(_), _) => return false,
+            (Place::At(_) | Place::Members(_), _) => return false,
             (Place::Auto, _) if !guess::is_usual(names()) => return false,
             _ => {}
         }
@@ -281,6 +281,9 @@ impl Tree {
                 pointer.described(),
                 described(&root)
             ))),
+            Place::Members(_) => Err(Error::no_items(
+                "expected JSON, in which items can be the members of an object; found XML",
+            )),
             Place::Auto => match (guess::items_of(&root), repeated.as_slice()) {
                 (Some(none), rivals) => {
                     let prefixes = root

@@ -23,6 +23,7 @@ mod faults;
 mod in_flight;
 mod listings;
 mod macros;
+mod members;
 mod oauth;
 mod pacing;
 mod positions;
