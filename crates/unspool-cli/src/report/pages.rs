@@ -108,6 +108,12 @@ impl Report<Walked> for PagesReport {
 }
 
 fn hint_for(error: &Error) -> Option<&'static str> {
+    if error.withheld_from().is_some() {
+        return Some(
+            "if that is another name of the same server, `--also-origin URL` sends the credentials \
+             and the body there, too",
+        );
+    }
     Some(match error.kind() {
         ErrorKind::TooLarge => {
             "`--max-item SIZE` raises the limit; `--items POINTER` says where the items are"

@@ -198,6 +198,13 @@ impl Request {
         self.credentials(|credentials| credentials.cookie(name, value))
     }
 
+    /// The origin (scheme, host and port) of another URL of the same server, whose rest does
+    /// not matter: credentials, and a body, go there, too. Servers behind a proxy may give
+    /// links with a name of their own.
+    pub fn also_origin(self, url: &str) -> Self {
+        self.credentials(|credentials| credentials.also_origin(url))
+    }
+
     /// How fast requests may follow each other, from start to start, retries and
     /// redirects included; by default as fast as the upstream allows.
     ///
