@@ -76,7 +76,7 @@ impl Common {
 pub(crate) struct HttpArgs {
     /// Send a header; may be given several times.
     ///
-    /// It goes to the origin of URL only. `@FILE` has one a line. `${NAME}` is replaced by a
+    /// It goes where credentials go. `@FILE` has one a line. `${NAME}` is replaced by a
     /// variable of the environment.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub(crate) headers: Vec<String>,

@@ -11,10 +11,10 @@ use crate::{expand, flags, netrc};
 
 /// What stands in the help of every one of them, once.
 pub(crate) const HELP: &str = "\
-Credentials go to the origin of URL only: a redirect or a next link to another one gets none of
-them. In their values, in those of `-H` and in URL `${NAME}` is replaced by a variable of the
-environment ('${NAME}' in quotes, so that the shell leaves it; `$${` is a `${`), and a value `@FILE`
-by what stands in a file: so a secret is in no list of processes.";
+Credentials go to the origin of URL only, and to that of `--also-origin`: a redirect or a next link
+to another one gets none of them. In their values, in those of `-H` and in URL `${NAME}` is replaced
+by a variable of the environment ('${NAME}' in quotes, so that the shell leaves it; `$${` is a `${`),
+and a value `@FILE` by what stands in a file: so a secret is in no list of processes.";
 
 /// What is wrong with a value that is not there.
 const EMPTY: &str = "the value is empty; is a variable not set?";
@@ -55,6 +55,12 @@ pub(crate) struct Credentials {
     /// Take user and password from FILE, which is like `.netrc`.
     #[arg(long, value_name = "FILE", conflicts_with = "oauth2_token_url")]
     netrc_file: Option<PathBuf>,
+
+    /// Send them, and a body, also to the origin of another URL.
+    ///
+    /// For a server that has several names, as one behind a proxy that gives links with its own.
+    #[arg(long, value_name = "URL")]
+    also_origin: Vec<String>,
 
     /// Get tokens from URL (OAuth 2.0, client credentials).
     ///
@@ -114,6 +120,9 @@ impl Credentials {
                 SECRETS.keep(value.trim());
                 request = request.cookie(name.trim(), value.trim());
             }
+        }
+        for url in &self.also_origin {
+            request = request.also_origin(&expand::address(url)?);
         }
         match self.oauth2()? {
             Some(client) => Ok(request.oauth2(client)),

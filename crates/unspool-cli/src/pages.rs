@@ -33,6 +33,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "POINTER")]
     items: Option<Pointer>,
 
+    /// Take the members of an object as items, each with its key as NAME.
+    ///
+    /// NAME is `key` by default. `--items` says where the object is; without it the first page
+    /// is read whole to find it.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "key")]
+    items_of_object: Option<String>,
+
     /// Get from page to page by KIND; `--help` has the kinds.
     ///
     /// By default the first page decides, and the second proves it. The kinds are listed below.
@@ -121,6 +128,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
     let report = PagesReport {
         explains: args.explain,
         is_auto: args.paginate == AUTO,
+        items_of_object: args.items_of_object.clone(),
     };
     let line = |item: &RawItem, buffer: &mut Vec<u8>| {
         buffer.extend_from_slice(item.as_bytes());
@@ -139,6 +147,9 @@ fn request(args: &Args) -> Result<Request, String> {
         .in_flight(args.in_flight());
     if let Some(pointer) = &args.items {
         request = request.items_at(pointer.clone());
+    }
+    if let Some(key) = &args.items_of_object {
+        request = request.items_of_object(key);
     }
     if let Some(body) = &args.data {
         request = request.data(body.clone());

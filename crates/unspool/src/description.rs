@@ -153,6 +153,9 @@ pub struct HttpDescription {
     /// Cookies by their names.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub cookies: BTreeMap<String, Secret>,
+    /// URLs with other names of the same server, which gets all these under them, too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also_origins: Vec<String>,
     /// Where tokens come from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oauth2: Option<OAuth2Description>,
@@ -213,6 +216,9 @@ impl HttpDescription {
         }
         for (name, value) in &self.cookies {
             credentials = credentials.cookie(name, &value.resolve()?);
+        }
+        for url in &self.also_origins {
+            credentials = credentials.also_origin(url);
         }
         match &self.oauth2 {
             Some(oauth2) => Ok(credentials.oauth2(oauth2.client()?)),

@@ -27,6 +27,7 @@ struct Inner {
     /// Whether to try again, where the upstream has said more than its status does.
     is_retryable: Option<bool>,
     code: Option<String>,
+    withheld_from: Option<String>,
     account: Option<Account>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -117,6 +118,7 @@ impl Error {
                 retry_after: None,
                 is_retryable: None,
                 code: None,
+                withheld_from: None,
                 account: None,
                 source: None,
             }),
@@ -219,6 +221,12 @@ impl Error {
     /// The upstream's own word for what went wrong.
     pub(crate) fn with_code(mut self, code: Option<String>) -> Self {
         self.inner.code = code;
+        self
+    }
+
+    /// The upstream led to this origin, which got no credentials, or was not to get the body.
+    pub(crate) fn with_withheld_from(mut self, origin: String) -> Self {
+        self.inner.withheld_from = Some(origin);
         self
     }
 
@@ -332,6 +340,14 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after
+    }
+
+    /// The origin to which the upstream led, and to which the credentials or the body were
+    /// not sent, where that is what failed. If it is another name of the same server,
+    /// [`also_origin`](crate::pages::Request::also_origin) says so.
+    #[must_use]
+    pub fn withheld_from(&self) -> Option<&str> {
+        self.inner.withheld_from.as_deref()
     }
 
     /// Whether the upstream was silent for too long.

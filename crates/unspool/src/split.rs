@@ -133,6 +133,7 @@ impl Splitter {
         let is_at_root = match &self.place {
             Place::Auto => true,
             Place::At(pointer) => pointer.steps().is_empty(),
+            Place::Members(_) => false,
         };
         let is_said = self.is_said_to_be_lines && first != b'[';
         is_at_root && (is_said || first == RECORD)

@@ -18,6 +18,8 @@ pub(crate) struct PagesReport {
     pub(crate) explains: bool,
     /// Whether the first page decides how to get to the next.
     pub(crate) is_auto: bool,
+    /// The name of the member that takes the key of each item, where they have keys.
+    pub(crate) items_of_object: Option<String>,
 }
 
 impl Report<Walked> for PagesReport {
@@ -87,7 +89,11 @@ impl Report<Walked> for PagesReport {
             && self.is_auto
             && let Some(pinned) = pinned(account)
         {
-            problem(&pinned);
+            let key = self.items_of_object.as_deref();
+            let key = key.map_or_else(String::new, |key| {
+                format!(" --items-of-object={}", quoted(key))
+            });
+            problem(&format!("{pinned}{key}"));
         }
     }
 
@@ -106,6 +112,12 @@ impl Report<Walked> for PagesReport {
 }
 
 fn hint_for(error: &Error) -> Option<&'static str> {
+    if error.withheld_from().is_some() {
+        return Some(
+            "if that is another name of the same server, `--also-origin URL` sends the credentials \
+             and the body there, too",
+        );
+    }
     Some(match error.kind() {
         ErrorKind::TooLarge => {
             "`--max-item SIZE` raises the limit; `--items POINTER` says where the items are"
@@ -114,7 +126,10 @@ fn hint_for(error: &Error) -> Option<&'static str> {
             "`--timeout TIME` is how long the upstream may be silent, and 30 times that how long it may \
              send what is no item; `--deadline TIME` limits all of it"
         }
-        ErrorKind::NoItems => "`--items POINTER` says where the items are",
+        ErrorKind::NoItems => {
+            "`--items POINTER` says where the items are, and `--items-of-object` that they are the \
+             members of an object"
+        }
         ErrorKind::Status if error.status() == Some(429) => {
             "`--rate N/UNIT`, such as `--rate 1/s`, makes fewer requests in that time"
         }

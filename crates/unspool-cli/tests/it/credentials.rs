@@ -320,3 +320,29 @@ fn an_empty_credential_is_refused_before_anything_is_sent() {
         assert_eq!(code, 0, "{words}");
     }
 }
+
+#[test]
+fn a_refusal_of_another_origin_names_the_flag_for_that() {
+    let other = Server::start(|request| match request.header("authorization") {
+        Some("Bearer key-of-mine") => Reply::json("[2]"),
+        _ => Reply::status(401).body("who are you?"),
+    });
+    let target = other.url("/");
+    let server = Server::start(move |_| {
+        let link = format!("<{target}>; rel=next");
+        Reply::status(200).header("link", link).body("[1]")
+    });
+    let flags = ["pages", &server.url("/"), "--bearer", "key-of-mine"];
+    let (code, _, words) = run(&flags);
+    assert_eq!(code, 1, "{words}");
+    assert!(
+        words.contains("were not sent to http://127.0.0.1"),
+        "{words}"
+    );
+    assert!(
+        words.contains("hint: if that is another name of the same server, `--also-origin URL`"),
+        "{words}"
+    );
+    let (code, lines, words) = run(&[&flags[..], &["--also-origin", &other.url("/")]].concat());
+    assert_eq!((code, lines.len()), (0, 2), "{words}");
+}

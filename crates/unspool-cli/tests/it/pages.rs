@@ -444,3 +444,26 @@ fn what_was_tried_in_vain_is_said_with_the_doubt() {
         assert!(words.contains(way), "{words}");
     }
 }
+
+#[test]
+fn the_members_of_an_object_are_items_with_their_keys() {
+    let server = Server::start(|_| Reply::json(r#"{"users": {"u1": {"a": 1}, "u2": {"a": 2}}}"#));
+    let url = server.url("/");
+    let (code, lines, words) = run(&["pages", &url, "--items-of-object", "--paginate", "single"]);
+    assert_eq!((code, lines.len()), (0, 2), "{words}");
+    assert_eq!(lines[0], r#"{"key":"u1","a": 1}"#);
+    let flags = ["--items-of-object=name", "--items", "/users"];
+    let (code, lines, words) = run(&[&["pages", &url][..], &flags].concat());
+    assert_eq!(code, 0, "{words}");
+    assert_eq!(
+        lines,
+        [r#"{"name":"u1","a": 1}"#, r#"{"name":"u2","a": 2}"#]
+    );
+    assert!(
+        words.contains("--items /users --items-of-object=name"),
+        "{words}"
+    );
+    let (code, _, words) = run(&["pages", &url]);
+    assert_eq!(code, 1, "{words}");
+    assert!(words.contains("`--items-of-object`"), "{words}");
+}

@@ -90,13 +90,15 @@ pub(super) fn clean(mut call: Call, grants: &Grants) -> Result<CleanCall, Error>
         if call.body.is_some() {
             return Err(Error::content(format!(
                 "leads to another origin, which the body is not meant for: {origin}"
-            )));
+            ))
+            .with_withheld_from(origin));
         }
         if holds_secret || grants.repeats_address(&call.url) {
             return Err(Error::content(format!(
                 "leads to another origin with an address that holds a credential which is not \
                  meant for it: {origin}"
-            )));
+            ))
+            .with_withheld_from(origin));
         }
     }
     let stored = holds_secret.then(|| Box::new(stored(&call, &guard, grants)));

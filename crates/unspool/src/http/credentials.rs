@@ -12,7 +12,7 @@ use url::{Origin, Url, form_urlencoded};
 use super::cookies::Jar;
 use super::oauth::{OAuth, Token};
 use super::secrets::{InHeader, LinkGuard, basic_auth, is_secret_name, percent_decoded};
-use super::{Call, ClientCredentials};
+use super::{Call, ClientCredentials, check_scheme};
 use crate::error::Error;
 
 /// JSON rather than a web page; but some servers know it only by a name of its own, as
@@ -35,6 +35,8 @@ pub struct Credentials {
     query: Vec<(String, String)>,
     cookies: Vec<(String, String)>,
     oauth: Option<ClientCredentials>,
+    /// Other names of the same server.
+    also: Vec<String>,
     /// The first thing that is wrong with them.
     wrong: Option<&'static str>,
 }
@@ -105,6 +107,13 @@ impl Credentials {
         self
     }
 
+    /// The origin (scheme, host and port) of another URL of the same server, whose rest does
+    /// not matter: what is given for the one goes to the other, too.
+    pub fn also_origin(mut self, url: impl Into<String>) -> Self {
+        self.also.push(url.into());
+        self
+    }
+
     /// The headers among them.
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.headers
@@ -160,6 +169,8 @@ const SHORTEST_REPEATED: usize = 8;
 #[derive(Clone)]
 struct Grant {
     origin: Origin,
+    /// Other names of the same server.
+    also: Vec<Origin>,
     headers: HeaderMap,
     /// Parameters that no address has before it is sent.
     query: Vec<(String, String)>,
@@ -211,7 +222,9 @@ impl Grants {
         let jar = Jar::default();
         for grant in &self.grants {
             for (name, value) in &grant.cookies {
-                jar.give(grant.origin.clone(), name, value);
+                for origin in grant.origins() {
+                    jar.give(origin.clone(), name, value);
+                }
             }
         }
         jar
@@ -344,10 +357,17 @@ impl Grants {
         })
     }
 
-    /// Whether an address is at the origin that the source begins at.
+    /// Whether an origin gets none of the credentials, and there are some for the one that
+    /// the source begins at.
+    pub(super) fn are_withheld_from(&self, url: &Url) -> bool {
+        self.at(url).is_none() && self.grants.last().is_some_and(Grant::is_anybody)
+    }
+
+    /// Whether an address is at the origin that the source begins at, or at another name of
+    /// the same server.
     pub(super) fn is_home(&self, url: &Url) -> bool {
         let home = self.grants.last();
-        home.is_some_and(|grant| grant.origin == url.origin())
+        home.is_some_and(|grant| grant.is_for(&url.origin()))
     }
 
     /// The secrets that the caller gave for headers and the query of the source's own
@@ -361,7 +381,9 @@ impl Grants {
             return None;
         }
         let origin = url.origin();
-        self.grants.iter().find(|grant| grant.origin == origin)
+        // What the source was given goes before what it shares.
+        let mut grants = self.grants.iter().rev();
+        grants.find(|grant| grant.is_for(&origin))
     }
 
     /// The headers that any origin may see: those for the one that the source begins at.
@@ -378,6 +400,7 @@ impl Grant {
     fn of(origin: Origin) -> Self {
         Grant {
             origin,
+            also: Vec::new(),
             headers: HeaderMap::new(),
             query: Vec::new(),
             cookies: Vec::new(),
@@ -391,6 +414,9 @@ impl Grant {
         if own.headers.contains_key(AUTHORIZATION) {
             self.oauth = None;
         }
+        for url in &own.also {
+            self.also.push(other_name(url)?);
+        }
         lay_pairs_over(&mut self.query, &own.query);
         lay_pairs_over(&mut self.cookies, &own.cookies);
         if let Some(client) = own.oauth.clone() {
@@ -400,6 +426,24 @@ impl Grant {
         (self.in_address)
             .extend(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())));
         Ok(())
+    }
+
+    fn origins(&self) -> impl Iterator<Item = &Origin> {
+        std::iter::once(&self.origin).chain(&self.also)
+    }
+
+    fn is_for(&self, origin: &Origin) -> bool {
+        self.origins().any(|own| own == origin)
+    }
+
+    /// Whether it tells who the caller is.
+    fn is_anybody(&self) -> bool {
+        let has_header = self.headers.keys().any(|name| !HARMLESS.contains(name));
+        has_header
+            || self.oauth.is_some()
+            || [&self.query, &self.cookies, &self.in_address]
+                .iter()
+                .any(|pairs| !pairs.is_empty())
     }
 
     fn given(&self) -> Vec<String> {
@@ -413,6 +457,16 @@ impl Grant {
             .filter(|(name, value)| !HARMLESS.contains(name) && value.is_sensitive())
             .filter_map(|(name, value)| Some(InHeader::of(name.as_str(), value.to_str().ok()?)))
     }
+}
+
+/// The origin of a URL that is another name of a server.
+fn other_name(url: &str) -> Result<Origin, Error> {
+    let url = Url::parse(url).map_err(|error| {
+        let message = format!("expected a URL as another name of the server: {error}");
+        Error::request(message).with_source(error)
+    })?;
+    check_scheme(&url)?;
+    Ok(url.origin())
 }
 
 /// Puts pairs into the place of others of the same names.

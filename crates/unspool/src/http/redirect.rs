@@ -42,7 +42,11 @@ impl Session {
         self.clean(target).map_err(|error| {
             let message = error.message();
             // What an address may be is said as of any; here it is said of a redirect.
-            Error::content(message.strip_prefix("leads ").unwrap_or(message))
+            let said = Error::content(message.strip_prefix("leads ").unwrap_or(message));
+            match error.withheld_from() {
+                Some(origin) => said.with_withheld_from(origin.to_owned()),
+                None => said,
+            }
         })
     }
 }

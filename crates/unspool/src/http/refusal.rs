@@ -16,6 +16,8 @@ pub(crate) struct Refusal {
     /// The begin of the body, without credentials that it may have repeated.
     pub(crate) body: String,
     request: String,
+    /// The origin of the request, if it got none of the credentials that there are.
+    withheld_from: Option<String>,
 }
 
 impl Refusal {
@@ -39,6 +41,7 @@ impl Refusal {
             headers,
             body: session.secrets().masked(&String::from_utf8_lossy(&text)),
             request: call.redacted(),
+            withheld_from: session.withheld_from(call.call()),
         }
     }
 
@@ -49,6 +52,7 @@ impl Refusal {
             headers: HeaderMap::new(),
             body,
             request: String::new(),
+            withheld_from: None,
         }
     }
 
@@ -68,8 +72,15 @@ impl Refusal {
             "" => format!("answered {status}"),
             words => format!("answered {status}: {words}"),
         };
-        Error::new(Kind::Status(self.status.as_u16()), message)
+        let error = Error::new(Kind::Status(self.status.as_u16()), message)
             .with_retry_after(retry::wait_for(self.status, &self.headers))
-            .at_request(&self.request)
+            .at_request(&self.request);
+        let is_about_credentials = matches!(self.status.as_u16(), 401 | 403);
+        match &self.withheld_from {
+            Some(origin) if is_about_credentials => error
+                .with_note(format!("the credentials were not sent to {origin}"))
+                .with_withheld_from(origin.clone()),
+            _ => error,
+        }
     }
 }

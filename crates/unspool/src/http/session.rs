@@ -215,7 +215,8 @@ impl Session {
         {
             return Ok(call);
         }
-        let is_other = response.url().origin() != sent.origin();
+        let is_other =
+            response.url().origin() != sent.origin() && !self.grants.is_home(response.url());
         if is_other && self.grants.are_carried_along(sent) {
             return Err(Error::content(
                 "the client followed a redirect to another origin by itself, and took headers \
@@ -244,6 +245,13 @@ impl Session {
         secrets.extend(self.jar.values());
         secrets.extend(proxy_secrets());
         Secrets::of(secrets)
+    }
+
+    /// The origin of a call, if it gets none of the credentials that there are for the one
+    /// that the source begins at.
+    pub(super) fn withheld_from(&self, call: &Call) -> Option<String> {
+        let is_withheld = self.grants.are_withheld_from(&call.url);
+        is_withheld.then(|| call.url.origin().ascii_serialization())
     }
 
     /// Whether a body has neither a length nor chunks, so that it ends where the

@@ -70,7 +70,7 @@ pub fn check_splitter(data: &[u8]) {
     let chunks = cut(document, &mut random);
     assert_eq!(outcome(&place, chunks), whole, "cut with seed {seed}");
     match place {
-        Place::At(_) => compare_items(document, &whole),
+        Place::At(_) | Place::Members(_) => compare_items(document, &whole),
         Place::Auto => compare_document(document, &whole),
     }
     if whole.is_ok() && !document.is_empty() {

@@ -65,6 +65,8 @@ pub(crate) enum Stop {
     More,
     /// After the bracket that opens the array of items.
     Items,
+    /// After the brace that opens the object whose members are the items.
+    Members,
     /// Before another document on another line, with nothing taken out of this one.
     Line,
 }
@@ -168,6 +170,13 @@ impl EnvelopeScanner {
                     self.begin_value(byte, position)?;
                     *at += 1;
                 }
+                EnvelopeState::Value | EnvelopeState::ValueOrClose
+                    if byte == b'{' && self.found.is_none() && self.opens_members() =>
+                {
+                    self.found = Some(self.pointer());
+                    *at += 1;
+                    return Ok(Stop::Members);
+                }
                 _ => {
                     self.token(byte, position)?;
                     *at += 1;
@@ -232,6 +241,7 @@ impl EnvelopeScanner {
                 return Ok(Late::LeftOut(pointer.clone()));
             }
             Place::At(pointer) => return Err(guess::missing(pointer, document)),
+            Place::Members(members) => return self.late_members(members.at.as_ref(), document),
             Place::Auto => guess::held(document)?,
         };
         match held {
@@ -246,6 +256,19 @@ impl EnvelopeScanner {
             Held::Resource(pointer) => {
                 let resource = guess::text_at(&self.whole_text(), &pointer);
                 Ok(Late::Resource([b"[", &resource[..], b"]"].concat().into()))
+            }
+        }
+    }
+
+    /// The same where the items are the members of an object.
+    fn late_members(&self, at: Option<&Pointer>, document: &Value) -> Result<Late, Error> {
+        match at {
+            Some(at) if guess::is_left_out(at, document) => Ok(Late::LeftOut(at.clone())),
+            Some(at) => Err(guess::missing(at, document)),
+            None => {
+                let at = guess::object_of_items(document)?;
+                let object = guess::text_at(&self.whole_text(), &at)?;
+                Ok(Late::Items(at, object))
             }
         }
     }
@@ -331,8 +354,12 @@ impl EnvelopeScanner {
 
     fn begin_value(&mut self, byte: u8, position: u64) -> Result<(), Error> {
         if byte != b'n' && self.found.is_none() && self.is_at_pointer() {
+            let expected = match self.place {
+                Place::Members(_) => "an object",
+                Place::At(_) | Place::Auto => "an array",
+            };
             return Err(Error::no_items(format!(
-                "expected an array at {}, found {} at byte {position}",
+                "expected {expected} at {}, found {} at byte {position}",
                 self.pointer().described(),
                 kind_of(byte)
             )));
@@ -470,20 +497,24 @@ impl EnvelopeScanner {
     /// Whether an array that opens here is one of items.
     fn is_at_place(&self) -> bool {
         match &self.place {
-            Place::At(_) => self.is_at_pointer(),
+            // PHP writes an object without members as an array, and one whose keys count
+            // from 0, too.
+            Place::At(_) | Place::Members(_) => self.is_at_pointer(),
             Place::Auto => self.is_at_usual_name(),
         }
     }
 
+    /// Whether an object that opens here is the one whose members are the items.
+    fn opens_members(&self) -> bool {
+        matches!(self.place, Place::Members(_)) && self.is_at_pointer()
+    }
+
     fn is_at_pointer(&self) -> bool {
-        match &self.place {
-            Place::At(pointer) => {
-                pointer.steps().len() == self.open.len()
-                    && (self.open.iter().zip(pointer.steps()))
-                        .all(|(frame, step)| self.is_step(*frame, step))
-            }
-            Place::Auto => false,
-        }
+        self.place.pointer().is_some_and(|pointer| {
+            pointer.steps().len() == self.open.len()
+                && (self.open.iter().zip(pointer.steps()))
+                    .all(|(frame, step)| self.is_step(*frame, step))
+        })
     }
 
     /// Whether this key or index leads into an open container. A key that is too long for

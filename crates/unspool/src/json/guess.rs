@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{Pointer, document, partial};
+use super::{Pointer, document, partial, place};
 use crate::error::Error;
 
 /// What a document without an array under a usual name holds.
@@ -46,6 +46,70 @@ pub(super) fn held(document: &Value) -> Result<Held, Error> {
             first.pointer(),
             second.pointer()
         ))),
+    }
+}
+
+/// Where the object is whose members are the items: one whose members are objects of a
+/// kind, which have a key in common.
+pub(super) fn object_of_items(document: &Value) -> Result<Pointer, Error> {
+    let found = objects_of_items(document);
+    let is_usual = |at: &Pointer| {
+        let steps: Vec<&str> = at.steps().iter().map(String::as_str).collect();
+        !steps.is_empty() && place::is_usual(&steps)
+    };
+    let usual: Vec<Pointer> = found.iter().filter(|at| is_usual(at)).cloned().collect();
+    match (found.as_slice(), usual.as_slice()) {
+        ([at], _) | (_, [at]) => Ok(at.clone()),
+        ([one, other, ..], _) => Err(Error::no_items(format!(
+            "found several objects whose members could be the items, such as {} and {}: say \
+                 which with a JSON pointer",
+            one.described(),
+            other.described()
+        ))),
+        ([], _) => Err(Error::no_items(format!(
+            "expected an object whose members are the items, found {}; say where it is with a JSON \
+             pointer",
+            match document {
+                Value::Object(fields) => format!("none{}", keys_of(fields)),
+                other => kind_of_value(other).to_owned(),
+            }
+        ))),
+    }
+}
+
+/// How deep the object of items is looked for.
+const MOST_STEPS: usize = 3;
+
+/// The fullest of them; one with several members is not looked into.
+fn objects_of_items(document: &Value) -> Vec<Pointer> {
+    let mut objects = Vec::new();
+    collect_objects(document, &mut Vec::new(), &mut objects);
+    let most = objects.iter().map(|(_, members)| *members).max();
+    let fullest = (objects.into_iter()).filter(|(_, members)| Some(*members) == most);
+    fullest.map(|(at, _)| at).collect()
+}
+
+fn collect_objects(value: &Value, at: &mut Vec<String>, found: &mut Vec<(Pointer, usize)>) {
+    let Value::Object(fields) = value else {
+        return;
+    };
+    let objects: Option<Vec<&Map<String, Value>>> = fields.values().map(Value::as_object).collect();
+    if let Some([first, others @ ..]) = objects.as_deref()
+        && first
+            .keys()
+            .any(|key| others.iter().all(|other| other.contains_key(key)))
+    {
+        found.push((Pointer::from_steps(at.clone()), fields.len()));
+        if fields.len() > 1 {
+            return;
+        }
+    }
+    for (key, value) in fields {
+        if at.len() < MOST_STEPS && !ABOUT_PAGES.contains(&key.as_str()) {
+            at.push(key.clone());
+            collect_objects(value, at, found);
+            at.pop();
+        }
     }
 }
 

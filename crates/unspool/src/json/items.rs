@@ -84,6 +84,15 @@ impl ItemScanner {
         }
     }
 
+    /// Single values, with whatever stands between them read elsewhere.
+    pub(super) fn of_values(check: Check, max_bytes: usize) -> Self {
+        ItemScanner {
+            state: ItemState::Value,
+            after: ItemState::Value,
+            ..ItemScanner::new(check, max_bytes)
+        }
+    }
+
     /// A chunk begins.
     pub(crate) fn begin_chunk(&mut self) {
         self.checker.begin_chunk();

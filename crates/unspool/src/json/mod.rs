@@ -5,6 +5,7 @@ mod document;
 mod envelope;
 mod guess;
 mod items;
+mod members;
 pub(crate) mod partial;
 mod place;
 mod pointer;

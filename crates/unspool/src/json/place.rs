@@ -1,5 +1,7 @@
 //! Which array of a page holds its items.
 
+use std::sync::Arc;
+
 use super::Pointer;
 
 /// Where the items of a page are.
@@ -11,6 +13,47 @@ pub(crate) enum Place {
     Auto,
     /// The array at this pointer, or `null` there.
     At(Pointer),
+    /// The members of an object, whose keys become a member of each item.
+    Members(Members),
+}
+
+/// The object whose members are the items.
+#[derive(Clone, Debug)]
+pub(crate) struct Members {
+    /// Where it is; by default it is found once the page has been read.
+    pub(crate) at: Option<Pointer>,
+    /// The name of the member that takes the key.
+    pub(crate) key: Arc<str>,
+}
+
+impl Place {
+    /// Where the items are said to be, or were found.
+    pub(crate) fn pointer(&self) -> Option<&Pointer> {
+        match self {
+            Place::Auto => None,
+            Place::At(pointer) => Some(pointer),
+            Place::Members(members) => members.at.as_ref(),
+        }
+    }
+
+    /// The same items at this pointer.
+    pub(crate) fn at(&self, pointer: Pointer) -> Self {
+        match self {
+            Place::Auto | Place::At(_) => Place::At(pointer),
+            Place::Members(members) => Place::Members(Members {
+                at: Some(pointer),
+                key: Arc::clone(&members.key),
+            }),
+        }
+    }
+
+    /// The same items as the members of an object, with this name for their keys.
+    pub(crate) fn of_object(&self, key: &str) -> Self {
+        Place::Members(Members {
+            at: self.pointer().cloned(),
+            key: key.into(),
+        })
+    }
 }
 
 /// The names that APIs give to the array of items.

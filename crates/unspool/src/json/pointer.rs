@@ -40,6 +40,14 @@ impl Pointer {
                 _ => None,
             })
     }
+
+    /// Leaves an empty array in the place of a value below objects.
+    pub(crate) fn take_out(&self, document: &mut serde_json::Value) {
+        let place = (self.steps.iter()).try_fold(document, |value, step| value.get_mut(step));
+        if let Some(place) = place {
+            *place = serde_json::Value::Array(Vec::new());
+        }
+    }
 }
 
 impl FromStr for Pointer {

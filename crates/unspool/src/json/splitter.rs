@@ -9,6 +9,7 @@ use super::document::{Document, not_json};
 use super::envelope::{EnvelopeScanner, Late, Stop};
 use super::guess;
 use super::items::{Check, Found, ItemScanner};
+use super::members::MemberScanner;
 use super::partial;
 use super::place::Place;
 use crate::error::{Error, Kind};
@@ -23,6 +24,8 @@ pub(crate) struct Splitter {
     max_bytes: usize,
     envelope: EnvelopeScanner,
     elements: ItemScanner,
+    /// What reads around the elements, where they are the members of an object.
+    members: Option<MemberScanner>,
     at_items: bool,
     /// Whether there is a value on each line, instead of one document.
     on_lines: bool,
@@ -76,6 +79,10 @@ impl Splitter {
         Splitter {
             check,
             max_bytes,
+            members: match &place {
+                Place::Members(members) => Some(MemberScanner::new(&members.key, max_bytes)),
+                Place::Auto | Place::At(_) => None,
+            },
             envelope: EnvelopeScanner::new(place, max_bytes),
             elements: ItemScanner::new(check, max_bytes),
             at_items: false,
@@ -126,7 +133,7 @@ impl Splitter {
                 }
             }
             if self.at_items {
-                match (self.elements).next(&self.chunk, &mut self.at, self.offset)? {
+                match self.element()? {
                     Found::Element(element) if self.may_be_about_pages(&element) => {
                         self.held = Some(element);
                         continue;
@@ -141,9 +148,24 @@ impl Splitter {
             }
             match (self.envelope).feed(&self.chunk, &mut self.at, self.offset)? {
                 Stop::More => return Ok(None),
-                Stop::Items => self.at_items = true,
+                Stop::Items => {
+                    self.members = None;
+                    self.at_items = true;
+                }
+                Stop::Members => {
+                    self.elements = ItemScanner::of_values(self.check, self.max_bytes);
+                    self.at_items = true;
+                }
                 Stop::Line => return self.first_line().map(Some),
             }
+        }
+    }
+
+    fn element(&mut self) -> Result<Found, Error> {
+        let (chunk, at, offset) = (&self.chunk, &mut self.at, self.offset);
+        match &mut self.members {
+            Some(members) => members.next(&mut self.elements, chunk, at, offset),
+            None => self.elements.next(chunk, at, offset),
         }
     }
 
@@ -222,7 +244,7 @@ impl Splitter {
             return Err(self.truncated(position));
         }
         let Document {
-            value: document,
+            value: mut document,
             repeated_key,
         } = Document::read(self.envelope.text(), self.max_bytes)?;
         let rival = self.envelope.rival().cloned().filter(|rival| {
@@ -247,6 +269,9 @@ impl Splitter {
                 Some(error) => missing.with_note(format!("the answer holds an error: {error}")),
                 None => missing,
             })?;
+        if let (Late::Items(items_at, _), true) = (&late, self.members.is_some()) {
+            items_at.take_out(&mut document);
+        }
         let envelope = Envelope {
             document,
             ..envelope

@@ -53,6 +53,10 @@ pub struct Description {
     /// The JSON pointer of the items in a page; by default they are found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<String>,
+    /// The items are the members of an object, and this is the name of the member that
+    /// takes the key of each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items_of_object: Option<String>,
     /// A JSON document to send, which makes the requests `POST`s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
@@ -81,6 +85,7 @@ impl Description {
             url: url.into(),
             paginate: None,
             items: None,
+            items_of_object: None,
             data: None,
             in_flight: None,
             unique: None,
@@ -102,6 +107,9 @@ impl Description {
         }
         if let Some(pointer) = &self.items {
             request = request.items_at(pointer.parse()?);
+        }
+        if let Some(key) = &self.items_of_object {
+            request = request.items_of_object(key);
         }
         if let Some(body) = &self.data {
             request = request.data(body.clone());

@@ -31,6 +31,7 @@ pub(super) struct PageBody {
     pub(super) ends_with_connection: bool,
     body: Body,
     splitter: Splitter,
+    place: Place,
     check: Check,
     max_item: usize,
     envelope: Option<Envelope>,
@@ -59,6 +60,7 @@ impl PageFetcher {
             is_partial: answer.status == StatusCode::PARTIAL_CONTENT,
             ends_with_connection: answer.ends_with_connection,
             body: answer.body,
+            place: self.place.clone(),
             check: self.check,
             max_item: self.max_item,
             envelope: None,
@@ -140,7 +142,7 @@ impl PageBody {
             End::Whole(envelope) => self.envelope = Some(envelope),
             End::Late(envelope, items) => {
                 self.envelope = Some(envelope);
-                let root = Place::At(Pointer::default());
+                let root = self.place.at(Pointer::default());
                 self.splitter = Splitter::new(root, self.check, self.max_item);
                 self.splitter.push(items);
             }

@@ -169,7 +169,22 @@ impl Request {
     /// By default it is found: the document itself, else the array under a usual
     /// name (`data`, `items`, `results`, …), else the only array that there is.
     pub fn items_at(mut self, pointer: Pointer) -> Self {
-        self.place = Place::At(pointer);
+        self.place = self.place.at(pointer);
+        self
+    }
+
+    /// The items are the members of an object, at [`items_at`](Request::items_at) or in the
+    /// only object that it can be, and not the elements of an array: `{"u1": {…}, "u2": {…}}`.
+    ///
+    /// Each becomes an item as it arrives, with its key as a member of this name before its
+    /// own: `{"key":"u1",…}`. A member that is not an object, or has a member of that name
+    /// with another value, becomes `{"key":"u1","value":…}`. An array in the object's place is
+    /// read as one, as PHP writes it where there is nothing in the object.
+    ///
+    /// Where the object is has to be said with [`items_at`](Request::items_at) for the first
+    /// page to stream: to find it, that page is read whole.
+    pub fn items_of_object(mut self, key: &str) -> Self {
+        self.place = self.place.of_object(key);
         self
     }
 
@@ -216,6 +231,13 @@ impl Request {
     /// whether there is one of yours or not.
     pub fn cookie(self, name: &str, value: &str) -> Self {
         self.credentials(|credentials| credentials.cookie(name, value))
+    }
+
+    /// The origin (scheme, host and port) of another URL of the same server, whose rest does
+    /// not matter: credentials, and a body, go there, too. Servers behind a proxy may give
+    /// links with a name of their own.
+    pub fn also_origin(self, url: &str) -> Self {
+        self.credentials(|credentials| credentials.also_origin(url))
     }
 
     /// How fast requests may follow each other, from start to start, retries and

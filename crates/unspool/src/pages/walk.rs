@@ -201,7 +201,7 @@ fn begin(plan: Plan, walk: &Walk) -> Result<Begun, Error> {
             kind = stand.kind()?;
         }
         if let Some(pointer) = &stand.items_at {
-            place = Place::At(pointer.parse()?);
+            place = place.at(pointer.parse()?);
         }
         skip = Skip::to(stand);
     }
@@ -259,9 +259,9 @@ fn step(
     summary: super::page::Summary,
 ) -> Result<(Next, PageEnd), Error> {
     let (end, items_at) = walk.trail().page(summary, &**kind)?;
-    if !matches!(fetcher.place, Place::At(_)) {
+    if fetcher.place.pointer().is_none() {
         *fetcher = Arc::new(PageFetcher {
-            place: Place::At(items_at),
+            place: fetcher.place.at(items_at),
             ..PageFetcher::clone(fetcher)
         });
     }

@@ -214,7 +214,7 @@ impl Tree {
                 // Some items may be in another element of the same path.
                 return true;
             }
-            (Place::At(_), _) => return false,
+            (Place::At(_) | Place::Members(_), _) => return false,
             (Place::Auto, _) if !guess::is_usual(names()) => return false,
             _ => {}
         }
@@ -286,6 +286,11 @@ impl Tree {
             return is_there
                 .then_some(End::Whole(envelope))
                 .ok_or_else(|| root.without_items_at(&pointer));
+        }
+        if let Place::Members(_) = &self.place {
+            return Err(Error::no_items(
+                "expected JSON, in which items can be the members of an object; found XML",
+            ));
         }
         let repeated = guess::repeated(root, self.max_bytes)?;
         match (guess::items_of(root), repeated.as_slice()) {

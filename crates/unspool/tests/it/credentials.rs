@@ -402,3 +402,81 @@ async fn no_error_and_no_account_holds_a_credential() {
     }
     assert!(error.to_string().contains("?access_token=…&q=1"), "{error}");
 }
+
+/// Two servers, of which the first gives links to the second, that want to know who asks.
+fn two_names() -> (Server, Server) {
+    let is_known = |request: &crate::server::Request| {
+        request.header("x-api-key") == Some(SECRET) && request.query("k") == Some("q-key")
+    };
+    let other = Server::start(move |request| {
+        if is_known(request) {
+            Reply::json(r#"{"items": [2], "next": null}"#)
+        } else {
+            Reply::status(401).body("who are you?")
+        }
+    });
+    let target = other.url("/?page=2");
+    let server = Server::start(move |request| {
+        assert!(is_known(request));
+        Reply::json(format!(r#"{{"items": [1], "next": "{target}"}}"#))
+    });
+    (server, other)
+}
+
+#[tokio::test]
+async fn another_name_of_the_same_server_gets_the_credentials_and_the_body() {
+    let (server, other) = two_names();
+    let request = || {
+        unspool::pages(server.url("/"))
+            .api_key_header("x-api-key", SECRET)
+            .api_key_query("k", "q-key")
+            .also_origin(&other.url("/anything?page=9"))
+    };
+    for request in [request(), request().data(serde_json::json!({"n": 1}))] {
+        let (items, _) = complete(request.raw()).await;
+        assert_eq!(items, ["1", "2"]);
+    }
+    assert_eq!(other.requests()[1].body, b"{\"n\":1}");
+    // A third one still gets nothing.
+    let third = Server::start(|_| Reply::status(403).body("no"));
+    let target = third.url("/");
+    let server = Server::start(move |_| Reply::status(302).header("location", &target).body(""));
+    let request = unspool::pages(server.url("/"))
+        .api_key_header("x-api-key", SECRET)
+        .also_origin(&other.url("/"));
+    drain(request.raw()).await.1.unwrap_err();
+    assert_eq!(third.requests()[0].header("x-api-key"), None);
+}
+
+#[tokio::test]
+async fn a_refusal_says_that_the_credentials_were_not_sent_there() {
+    let (server, other) = two_names();
+    let request = unspool::pages(server.url("/"))
+        .api_key_header("x-api-key", SECRET)
+        .api_key_query("k", "q-key");
+    let error = drain(request.raw()).await.1.unwrap_err();
+    let origin = other.url("");
+    let said = format!("the credentials were not sent to {origin}");
+    assert!(error.to_string().contains(&said), "{error}");
+    assert_eq!(error.withheld_from(), Some(&*origin));
+    // Where there are none, or they were sent, there is nothing to say.
+    for request in [
+        unspool::pages(other.url("/")),
+        unspool::pages(other.url("/")).bearer_auth(SECRET),
+        unspool::pages(other.url("/"))
+            .header("accept-language".parse().unwrap(), "fr".parse().unwrap()),
+    ] {
+        let error = drain(request.raw()).await.1.unwrap_err();
+        assert!(!error.to_string().contains("not sent"), "{error}");
+        assert_eq!(error.withheld_from(), None);
+    }
+}
+
+#[tokio::test]
+async fn another_name_has_to_be_a_url() {
+    for wrong in ["api.example.com", "ftp://a.test/", ""] {
+        let request = unspool::pages("http://127.0.0.1:1/").also_origin(wrong);
+        let error = drain(request.raw()).await.1.unwrap_err();
+        assert!(error.is_request(), "{wrong}: {error}");
+    }
+}

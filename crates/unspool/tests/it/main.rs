@@ -25,6 +25,7 @@ mod filler;
 mod in_flight;
 mod listings;
 mod macros;
+mod members;
 mod oauth;
 mod pacing;
 mod positions;

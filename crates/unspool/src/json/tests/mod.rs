@@ -1,5 +1,6 @@
 //! The splitter over whole documents, however they are cut into chunks.
 
+mod members;
 mod suite;
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ fn split(chunks: &[&[u8]], place: &Place, check: Check) -> Result<(Vec<String>, 
     match splitter.end()? {
         End::Whole(envelope) => Ok((items, envelope.document.to_string())),
         End::Late(envelope, late) => {
-            let (items, _) = split(&[&late], &Place::At(Pointer::default()), check)?;
+            let (items, _) = split(&[&late], &place.at(Pointer::default()), check)?;
             Ok((items, envelope.document.to_string()))
         }
     }

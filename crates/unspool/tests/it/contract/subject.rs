@@ -2,9 +2,12 @@
 
 use std::pin::Pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use unspool::{Position, Source, SourceKind, SourceStream};
+use futures_util::Stream;
+use futures_util::stream::FusedStream;
+use unspool::{Account, Error, Position, Source, SourceKind, SourceStream};
 
 use crate::server::{Reply, Request, Server};
 
@@ -158,5 +161,53 @@ pub(super) fn boxed<K: SourceKind>(stream: SourceStream<String, K>, how: &How) -
         Box::pin(stream.allow_doubts())
     } else {
         Box::pin(stream)
+    }
+}
+
+/// A source whose items hold what the suite compares, and more.
+pub(super) struct Texts<S, T> {
+    pub(super) source: Pin<Box<S>>,
+    pub(super) text: fn(T) -> String,
+}
+
+impl<T, S: Source<T>> Stream for Texts<S, T> {
+    type Item = Result<String, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let texts = self.get_mut();
+        let text = texts.text;
+        (texts.source.as_mut().poll_next(cx)).map(|item| Some(item?.map(text)))
+    }
+}
+
+impl<T, S: Source<T>> FusedStream for Texts<S, T> {
+    fn is_terminated(&self) -> bool {
+        self.source.is_terminated()
+    }
+}
+
+impl<T, S: Source<T>> Source<String> for Texts<S, T> {
+    fn name(&self) -> &'static str {
+        self.source.name()
+    }
+
+    fn position(&self) -> Option<Position> {
+        self.source.position()
+    }
+
+    fn account(&self) -> Account {
+        self.source.account()
+    }
+
+    fn waiting(&self) -> Option<String> {
+        self.source.waiting()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.source.is_ready()
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.get_mut().source.as_mut().poll_close(cx)
     }
 }
