@@ -449,6 +449,9 @@ fn numbers_of_others_are_in_range_or_not_taken() {
 
 // What is too long is the upstream's fault, and is shortened.
 
+/// What a server does with a request.
+type Answering = Box<dyn Fn() -> Reply + Send + Sync>;
+
 #[test]
 fn a_link_a_cursor_or_a_redirect_of_over_64_kb_is_the_upstreams_fault() {
     let long = || attacks::long(70_000);
@@ -467,7 +470,7 @@ fn a_link_a_cursor_or_a_redirect_of_over_64_kb_is_the_upstreams_fault() {
             long()
         )))
     };
-    let cases: [(&[&str], Box<dyn Fn() -> Reply + Send + Sync>); 6] = [
+    let cases: [(&[&str], Answering); 6] = [
         (&[], Box::new(move || link().body("[1, 2]"))),
         (
             &["--paginate", "link"],

@@ -61,10 +61,12 @@ fn cut<'d>(document: &'d [u8], random: &mut Random) -> Vec<&'d [u8]> {
 }
 
 /// Calls `check` with some thousands of texts made of these parts, one after the
-/// other, some bytes of them changed.
+/// other, some bytes of them changed; with many more in a test that may take long.
 #[cfg(test)]
 fn check_random(parts: &[&[u8]], check: fn(&[u8])) {
-    for seed in 0..8_000 {
+    let is_full = std::env::var_os("UNSPOOL_TEST_FULL").is_some();
+    let rounds = if is_full { 40_000 } else { 8_000 };
+    for seed in 0..rounds {
         let mut random = Random::new(seed);
         let mut text = vec![random.below(256) as u8, random.below(256) as u8];
         for _ in 0..random.below(20) {
