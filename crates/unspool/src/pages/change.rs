@@ -72,7 +72,14 @@ impl Earlier {
                 _ => 1,
             };
             let is_well = is_well(about, value);
-            (self.said).insert(path, Said { mark, is_well, times });
+            (self.said).insert(
+                path,
+                Said {
+                    mark,
+                    is_well,
+                    times,
+                },
+            );
         }
         found
     }

@@ -205,7 +205,8 @@ impl<'p> Prover<'p> {
     }
 
     async fn attempt(&mut self, candidate: &mut Candidate) -> Result<Verdict, Error> {
-        let may_count_itself = candidate.trust == Trust::Tried && evidence::may_count_itself(self.page);
+        let may_count_itself =
+            candidate.trust == Trust::Tried && evidence::may_count_itself(self.page);
         let page = if may_count_itself {
             self.uncounted.get_or_insert_with(|| uncounted(self.page))
         } else {
