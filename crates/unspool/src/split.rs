@@ -232,6 +232,25 @@ mod tests {
     }
 
     #[test]
+    fn white_space_before_a_body_counts_in_positions() {
+        check_error(" \n x", "", "expected a value at byte 3");
+        check_error("\u{FEFF}\n x", "", "expected a value at byte 5");
+        check_error(" \n {}\n{]", LINES, "item 2, at byte 6, is not valid JSON");
+        check_error("\t\n<a></b>", "", "expected `</a>` at byte 5");
+        check_error("\x0C[1]", "", "expected a value at byte 0");
+        check_error("\u{FEFF}\u{FEFF}[1]", "", "expected a value at byte 3");
+    }
+
+    #[test]
+    fn a_part_of_a_byte_order_mark_is_refused() {
+        let error = split(b"\xEF\xBB[1]", "").unwrap_err();
+        assert!(
+            error.contains("expected a whole byte order mark"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn lines_are_items_where_the_content_type_says_so() {
         for content_type in [
             LINES,

@@ -12,7 +12,7 @@ use super::Pointer;
 use crate::error::{Error, Kind};
 
 /// How many bytes of the limit a value takes in a tree, with its key.
-const BYTES_PER_VALUE: usize = 32;
+const BYTES_PER_VALUE: usize = 64;
 
 /// So many values are no matter, however low the limit is.
 const LEAST_VALUES: usize = 1 << 16;
@@ -295,7 +295,10 @@ mod tests {
         };
         assert_eq!(found(r#"{"a":1,"b":"x","a":null}"#).unwrap(), "/a");
         assert_eq!(found(r#"{"m":{"n":1.5,"n":[]},"b":-1}"#).unwrap(), "/m/n");
-        assert_eq!(found(r#"{"m":{"l":{"n":1,"n":2},"l":3}}"#).unwrap(), "/m/l/n");
+        assert_eq!(
+            found(r#"{"m":{"l":{"n":1,"n":2},"l":3}}"#).unwrap(),
+            "/m/l/n"
+        );
         assert_eq!(found(r#"{"\u0061":1,"a":true}"#).unwrap(), "/a");
         for none in [
             r#"{"a":{"b":1},"b":{"a":2}}"#,
@@ -309,7 +312,8 @@ mod tests {
 
     #[test]
     fn the_tree_is_the_one_that_serde_json_makes() {
-        let text = r#"{"a":[1,-2,3.5e7,18446744073709551615,"x\n",null,true,{}],"b":{"c":"d"},"b":{}}"#;
+        let text =
+            r#"{"a":[1,-2,3.5e7,18446744073709551615,"x\n",null,true,{}],"b":{"c":"d"},"b":{}}"#;
         let theirs: Value = serde_json::from_str(text).unwrap();
         assert_eq!(read(text).unwrap().value, theirs);
         for wrong in ["", "{", "[1,]", "[1] 2", "1e999", "\"\\ud800\""] {

@@ -214,8 +214,7 @@ fn likely<'d>(mut direct: Vec<Array<'d>>, mut below: Vec<Array<'d>>) -> Vec<Arra
         arrays.retain(|array| !LINKS.contains(&array.key));
         prefer(arrays, |array| !array.elements.is_empty());
     }
-    let are_beside_pages =
-        |arrays: &[Array<'_>]| arrays.iter().any(|array| array.is_beside_pages);
+    let are_beside_pages = |arrays: &[Array<'_>]| arrays.iter().any(|array| array.is_beside_pages);
     let is_below = direct.is_empty() || !are_beside_pages(&direct) && are_beside_pages(&below);
     let mut likely = if is_below { below } else { direct };
     prefer(&mut likely, |array| array.is_beside_pages);

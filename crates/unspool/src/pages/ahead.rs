@@ -227,7 +227,8 @@ impl Share {
 
     /// The same for what a text of this length becomes.
     pub(super) async fn room_for_tree(&mut self, held: usize, text: usize) {
-        self.room_for(held.saturating_add(text.saturating_mul(TREE))).await;
+        self.room_for(held.saturating_add(text.saturating_mul(TREE)))
+            .await;
     }
 }
 

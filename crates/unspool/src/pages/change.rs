@@ -10,9 +10,17 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::kinds::words;
+use super::seen::mark_of;
 
 /// How deep members are compared.
 const MAX_DEPTH: usize = 2;
+
+/// The longest key that is looked at: none that speaks of a request is longer, and there may
+/// be any number of members below it.
+const LONGEST_KEY: usize = 256;
+
+/// How many members are remembered, whatever the length of the walk.
+const REMEMBERED: usize = 1 << 12;
 
 /// The longest quotation of what was said.
 const MAX_QUOTE: usize = 200;
@@ -26,7 +34,9 @@ pub(super) struct Earlier {
 
 #[derive(Debug)]
 struct Said {
-    value: Value,
+    /// The mark of its value.
+    mark: u64,
+    is_well: bool,
     /// On how many pages in a row.
     times: u64,
 }
@@ -54,13 +64,22 @@ impl Earlier {
             .find(|(path, about, value)| self.is_change(path, *about, value, items))
             .map(|(path, _, value)| quoted(path, value));
         self.pages += 1;
-        for (path, _, value) in members {
+        for (path, about, value) in members {
+            let mark = mark_of_value(value);
             let times = match self.said.get(&path) {
-                Some(said) if said.value == *value => said.times + 1,
+                Some(said) if said.mark == mark => said.times + 1,
+                None if self.said.len() >= REMEMBERED => continue,
                 _ => 1,
             };
-            let value = value.clone();
-            self.said.insert(path, Said { value, times });
+            let is_well = is_well(about, value);
+            (self.said).insert(
+                path,
+                Said {
+                    mark,
+                    is_well,
+                    times,
+                },
+            );
         }
         found
     }
@@ -72,8 +91,8 @@ impl Earlier {
         match self.said.get(path) {
             // Beside items a message may be a remark; what speaks of failure is none.
             None => items == 0 || about == About::Failure,
-            Some(said) if said.value == *value => false,
-            Some(said) if is_well(about, &said.value) => items == 0 || about != About::Message,
+            Some(said) if said.mark == mark_of_value(value) => false,
+            Some(said) if said.is_well => items == 0 || about != About::Message,
             // What has always been the same is a status, too, whatever its words are.
             Some(said) => items == 0 && said.times > 1 && said.times == self.pages,
         }
@@ -90,6 +109,7 @@ fn collect<'e>(
     let below: Vec<(String, &Value)> = match value {
         Value::Object(fields) => fields
             .iter()
+            .filter(|(key, _)| key.len() <= LONGEST_KEY)
             .map(|(key, value)| (key.clone(), value))
             .collect(),
         // Of `[meta, items]` the first is meant.
@@ -110,6 +130,10 @@ fn collect<'e>(
             _ => {}
         }
     }
+}
+
+fn mark_of_value(value: &Value) -> u64 {
+    mark_of(value.to_string().as_bytes())
 }
 
 fn about(key: &str) -> Option<About> {

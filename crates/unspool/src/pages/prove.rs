@@ -165,6 +165,8 @@ impl Findings {
 struct Prover<'p> {
     fetcher: &'p Arc<PageFetcher>,
     page: &'p PageEnd,
+    /// The same page as one that states no total, once there was need of it.
+    uncounted: Option<PageEnd>,
     walk: &'p Walk,
     budget: Budget,
     retries: u32,
@@ -176,6 +178,7 @@ impl<'p> Prover<'p> {
         Prover {
             fetcher,
             page,
+            uncounted: None,
             walk,
             budget: Budget {
                 requests: REQUESTS,
@@ -202,12 +205,14 @@ impl<'p> Prover<'p> {
     }
 
     async fn attempt(&mut self, candidate: &mut Candidate) -> Result<Verdict, Error> {
-        // Whether what it states is the total is what the next page is to show.
-        let mut page = self.page.clone();
-        if evidence::may_count_itself(&page) && candidate.trust == Trust::Tried {
-            page.stated.items = None;
-        }
-        let call = match candidate.kind.after(&page) {
+        let may_count_itself =
+            candidate.trust == Trust::Tried && evidence::may_count_itself(self.page);
+        let page = if may_count_itself {
+            self.uncounted.get_or_insert_with(|| uncounted(self.page))
+        } else {
+            self.page
+        };
+        let call = match candidate.kind.after(page) {
             Ok(Next::Call(call)) => match self.fetcher.http.clean(call) {
                 Ok(call) => call,
                 Err(error) if candidate.trust == Trust::Stated => {
@@ -359,6 +364,13 @@ impl<'p> Prover<'p> {
             }
         }
     }
+}
+
+/// Whether what a page states is the total is what the next page is to show.
+fn uncounted(page: &PageEnd) -> PageEnd {
+    let mut page = page.clone();
+    page.stated.items = None;
+    page
 }
 
 enum Opened {

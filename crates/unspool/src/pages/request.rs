@@ -97,7 +97,7 @@ impl Request {
     /// pagination tells the requests before their pages have come (page numbers and
     /// offsets), that many are sent; otherwise the next page is asked for as soon as
     /// one has been read. The items come in their order. Pages that wait hold 8 MiB
-    /// together at most.
+    /// together at most, and there are no more than 256 at a time.
     ///
     /// Needs the runtime of tokio, where it spawns a task for each page; they end with
     /// the stream.
@@ -331,7 +331,8 @@ impl Request {
     }
 
     /// The largest item, in bytes, and the largest text around the items of one
-    /// page; 16 MiB by default.
+    /// page; 16 MiB by default. That text may have one value for each 64 of them, and
+    /// always 65,536.
     pub fn max_item(mut self, bytes: usize) -> Self {
         self.max_item = bytes;
         self

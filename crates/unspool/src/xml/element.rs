@@ -278,7 +278,9 @@ impl Elements {
         }
         for child in group {
             let index = children.partition_point(|other| other <= child);
-            let end = children.get(index).map_or(self.json.len(), |next| *next as usize);
+            let end = children
+                .get(index)
+                .map_or(self.json.len(), |next| *next as usize);
             // With its comma.
             let value = &self.json[value_of(&self.json, *child)..end];
             match (group.len(), value) {
@@ -349,8 +351,9 @@ fn value_of(json: &[u8], member: u32) -> usize {
 }
 
 fn write(json: &mut Vec<u8>, text: &str) -> Result<(), Error> {
-    serde_json::to_writer(json, text)
-        .map_err(|error| Error::content(format!("not to be written as JSON: {error}")).with_source(error))
+    serde_json::to_writer(json, text).map_err(|error| {
+        Error::content(format!("not to be written as JSON: {error}")).with_source(error)
+    })
 }
 
 /// What is white space in XML, which is less than elsewhere.

@@ -12,7 +12,8 @@
 //! `{"id":"1","link":{"@rel":"next","@href":"/2"}}`. Names keep the prefixes that
 //! they are written with. White space between elements is dropped. References to
 //! characters and to the five predefined entities are decoded; a document type,
-//! which could declare others, is refused, and so is another encoding than UTF-8.
+//! which could declare others, is refused, and so is another encoding than UTF-8,
+//! and a name of more than 1,024 bytes.
 
 mod element;
 mod guess;

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Splitter;
 use crate::error::Error;
+use crate::internals::Random;
 use crate::json::{End, Place};
 
 const LIMIT: usize = 1 << 20;
@@ -105,6 +106,91 @@ fn an_element_with_children_or_attributes_is_an_object() {
         "<e><n:a xmlns:n='u'>1</n:a></e>",
         r##"{"n:a":{"@xmlns:n":"u","#text":"1"}}"##,
     );
+}
+
+/// An element as a tree, which is what the text that the splitter makes is compared with.
+struct Tree {
+    name: &'static str,
+    attribute: Option<&'static str>,
+    text: &'static str,
+    children: Vec<Tree>,
+}
+
+impl Tree {
+    fn random(random: &mut Random, name: &'static str, depth: usize) -> Self {
+        let children = match depth {
+            0 => 0,
+            _ => random.below(6),
+        };
+        Tree {
+            name,
+            attribute: [None, None, Some("x"), Some("")][random.below(4)],
+            text: ["", "", " ", "a\"", " b "][random.below(5)],
+            children: (0..children)
+                .map(|_| {
+                    let name = ["a", "ab", "b", "n:c"][random.below(4)];
+                    Tree::random(random, name, depth - 1)
+                })
+                .collect(),
+        }
+    }
+
+    fn xml(&self) -> String {
+        let attribute = self.attribute.map(|value| format!(" k='{value}'"));
+        let inside: String = self.children.iter().map(Tree::xml).collect();
+        let (name, text) = (self.name, self.text);
+        format!(
+            "<{name}{}>{text}{inside}</{name}>",
+            attribute.unwrap_or_default()
+        )
+    }
+
+    fn json(&self) -> String {
+        let string = |text: &str| Value::from(text).to_string();
+        if self.attribute.is_none() && self.children.is_empty() {
+            return string(self.text);
+        }
+        let attribute = self
+            .attribute
+            .map(|value| format!("\"@k\":{}", string(value)));
+        let mut members: Vec<String> = attribute.into_iter().collect();
+        let mut names: Vec<&str> = Vec::new();
+        for child in &self.children {
+            if names.contains(&child.name) {
+                continue;
+            }
+            names.push(child.name);
+            let same = self
+                .children
+                .iter()
+                .filter(|other| other.name == child.name);
+            let same: Vec<String> = same.map(Tree::json).collect();
+            members.push(match same.as_slice() {
+                [one] => format!("\"{}\":{one}", child.name),
+                _ => format!("\"{}\":[{}]", child.name, same.join(",")),
+            });
+        }
+        let text = match self.children.is_empty() && !self.text.trim().is_empty() {
+            true => self.text,
+            false => self.text.trim(),
+        };
+        if !text.is_empty() {
+            members.push(format!("\"#text\":{}", string(text)));
+        }
+        format!("{{{}}}", members.join(","))
+    }
+}
+
+#[test]
+fn children_of_one_name_come_together_wherever_they_stand() {
+    for seed in 0..3000 {
+        let mut random = Random::new(seed);
+        let item = Tree::random(&mut random, "item", 4);
+        let document = format!("<list><b/>{}<b/><b/>{0}</list>", item.xml());
+        let (items, envelope, ..) = split(&[document.as_bytes()], &Place::Auto, LIMIT).unwrap();
+        assert_eq!(items, [item.json(), item.json()], "{document}");
+        assert_eq!(envelope, r#"{"list":{"b":["","",""],"item":[]}}"#);
+    }
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     let tokens = members.iter().filter(|member| signs::is_token(member));
     for member in tokens.take(MOST_TOKENS) {
-        let evidence = format!("`{}` holds a token", member.pointer);
+        let evidence = format!("`{}` holds a token", member.pointer());
         candidates.extend(with_targets(first, member, more.as_ref(), &evidence));
     }
     candidates.extend(by_fields(first));
@@ -219,7 +219,7 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
     {
         let evidence = format!(
             "`{}` is for the next page, and there is none",
-            spent.pointer
+            spent.pointer()
         );
         let name = signs::parameters_for(spent.key).swap_remove(0);
         let to = signs::to_parameter(&name, first.base.body.is_some());
@@ -305,7 +305,7 @@ fn with_targets(
 /// the verb. Other protocols of which that is known have no name of their own to be
 /// recognised by; there it is pinned.
 fn alone(first: &First<'_>, member: &Member<'_>) -> Vec<To> {
-    let is_alone = member.pointer.steps().first().map(String::as_str) == Some("OAI-PMH");
+    let is_alone = member.pointer().steps().first().map(String::as_str) == Some("OAI-PMH");
     if !is_alone {
         return Vec::new();
     }

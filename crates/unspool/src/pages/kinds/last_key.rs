@@ -7,7 +7,7 @@ use super::{
 };
 use crate::error::Error;
 use crate::http::Call;
-use crate::json::Pointer;
+use crate::json::{self, Pointer};
 use crate::pages::account::Ended;
 use crate::pages::place::{At, To};
 
@@ -154,14 +154,13 @@ impl Kind for LastKey {
         let Some(last) = page.last.as_ref().filter(|_| page.fresh > 0) else {
             return Ok(Next::End(Ended::NothingAfter));
         };
-        let item: Value = serde_json::from_slice(last).unwrap_or_default();
-        let key = self.key.find(&item).filter(|key| !key.is_null());
+        let key = json::value_at(last, &self.key).filter(|key| !key.is_null());
         let key = key.ok_or_else(|| {
             Error::content(format!("the last item has no `{}` to go on from", self.key))
                 .at_request(page.call.redacted())
         })?;
         let base = self.base.as_ref().unwrap_or(&page.call);
-        Ok(Next::Call(self.to.set(base, &self.formed(key)?)?))
+        Ok(Next::Call(self.to.set(base, &self.formed(&key)?)?))
     }
 
     fn makes_its_calls(&self) -> bool {
@@ -194,11 +193,9 @@ const KEYS: &[&str] = &["id", "_id", "key", "uuid"];
 
 fn detect(first: &First<'_>) -> Vec<Candidate> {
     let has_body = first.base.body.is_some();
-    let item: Value = (first.page.last.as_ref())
-        .and_then(|last| serde_json::from_slice(last).ok())
-        .unwrap_or_default();
+    let member = |key: &str| json::member(first.page.last.as_ref()?, key);
     // What a search of Elasticsearch sorts by.
-    if has_body && item.get("sort").is_some_and(Value::is_array) {
+    if has_body && member("sort").is_some_and(|sort| sort.get().starts_with('[')) {
         let kind = LastKey::new(
             Pointer::from_steps(vec!["sort".to_owned()]),
             signs::to_parameter("search_after", true),
@@ -209,7 +206,7 @@ fn detect(first: &First<'_>) -> Vec<Candidate> {
     let Some((more, true)) = signs::more_flag(first.page) else {
         return Vec::new();
     };
-    let Some(key) = KEYS.iter().find(|key| item.get(**key).is_some()) else {
+    let Some(key) = KEYS.iter().find(|key| member(key).is_some()) else {
         return Vec::new();
     };
     let evidence = format!("`{more}` says that there is more, and the items have a `{key}`");

@@ -203,7 +203,7 @@ fn under_names_of_tokens(first: &First<'_>) -> Vec<Candidate> {
         .filter(|member| is_url(member.value) && signs::names_token(member))
         .filter(|member| !names_next_url(member.key))
         .filter_map(|member| {
-            let evidence = format!("`{}` holds a URL", member.pointer);
+            let evidence = format!("`{}` holds a URL", member.pointer());
             first.candidate(NextUrl::at(member.at()), Trust::Token, evidence)
         })
         .collect()
@@ -264,7 +264,7 @@ fn usual_place(page: &PageEnd) -> Option<(At, bool)> {
     });
     if let Some(member) = there {
         let key = TARGETS.iter().find(|key| member.value.get(**key).is_some());
-        let mut steps = member.pointer.steps().to_vec();
+        let mut steps = member.pointer().steps().to_vec();
         steps.extend(key.map(|key| (*key).to_owned()));
         return Some((Pointer::from_steps(steps).into(), true));
     }
@@ -314,7 +314,7 @@ fn in_links(members: &[signs::Member<'_>]) -> Option<At> {
                 .into_iter()
                 .find(|key| link.get(key).is_some_and(is_url))?;
             // A string of JSON is one of JSONPath, too.
-            let steps: String = (member.pointer.steps().iter())
+            let steps: String = (member.pointer().steps().iter())
                 .map(|step| format!("[{}]", Value::from(step.as_str())))
                 .collect();
             format!("$[?@[\"{relation}\"]==\"next\"][\"{target}\"]")

@@ -139,7 +139,7 @@ fn page_infos(envelope: &Value) -> Vec<Pointer> {
     signs::members(envelope)
         .into_iter()
         .filter(|member| member.key == "pageInfo" && member.value.get("hasNextPage").is_some())
-        .map(|member| member.pointer)
+        .map(|member| member.pointer())
         .collect()
 }
 

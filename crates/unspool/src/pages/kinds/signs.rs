@@ -1,6 +1,9 @@
 //! What the text around the items says of further pages, by the names that APIs give
 //! to such things.
 
+use std::borrow::Cow;
+use std::rc::Rc;
+
 use serde_json::Value;
 
 use super::siblings::words;
@@ -13,39 +16,61 @@ const MAX_DEPTH: usize = 5;
 
 /// A member of an object of the envelope.
 pub(super) struct Member<'e> {
-    pub(super) pointer: Pointer,
+    above: Option<Rc<Step<'e>>>,
     pub(super) key: &'e str,
     pub(super) value: &'e Value,
 }
 
+/// A key or an index that leads to members, after those above it. Members share it, so that
+/// many of them below long keys take no more memory than others.
+struct Step<'e> {
+    above: Option<Rc<Step<'e>>>,
+    key: Cow<'e, str>,
+}
+
+impl<'e> Step<'e> {
+    fn below(above: Option<Rc<Self>>, key: impl Into<Cow<'e, str>>) -> Option<Rc<Self>> {
+        let key = key.into();
+        Some(Rc::new(Step { above, key }))
+    }
+}
+
 impl Member<'_> {
+    pub(super) fn pointer(&self) -> Pointer {
+        let mut steps = vec![self.key.to_owned()];
+        let mut above = &self.above;
+        while let Some(step) = above {
+            steps.push(step.key.clone().into_owned());
+            above = &step.above;
+        }
+        steps.reverse();
+        Pointer::from_steps(steps)
+    }
+
     pub(super) fn at(&self) -> At {
-        self.pointer.clone().into()
+        self.pointer().into()
     }
 }
 
 /// All members of objects in an envelope, those nearest to the root first.
 pub(super) fn members(envelope: &Value) -> Vec<Member<'_>> {
     let mut found: Vec<Member<'_>> = Vec::new();
-    let mut level: Vec<(Vec<String>, &Value)> = match envelope {
+    let mut level: Vec<(Option<Rc<Step<'_>>>, &Value)> = match envelope {
         // Some answers are a list of what speaks of the page, and the items.
         Value::Array(parts) => (parts.iter().enumerate())
-            .map(|(index, part)| (vec![index.to_string()], part))
+            .map(|(index, part)| (Step::below(None, index.to_string()), part))
             .collect(),
-        envelope => vec![(Vec::new(), envelope)],
+        envelope => vec![(None, envelope)],
     };
     for _ in 0..MAX_DEPTH {
         let mut below = Vec::new();
-        for (steps, value) in level {
+        for (above, value) in level {
             for (key, value) in value.as_object().into_iter().flatten() {
-                let mut steps = steps.clone();
-                steps.push(key.clone());
-                found.push(Member {
-                    pointer: Pointer::from_steps(steps.clone()),
-                    key,
-                    value,
-                });
-                below.push((steps, value));
+                if value.is_object() {
+                    below.push((Step::below(above.clone(), key), value));
+                }
+                let above = above.clone();
+                found.push(Member { above, key, value });
             }
         }
         level = below;
@@ -325,14 +350,18 @@ pub(super) fn is_spent_token(member: &Member<'_>) -> bool {
 /// Whether a value in the place of a token says that there is none, or would lead back to
 /// the begin.
 fn leads_nowhere(value: &Value) -> bool {
+    // What has others in it is not copied to see that.
+    if (value.is_object() || value.is_array()) && text_of_element(value).is_none() {
+        return false;
+    }
     token::of(value.clone())
         .is_none_or(|token| token::is_word_for_none(&token) || token::is_begin(&token))
 }
 
 /// Whether a member is part of an object that describes the next page.
 fn is_below_next(member: &Member<'_>) -> bool {
-    let mut above = member.pointer.steps().iter().rev().skip(1);
-    above.next().is_some_and(|key| {
+    member.above.as_ref().is_some_and(|above| {
+        let key = &above.key;
         key.eq_ignore_ascii_case("next") || key.eq_ignore_ascii_case("next_page")
     })
 }
