@@ -21,8 +21,8 @@ const SIZE: u64 = 50;
 /// A sink that is killed.
 struct Sink {
     name: &'static str,
-    /// What `--to` gets; `{folder}` stands for a folder of the test's own.
-    to: &'static str,
+    /// What `--to` gets, where this folder is the run's own.
+    to: fn(&Path) -> String,
     flags: &'static [&'static str],
     /// The items that are durable, as a run that resumes sees it; nothing is changed.
     durable: fn(&Path) -> Vec<Value>,
@@ -35,7 +35,7 @@ macro_rules! file {
     ($extension:literal) => {
         Sink {
             name: $extension,
-            to: concat!("{folder}/items.", $extension),
+            to: |folder| format!("{}/items.{}", folder.display(), $extension),
             flags: &["--resume"],
             durable: |folder| {
                 let target = folder.join(concat!("items.", $extension));
@@ -84,7 +84,7 @@ fn disturb(sink: &Sink, kills: u64, mut random: Random) {
     let mut resumed = 0;
     while done < kills {
         let folder = tempfile::tempdir().unwrap();
-        let to = sink.to.replace("{folder}", folder.path().to_str().unwrap());
+        let to = (sink.to)(folder.path());
         let fixed = [
             "pages",
             &url,
