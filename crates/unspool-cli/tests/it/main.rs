@@ -12,10 +12,13 @@ mod credentials;
 mod demo;
 mod help;
 mod interrupts;
+mod kills;
 mod limits;
 mod pages;
+mod read_back;
 mod real_models;
 mod real_servers;
+mod sinks;
 mod terminal;
 mod tls;
 

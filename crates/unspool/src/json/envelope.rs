@@ -267,7 +267,7 @@ impl EnvelopeScanner {
             Some(at) => Err(guess::missing(at, document)),
             None => {
                 let at = guess::object_of_items(document)?;
-                let object = guess::text_at(&self.whole_text(), &at)?;
+                let object = guess::text_at(&self.whole_text(), &at);
                 Ok(Late::Items(at, object))
             }
         }

@@ -1,4 +1,9 @@
 //! Files as every format leaves them: resumed, refused, cut.
+#![allow(
+    clippy::unwrap_used,
+    clippy::allow_attributes,
+    reason = "a helper of a test may fail it"
+)]
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -163,6 +168,22 @@ impl Case {
 }
 
 #[tokio::test]
+async fn a_run_that_brings_nothing_new_leaves_the_position_where_it_was() {
+    let case = Case::new("jsonl");
+    let mut writer = case.writer().await.unwrap();
+    put(&mut writer, 0..5).await;
+    writer.end(position(5), None).await.unwrap();
+    // As a source stands that passes over what came before.
+    for stands in [None, position(2)] {
+        let mut writer = case.writer().await.unwrap();
+        writer.end(stands, None).await.unwrap();
+        let mut writer = case.writer().await.unwrap();
+        assert_eq!(writer.begun().position, position(5));
+        writer.end(None, None).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_complete_target_stays_as_it_is() {
     for extension in FILES {
         let case = Case::new(extension);
@@ -303,11 +324,10 @@ async fn a_slow_sink_stops_the_source() {
     let mut writer = Writer::open(sink).await.unwrap();
     let item = vec![b'1'; 64 << 10];
     let mut items = 0;
-    while futures_util::FutureExt::now_or_never(writer.put(&item)).is_some() {
+    let time = std::time::Duration::from_millis(100);
+    while tokio::time::timeout(time, writer.put(&item)).await.is_ok() {
         items += 1;
         assert!(items < 100, "nothing holds it back");
-        // The thread takes what it can.
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     release.send(()).unwrap();
     writer.end(None, None).await.unwrap();
