@@ -17,6 +17,7 @@ mod lines;
 pub mod pages;
 mod position;
 mod secret;
+pub mod sinks;
 mod source;
 mod split;
 pub mod sse;
