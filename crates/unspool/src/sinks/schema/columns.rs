@@ -193,6 +193,19 @@ impl Columns {
         self.list.iter_mut().for_each(Column::settle);
     }
 
+    /// For a target that has neither lists nor structs: makes them JSON text.
+    pub(crate) fn flatten(&mut self) {
+        for column in &mut self.list {
+            column.kind = column.kind.flat();
+        }
+    }
+
+    /// Adds the column of items that are not objects, for a target that cannot be without
+    /// one.
+    pub(crate) fn add_only(&mut self) {
+        self.find_or_add(ONLY_COLUMN);
+    }
+
     /// Finds the values of an item. Columns for keys that are new are added at the end, as
     /// ones that have had no value.
     pub(crate) fn split(&mut self, item: &str, row: &mut Row) -> Result<(), Misfit> {

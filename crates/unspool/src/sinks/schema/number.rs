@@ -93,6 +93,12 @@ pub(crate) fn is_exact_double(number: &str) -> bool {
     }
 }
 
+/// Whether a number has a fraction, an exponent or is minus zero: a long whole number is
+/// an identifier more often than a measurement.
+pub(crate) fn is_written_as_double(number: &str) -> bool {
+    number == "-0" || number.contains(['.', 'e', 'E'])
+}
+
 /// Whether two texts are the same number.
 fn same_digits(left: &str, right: &str) -> bool {
     Digits::of(left) == Digits::of(right)

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::number::{DECIMAL_DIGITS, Digits, EXACT_IN_DOUBLE, double, integer};
+use super::number::{
+    DECIMAL_DIGITS, Digits, EXACT_IN_DOUBLE, double, integer, is_written_as_double,
+};
 use super::text::{Elements, Members, Value};
 use super::types::{Field, Type};
 
@@ -209,10 +211,4 @@ impl Numbers {
             Type::Number
         }
     }
-}
-
-/// Whether a number has a fraction, an exponent or is minus zero: a long whole number is
-/// an identifier more often than a measurement.
-pub(crate) fn is_written_as_double(number: &str) -> bool {
-    number == "-0" || number.contains(['.', 'e', 'E'])
 }
