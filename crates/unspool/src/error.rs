@@ -67,6 +67,8 @@ pub enum ErrorKind {
     Incomplete,
     /// An item, or what surrounds the items, is above the limit.
     TooLarge,
+    /// Items cannot be written to where they were to go.
+    Sink,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +103,8 @@ pub(crate) enum Kind {
     Incomplete,
     /// An item, or what surrounds the items, above the limit.
     TooLarge,
+    /// Items cannot be written to where they were to go.
+    Sink,
 }
 
 impl Error {
@@ -217,6 +221,29 @@ impl Error {
         Error::new(Kind::Incomplete, message).with_account(account)
     }
 
+    /// The source came to its end in an earlier run, with these doubts.
+    pub(crate) fn left_incomplete(doubts: &[String]) -> Self {
+        let message = format!(
+            "an earlier run came to the end of the source, which is not proved complete: {}",
+            doubts.join("; ")
+        );
+        Error::new(Kind::Incomplete, message)
+    }
+
+    /// Items cannot be written to where they were to go.
+    pub(crate) fn sink(
+        what: impl Into<String>,
+        error: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        let error = error.into();
+        Error::new(Kind::Sink, format!("{}: {error}", what.into())).with_source(error)
+    }
+
+    /// A sink that is asked for more than it does.
+    pub(crate) fn sink_ended() -> Self {
+        Error::new(Kind::Sink, "the sink ended before its items did")
+    }
+
     /// What the source had done when it failed.
     pub(crate) fn with_account(mut self, account: Account) -> Self {
         self.inner.account = Some(account);
@@ -253,6 +280,7 @@ impl Error {
             Kind::Looped => ErrorKind::Looped,
             Kind::Incomplete => ErrorKind::Incomplete,
             Kind::TooLarge => ErrorKind::TooLarge,
+            Kind::Sink => ErrorKind::Sink,
         }
     }
 
@@ -308,6 +336,12 @@ impl Error {
     #[must_use]
     pub fn is_too_large(&self) -> bool {
         self.inner.kind == Kind::TooLarge
+    }
+
+    /// Whether items could not be written to where they were to go.
+    #[must_use]
+    pub fn is_sink(&self) -> bool {
+        self.inner.kind == Kind::Sink
     }
 
     /// Whether the same request may succeed later.

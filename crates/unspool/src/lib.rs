@@ -16,6 +16,7 @@ mod json;
 mod lines;
 pub mod pages;
 mod position;
+mod pull;
 mod secret;
 pub mod sinks;
 mod source;
@@ -37,6 +38,7 @@ pub use json::Pointer;
 #[doc(inline)]
 pub use pages::pages;
 pub use position::Position;
+pub use pull::{Pulled, pull};
 /// The version of the HTTP client that [`Request::client`](pages::Request::client) takes.
 pub use reqwest;
 pub use secret::Secret;

@@ -51,6 +51,12 @@ pub trait Source<T>: FusedStream<Item = Result<T, Error>> + Send {
     /// Whether the next item has arrived: to take it sends nothing and waits for nothing.
     fn is_ready(&self) -> bool;
 
+    /// Says that all items up to this position are where they were to go, and stay there if
+    /// the power fails: the source may tell its upstream, which may forget them.
+    fn acknowledge(self: Pin<&mut Self>, position: &Position) {
+        let _ = position;
+    }
+
     /// Ends the source: runs its clean-up, and closes its connections.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 }
@@ -95,6 +101,10 @@ where
 
     fn is_ready(&self) -> bool {
         (**self).is_ready()
+    }
+
+    fn acknowledge(self: Pin<&mut Self>, position: &Position) {
+        self.get_mut().as_mut().acknowledge(position);
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -144,6 +154,12 @@ pub trait SourceKind: Send + Sync + 'static {
     /// How the source ended, by what its generator returned.
     #[doc(hidden)]
     fn conclude(&self, returned: Self::Return) -> Conclusion<Self::Details>;
+
+    /// All items up to this position are durable where they went.
+    #[doc(hidden)]
+    fn acknowledge(&self, position: &Position) {
+        let _ = position;
+    }
 
     /// The generator is over or gone.
     #[doc(hidden)]
@@ -315,6 +331,10 @@ impl<T: Send, K: SourceKind> Source<T> for SourceStream<T, K> {
 
     fn is_ready(&self) -> bool {
         self.batch.as_ref().is_some_and(|batch| batch.len() > 0)
+    }
+
+    fn acknowledge(self: Pin<&mut Self>, position: &Position) {
+        self.kind.acknowledge(position);
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

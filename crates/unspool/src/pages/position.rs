@@ -165,6 +165,15 @@ pub(super) fn position(trail: &Trail, taken: Option<Taken>) -> Option<Position> 
     Position::new(SOURCE, VERSION, &stand)
 }
 
+/// The call that a walk begins with, without credentials.
+pub(super) fn without_own_credentials(call: &Call) -> Call {
+    let mut own = without_credentials(call, call);
+    // Neither fails for an address that is asked over HTTP.
+    let _ = own.url.set_password(None);
+    let _ = own.url.set_username("");
+    own
+}
+
 /// A call whose parameters do not hold what the caller's request holds under names
 /// for secrets.
 fn without_credentials(call: &Call, base: &Call) -> Call {

@@ -12,6 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::kinds::{Custom, PageRequest, PageView, Paginate};
+use super::position::{SOURCE, without_own_credentials};
 use super::progress::Walk;
 use super::walk::{Plan, walk};
 use super::{Pages, RawItem};
@@ -19,6 +20,7 @@ use crate::error::Error;
 use crate::http::{Call, ClientCredentials, Credentials, Http, HttpOptions, Rate};
 use crate::json::{Check, Place, Pointer};
 use crate::position::Position;
+use crate::sinks::Identity;
 
 /// The largest item by default: 16 MiB.
 const MAX_ITEM: usize = 16 << 20;
@@ -127,6 +129,39 @@ impl Request {
     pub fn from(mut self, position: Position) -> Self {
         self.from = Some(Box::new(position));
         self
+    }
+
+    /// The same, if there is such a position.
+    pub fn resume(self, position: Option<Position>) -> Self {
+        match position {
+            Some(position) => self.from(position),
+            None => self,
+        }
+    }
+
+    /// What makes this request the same as an earlier one, whose items go on where those
+    /// ended: the address and the body, the way from page to page, and which items of a page
+    /// it takes; without credentials, limits and rates.
+    ///
+    /// # Errors
+    ///
+    /// The URL is none.
+    pub fn identity(&self) -> Result<Identity, Error> {
+        let call = self
+            .call
+            .as_ref()
+            .map_err(|error| Error::request(error.message()))?;
+        let call = without_own_credentials(call);
+        let items = match &self.place {
+            Place::At(pointer) => Some(pointer.to_string()),
+            _ => None,
+        };
+        Ok(Identity::new(SOURCE)
+            .with("url", call.url.as_str())
+            .with("data", call.body.unwrap_or_default())
+            .with("paginate", self.paginate.to_string())
+            .with("items", items)
+            .with("unique", self.unique.as_ref().map(ToString::to_string)))
     }
 
     /// Where in a page the array of items is.

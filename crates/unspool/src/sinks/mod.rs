@@ -1,3 +1,195 @@
-//! Where items go.
+//! Where items go: files and tables, exactly once.
+//!
+//! A sink is a two-way generator: it is sent [deliveries](Delivery) and yields the
+//! [mark](Mark) that it has made durable; it cleans up in `finally`. What it yields first,
+//! before anything was sent, is what its target held already, and where the source resumes.
+//! The order is always: items durable, then the position durable, then the source is
+//! [told](crate::Source::acknowledge).
+//!
+//! [`open`] makes a sink of a text such as `posts.jsonl.zst` or `sqlite:posts.db#posts`, and
+//! [`pull`](crate::pull) runs a source into it:
+//!
+//! ```no_run
+//! use unspool::sinks::{self, Options};
+//!
+//! # async fn example() -> Result<(), unspool::Error> {
+//! let request = unspool::pages("https://api.example.com/posts");
+//! let mut options = Options::new(request.identity()?);
+//! options.state = Some("posts.state".into());
+//! let sink = sinks::open("posts.jsonl", options)?;
+//! let pulled = unspool::pull(|from| Ok(request.resume(from).raw()), sink).await?;
+//! println!("{} items are in the file", pulled.sink.items);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Killed at any moment and started again, it ends with the items of an undisturbed run.
 
+mod delivery;
+mod encoder;
+mod identity;
 pub mod schema;
+mod writer;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde::Serialize;
+use unspool_core::AsyncGenerator;
+
+pub use delivery::{Batch, Delivery, Ended, Mark};
+pub use identity::Identity;
+pub use writer::Writer;
+
+use crate::error::Error;
+
+/// All formats, in the order in which they are asked whether a target is theirs. To add one:
+/// its module, a line here.
+static FORMATS: &[&Format] = &[];
+
+/// A format by the text of its targets.
+pub(crate) struct Format {
+    /// How its targets are written, for the help.
+    pub(crate) syntax: &'static str,
+    /// What it is, for the help: one line.
+    pub(crate) about: &'static str,
+    /// Whether a target is of this format.
+    pub(crate) is_named: fn(&str) -> bool,
+    /// Makes the sink. What can be checked without the target is checked here; the target is
+    /// not touched before the generator runs.
+    pub(crate) open: fn(&str, Options) -> Result<Sink, Error>,
+}
+
+/// How items are written.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// Which command it is; compared with the one that began the target.
+    pub identity: Identity,
+    /// Where the state of a file is kept, to resume: a file of its own. Tables keep it
+    /// themselves.
+    pub state: Option<PathBuf>,
+    /// The names of the members that tell items apart: of two items with the same values the
+    /// later one replaces the earlier one, where the target can do that.
+    pub key: Vec<String>,
+    /// The text of a schema, a JSON Schema or lines of `name type`; by default it is found out
+    /// from the items.
+    pub schema: Option<String>,
+    /// Whether what the target holds, or its state, is replaced.
+    pub overwrite: bool,
+}
+
+impl Options {
+    /// What a command writes, with nothing else said.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
+        Options {
+            identity,
+            ..Options::default()
+        }
+    }
+}
+
+/// How often checkpoints are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// After this time.
+    pub time: Duration,
+    /// After this many bytes of items.
+    pub bytes: u64,
+}
+
+/// What a sink is inside: the generator that runs on its thread.
+///
+/// It yields first what its target held already, then in answer to each delivery what became
+/// durable, if anything did. After [`Delivery::End`] it returns. Where it returns an error,
+/// or is closed, the target keeps whole items only.
+pub type SinkGenerator =
+    Pin<Box<dyn AsyncGenerator<Delivery, Yield = Option<Mark>, Return = Result<(), Error>>>>;
+
+/// A target that items are written to, not opened yet.
+pub struct Sink {
+    target: String,
+    pace: Pace,
+    /// Makes the generator on its thread, so that it need not be `Send`.
+    make: Box<dyn FnOnce() -> SinkGenerator + Send>,
+}
+
+impl Sink {
+    /// A sink by its generator, which is made on the thread that it runs on and need not be
+    /// `Send`; `target` names it in messages and accounts.
+    pub fn new<G>(target: impl Into<String>, make: impl FnOnce() -> G + Send + 'static) -> Self
+    where
+        G: AsyncGenerator<Delivery, Yield = Option<Mark>, Return = Result<(), Error>> + 'static,
+    {
+        Sink {
+            target: target.into(),
+            pace: Pace::DEFAULT,
+            make: Box::new(|| Box::pin(make())),
+        }
+    }
+
+    /// How often checkpoints are made; by default after a second and after 8 MiB.
+    #[must_use]
+    pub fn pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// The text that names it.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sink")
+            .field("target", &self.target)
+            .field("pace", &self.pace)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a sink did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SinkAccount {
+    /// The text that names it.
+    pub target: String,
+    /// How many items are durable, those of earlier runs included.
+    pub items: u64,
+    /// How many bytes of text they have.
+    pub bytes: u64,
+    /// How many of them were there when the run began.
+    pub before: u64,
+    /// How often something became durable in this run.
+    pub checkpoints: u64,
+}
+
+/// Makes a sink of the text that names its target.
+///
+/// # Errors
+///
+/// No format has such targets, or it cannot do what the options ask for.
+pub fn open(target: &str, options: Options) -> Result<Sink, Error> {
+    let format = (FORMATS.iter()).find(|format| (format.is_named)(target));
+    match format {
+        Some(format) => (format.open)(target, options),
+        None => {
+            let syntaxes: Vec<_> = FORMATS.iter().map(|format| format.syntax).collect();
+            Err(Error::request(format!(
+                "expected a target, one of `{}`; found `{target}`",
+                syntaxes.join("`, `")
+            )))
+        }
+    }
+}
+
+/// How the targets of all formats are written, and what each is.
+pub fn formats() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FORMATS.iter().map(|format| (format.syntax, format.about))
+}

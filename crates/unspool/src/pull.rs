@@ -1,0 +1,157 @@
+//! A source into a sink: the whole run.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use serde::Serialize;
+
+use crate::account::{Account, Verdict};
+use crate::error::Error;
+use crate::item::RawItem;
+use crate::position::Position;
+use crate::sinks::{Ended, Sink, SinkAccount, Writer};
+use crate::source::{Source, SourceExt};
+
+/// What a run from a source into a sink did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Pulled {
+    /// What the source did; none where nothing was asked of it, because the target is
+    /// complete already.
+    pub source: Option<Account>,
+    /// What the sink did, and what it holds.
+    pub sink: SinkAccount,
+}
+
+/// Pulls all items of a source into a sink, or those that are missing there: `open` makes
+/// the source, after the position where an earlier run stood if there was one.
+///
+/// ```no_run
+/// use unspool::sinks::{self, Options};
+///
+/// # async fn example() -> Result<(), unspool::Error> {
+/// let posts = unspool::pages("https://api.example.com/posts");
+/// let sink = sinks::open("posts.jsonl", Options::new(posts.identity()?))?;
+/// let pulled = unspool::pull(|from| Ok(posts.resume(from).raw()), sink).await?;
+/// println!("{} posts", pulled.sink.items);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// What the source ends with, or what the sink fails with. Items that came before are in the
+/// target, and the same call resumes after them if the sink keeps its state. A source that is
+/// not proved complete is such an error ([`Error::is_incomplete`]), now and for a target that
+/// was left by such a run.
+///
+/// # Dropping
+///
+/// The target keeps what was durable.
+pub async fn pull<S>(
+    open: impl FnOnce(Option<Position>) -> Result<S, Error>,
+    sink: Sink,
+) -> Result<Pulled, Error>
+where
+    S: Source<RawItem>,
+{
+    let mut writer = Writer::open(sink).await?;
+    if let Some(ended) = writer.begun().ended.clone() {
+        // Which says whether there is anything to do; the target stays as it is.
+        writer
+            .end(writer.begun().position.clone(), Some(ended.clone()))
+            .await?;
+        return match ended.doubts.is_empty() {
+            true => Ok(Pulled {
+                source: None,
+                sink: writer.account(),
+            }),
+            false => Err(Error::left_incomplete(&ended.doubts)),
+        };
+    }
+    let mut source = Box::pin(open(writer.begun().position.clone())?);
+    let result = feed(&mut source, &mut writer).await;
+    let account = source.account();
+    let ended = (is_over(&account)).then(|| Ended {
+        doubts: account.doubts.iter().map(ToString::to_string).collect(),
+    });
+    source.close().await;
+    let written = match &result {
+        Err(Failure::Sink(_)) => Ok(()),
+        _ => writer.end(source.position(), ended).await,
+    };
+    match (result, written) {
+        (Err(Failure::Source(error) | Failure::Sink(error)), _) | (Ok(()), Err(error)) => {
+            Err(error)
+        }
+        (Ok(()), Ok(())) => Ok(Pulled {
+            source: Some(account),
+            sink: writer.account(),
+        }),
+    }
+}
+
+/// Whether the source came to its end, proved or not.
+fn is_over(account: &Account) -> bool {
+    matches!(
+        account.verdict(),
+        Verdict::Complete | Verdict::Asked | Verdict::NotProved | Verdict::Incomplete
+    )
+}
+
+enum Failure {
+    Source(Error),
+    Sink(Error),
+}
+
+/// Takes items and writes them until there is no more.
+async fn feed<S>(source: &mut Pin<Box<S>>, writer: &mut Writer) -> Result<(), Failure>
+where
+    S: Source<RawItem>,
+{
+    loop {
+        match next(source, writer).await.map_err(Failure::Sink)? {
+            Next::Item(item) => writer.put(item.as_bytes()).await.map_err(Failure::Sink)?,
+            Next::Failed(error) => return Err(Failure::Source(error)),
+            Next::End => return Ok(()),
+            Next::Due => {}
+        }
+        if let Some(mark) = writer.newly_durable()
+            && let Some(position) = &mark.position
+        {
+            source.as_mut().acknowledge(position);
+        }
+        if !source.is_ready() {
+            let due = writer.checkpoint_if_due(|| source.position());
+            due.await.map_err(Failure::Sink)?;
+        }
+    }
+}
+
+enum Next {
+    Item(RawItem),
+    Failed(Error),
+    End,
+    /// A checkpoint is due, or one has been made.
+    Due,
+}
+
+/// The next item, or what has to be done before it comes.
+async fn next<S>(source: &mut Pin<Box<S>>, writer: &mut Writer) -> Result<Next, Error>
+where
+    S: Source<RawItem>,
+{
+    let mut due = pin!(writer.due());
+    poll_fn(|cx| {
+        if let Poll::Ready(next) = source.as_mut().poll_next(cx) {
+            return Poll::Ready(Ok(match next {
+                Some(Ok(item)) => Next::Item(item),
+                Some(Err(error)) => Next::Failed(error),
+                None => Next::End,
+            }));
+        }
+        due.as_mut().poll(cx).map(|due| due.map(|()| Next::Due))
+    })
+    .await
+}

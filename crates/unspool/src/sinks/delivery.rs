@@ -1,0 +1,93 @@
+//! What goes into a sink and what comes out of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::position::Position;
+
+/// What a sink is sent.
+#[derive(Debug)]
+pub enum Delivery {
+    /// Items to write; they need not be durable yet.
+    Items(Batch),
+    /// Make durable what has been sent, up to this mark, if that can be now: the sink yields
+    /// the mark once it is durable, here or in answer to a later delivery.
+    Checkpoint(Mark),
+    /// Nothing more comes in this run: make durable what has been sent, publish it, and
+    /// return. [`Mark::ended`] tells whether the source came to its end.
+    End(Mark),
+}
+
+/// A place between two items: all items before it, and where the source stands there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Where the source resumes; none where it has not begun or cannot resume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    /// How many items are before it, those of earlier runs included.
+    pub items: u64,
+    /// How many bytes of text they have, without line ends.
+    pub bytes: u64,
+    /// How the source ended there, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+}
+
+/// How a source came to its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// What speaks against it being complete; nothing where it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
+}
+
+/// Items on their way into a sink: their JSON texts, each on a line of its own.
+#[derive(Debug, Default)]
+pub struct Batch {
+    lines: Vec<u8>,
+    /// Where each line ends, after its line feed.
+    ends: Vec<usize>,
+}
+
+impl Batch {
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Batch {
+            lines: Vec::with_capacity(bytes),
+            ends: Vec::new(),
+        }
+    }
+
+    /// Adds an item by its JSON text, which has to be on one line.
+    pub fn push(&mut self, item: &[u8]) {
+        self.lines.extend_from_slice(item);
+        self.lines.push(b'\n');
+        self.ends.push(self.lines.len());
+    }
+
+    /// How many items there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// All of them, each followed by a line feed.
+    #[must_use]
+    pub fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+
+    /// The JSON texts of the items, in UTF-8.
+    pub fn items(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let mut begin = 0;
+        self.ends.iter().map(move |&end| {
+            let item = &self.lines[begin..end - 1];
+            begin = end;
+            item
+        })
+    }
+}

@@ -1,0 +1,365 @@
+//! The thread that a sink runs on, and what feeds it: a bounded number of bytes is between
+//! the two, so that a slow sink stops the source.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+use unspool_core::AsyncGenerator;
+
+use super::delivery::{Batch, Delivery, Ended, Mark};
+use super::{Pace, Sink, SinkAccount, SinkGenerator};
+use crate::error::Error;
+use crate::position::Position;
+
+/// How many bytes of items travel together, unless one alone has more.
+const BATCH: usize = 256 << 10;
+
+/// How many deliveries wait for the sink at most.
+const WAITING: usize = 2;
+
+/// A sink at work: items go in, and it tells how far they are durable.
+///
+/// The sink runs on a thread of its own; up to four batches of 256 KiB, or of one larger
+/// item, are in memory between the source and what the sink has written.
+///
+/// # Dropping
+///
+/// Closes the sink: its target keeps what was durable, and whole items only.
+#[derive(Debug)]
+pub struct Writer {
+    target: String,
+    batch: Batch,
+    begun: Mark,
+    /// All that was put in, as a mark without its position.
+    put: Mark,
+    asked: Mark,
+    asked_at: Instant,
+    pace: Pace,
+    to_sink: mpsc::Sender<Delivery>,
+    durable: watch::Receiver<Durable>,
+    result: Option<oneshot::Receiver<Result<(), Error>>>,
+}
+
+/// What the sink has made durable.
+#[derive(Clone, Debug, Default)]
+struct Durable {
+    mark: Mark,
+    checkpoints: u64,
+}
+
+impl Writer {
+    /// Opens a sink, on its thread: it takes hold of its target, and finds out what an earlier
+    /// run left there.
+    ///
+    /// # Errors
+    ///
+    /// The target cannot be written, belongs to another command, is in use, or is not as it
+    /// was left.
+    pub async fn open(sink: Sink) -> Result<Self, Error> {
+        let Sink { target, pace, make } = sink;
+        let (to_sink, deliveries) = mpsc::channel(WAITING);
+        let (to_durable, mut durable) = watch::channel(Durable::default());
+        let (to_result, result) = oneshot::channel();
+        let spawned = std::thread::Builder::new()
+            .name("sink".to_owned())
+            .spawn(move || {
+                // Nobody may be left who wants to know.
+                let _ = to_result.send(on_thread(drive(make, deliveries, to_durable)));
+            });
+        spawned.map_err(|error| Error::sink("cannot start a thread for the sink", error))?;
+        let is_open = durable.changed().await.is_ok();
+        let begun = durable.borrow_and_update().mark.clone();
+        let mut writer = Writer {
+            target,
+            batch: Batch::with_capacity(BATCH),
+            put: Mark {
+                position: None,
+                ..begun.clone()
+            },
+            asked: begun.clone(),
+            asked_at: Instant::now(),
+            begun,
+            pace,
+            to_sink,
+            durable,
+            result: Some(result),
+        };
+        if is_open {
+            Ok(writer)
+        } else {
+            Err(writer.failure().await)
+        }
+    }
+
+    /// What the target held already when it was opened: where the source resumes.
+    #[must_use]
+    pub fn begun(&self) -> &Mark {
+        &self.begun
+    }
+
+    /// Adds an item by its JSON text on one line, and waits as long as the sink is behind.
+    ///
+    /// # Errors
+    ///
+    /// The sink has failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// The item is added at the first poll, and stays so.
+    pub async fn put(&mut self, item: &[u8]) -> Result<(), Error> {
+        self.batch.push(item);
+        self.put.items += 1;
+        self.put.bytes += item.len() as u64;
+        if self.batch.lines().len() >= BATCH {
+            self.hand_over().await?;
+        }
+        Ok(())
+    }
+
+    /// When the next checkpoint is due, if items came since the last one.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Instant> {
+        let is_new = self.put.items > self.asked.items;
+        is_new.then(
+            || match self.put.bytes - self.asked.bytes < self.pace.bytes {
+                true => self.asked_at + self.pace.time,
+                false => self.asked_at,
+            },
+        )
+    }
+
+    /// Asks for a checkpoint if one is due now. The source stands at `position`, after the
+    /// item that was put in last.
+    ///
+    /// # Errors
+    ///
+    /// The sink has failed.
+    pub async fn checkpoint_if_due(
+        &mut self,
+        position: impl FnOnce() -> Option<Position>,
+    ) -> Result<(), Error> {
+        match self.due_at() {
+            Some(due) if due <= Instant::now() => self.checkpoint(position()).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks the sink to make durable what was put in. It does so on its thread, and
+    /// [`durable`](Writer::durable) tells when it has.
+    ///
+    /// # Errors
+    ///
+    /// The sink has failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost: all items that were put in stay there.
+    pub async fn checkpoint(&mut self, position: Option<Position>) -> Result<(), Error> {
+        self.hand_over().await?;
+        let mark = Mark {
+            position,
+            ..self.put.clone()
+        };
+        self.asked = mark.clone();
+        self.asked_at = Instant::now();
+        self.send(|| Delivery::Checkpoint(mark)).await
+    }
+
+    /// Waits until a checkpoint is due, or until one has been made.
+    ///
+    /// # Errors
+    ///
+    /// The sink has failed.
+    pub async fn due(&mut self) -> Result<(), Error> {
+        let due_at = self.due_at();
+        let has_failed = {
+            let mut made = pin!(self.durable.changed());
+            let mut timer = pin!(due_at.map(sleep_until));
+            poll_fn(|cx| {
+                if let Poll::Ready(made) = made.as_mut().poll(cx) {
+                    return Poll::Ready(made.is_err());
+                }
+                match timer.as_mut().as_pin_mut() {
+                    Some(timer) => timer.poll(cx).map(|()| false),
+                    None => Poll::Pending,
+                }
+            })
+            .await
+        };
+        if has_failed {
+            return Err(self.failure().await);
+        }
+        // It is for `newly_durable` to see.
+        self.durable.mark_changed();
+        Ok(())
+    }
+
+    /// What is durable by now.
+    #[must_use]
+    pub fn durable(&self) -> Mark {
+        self.durable.borrow().mark.clone()
+    }
+
+    /// What became durable since this was asked last, to tell the source.
+    pub fn newly_durable(&mut self) -> Option<Mark> {
+        let is_new = self.durable.has_changed().unwrap_or(false);
+        is_new.then(|| self.durable.borrow_and_update().mark.clone())
+    }
+
+    /// What the sink has done so far.
+    #[must_use]
+    pub fn account(&self) -> SinkAccount {
+        let durable = self.durable.borrow();
+        SinkAccount {
+            target: self.target.clone(),
+            items: durable.mark.items,
+            bytes: durable.mark.bytes,
+            before: self.begun.items,
+            checkpoints: durable.checkpoints,
+        }
+    }
+
+    /// Nothing more comes in this run: makes durable what was put in, and closes the target.
+    /// The source stands at `position`, and has `ended`, or was left before its end.
+    ///
+    /// # Errors
+    ///
+    /// The sink has failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be called again.
+    pub async fn end(
+        &mut self,
+        position: Option<Position>,
+        ended: Option<Ended>,
+    ) -> Result<(), Error> {
+        self.hand_over().await?;
+        let mark = Mark {
+            position,
+            ended,
+            ..self.put.clone()
+        };
+        self.send(|| Delivery::End(mark)).await?;
+        self.result().await
+    }
+
+    async fn hand_over(&mut self) -> Result<(), Error> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        // The batch leaves its place only when there is room for it, so that nothing is lost
+        // where this is cancelled.
+        let Ok(room) = self.to_sink.reserve().await else {
+            return Err(self.failure().await);
+        };
+        let batch = std::mem::replace(&mut self.batch, Batch::with_capacity(BATCH));
+        room.send(Delivery::Items(batch));
+        Ok(())
+    }
+
+    async fn send(&mut self, delivery: impl FnOnce() -> Delivery) -> Result<(), Error> {
+        if let Ok(room) = self.to_sink.reserve().await {
+            room.send(delivery());
+            return Ok(());
+        }
+        Err(self.failure().await)
+    }
+
+    /// Why the sink takes nothing more.
+    async fn failure(&mut self) -> Error {
+        match self.result().await {
+            Err(error) => error,
+            Ok(()) => Error::sink_ended(),
+        }
+    }
+
+    /// How the sink ended.
+    async fn result(&mut self) -> Result<(), Error> {
+        let Some(result) = &mut self.result else {
+            return Err(Error::sink_ended());
+        };
+        let result = result.await;
+        self.result = None;
+        result.unwrap_or_else(|_| Err(Error::sink_ended()))
+    }
+}
+
+/// Runs what a sink does on the thread that it has for itself.
+fn on_thread(work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::sink("cannot start a runtime for the sink", error))?;
+    runtime.block_on(work)
+}
+
+/// Sends a sink what there is for it, until it has ended or nobody sends anything.
+async fn drive(
+    make: Box<dyn FnOnce() -> SinkGenerator + Send>,
+    mut deliveries: mpsc::Receiver<Delivery>,
+    durable: watch::Sender<Durable>,
+) -> Result<(), Error> {
+    let mut sink = make();
+    let begun = sink.start().await.ok().flatten();
+    let Some(begun) = begun else {
+        return returned(sink);
+    };
+    durable.send_replace(Durable {
+        mark: begun.unwrap_or_default(),
+        checkpoints: 0,
+    });
+    while let Some(delivery) = deliveries.recv().await {
+        let end = match &delivery {
+            Delivery::End(mark) => Some(mark.clone()),
+            _ => None,
+        };
+        let made = match sink.asend(delivery).await {
+            Ok(Some(made)) => made,
+            // Whatever was to be made durable at the end is, if it returned well.
+            _ => {
+                returned(sink)?;
+                if let Some(mark) = end {
+                    note(&durable, mark);
+                    return Ok(());
+                }
+                return Err(Error::sink_ended());
+            }
+        };
+        if let Some(mark) = made {
+            note(&durable, mark);
+        }
+    }
+    // Somebody dropped the writer; whether the clean-up yields does not matter then.
+    let _ = sink.aclose().await;
+    returned(sink)
+}
+
+fn note(durable: &watch::Sender<Durable>, mark: Mark) {
+    durable.send_modify(|durable| {
+        durable.mark = mark;
+        durable.checkpoints += 1;
+    });
+}
+
+fn returned(mut sink: SinkGenerator) -> Result<(), Error> {
+    sink.as_mut().take_return().unwrap_or(Ok(()))
+}
+
+impl Pace {
+    /// Checkpoints after a second, or after 8 MiB of items.
+    pub const DEFAULT: Pace = Pace {
+        time: Duration::from_secs(1),
+        bytes: 8 << 20,
+    };
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace::DEFAULT
+    }
+}
