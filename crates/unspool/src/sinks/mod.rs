@@ -27,8 +27,14 @@
 
 mod delivery;
 mod encoder;
+#[cfg(feature = "sqlite")]
+mod holder;
 mod identity;
 pub mod schema;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod tables;
 mod writer;
 
 use std::fmt;
@@ -47,7 +53,10 @@ use crate::error::Error;
 
 /// All formats, in the order in which they are asked whether a target is theirs. To add one:
 /// its module, a line here.
-static FORMATS: &[&Format] = &[];
+static FORMATS: &[&Format] = &[
+    #[cfg(feature = "sqlite")]
+    &sqlite::FORMAT,
+];
 
 /// A format by the text of its targets.
 pub(crate) struct Format {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rustc_hash::FxBuildHasher;
 
+use super::Schema;
 use super::shape::Shape;
 use super::text::{Members, Quoted, Value};
 use super::types::{Field, Type};
@@ -149,6 +150,15 @@ impl Columns {
             column.is_pinned = true;
         }
         columns
+    }
+
+    /// Notes which columns the caller knows.
+    pub(crate) fn pin(&mut self, pinned: &Schema) {
+        for field in &pinned.fields {
+            if let Some(at) = self.by_key.get(&field.name) {
+                self.list[*at].is_pinned = true;
+            }
+        }
     }
 
     /// Columns that a target has already.
