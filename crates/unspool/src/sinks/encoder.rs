@@ -7,7 +7,7 @@ use crate::error::Error;
 
 /// A format of items in a file that grows at its end. Compression, checkpoints and resuming
 /// are the file's part, and the same for all.
-pub(crate) trait Encoder {
+pub(crate) trait Encoder: Send {
     /// Begins a file, or goes on in one: `saved` is what [`saved`](Encoder::saved) gave at the
     /// checkpoint that the file ends with.
     ///

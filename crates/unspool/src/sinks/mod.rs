@@ -25,15 +25,22 @@
 //!
 //! Killed at any moment and started again, it ends with the items of an undisturbed run.
 
+mod body;
+mod compression;
+mod csv;
 mod delivery;
 mod encoder;
-#[cfg(feature = "sqlite")]
-mod holder;
+mod file;
 mod identity;
+mod json;
+mod lock;
+mod ndjson;
+#[cfg(feature = "postgres")]
+mod postgres;
 pub mod schema;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod state;
 mod tables;
 mod writer;
 
@@ -54,8 +61,13 @@ use crate::error::Error;
 /// All formats, in the order in which they are asked whether a target is theirs. To add one:
 /// its module, a line here.
 static FORMATS: &[&Format] = &[
+    &ndjson::FORMAT,
+    &json::FORMAT,
+    &csv::FORMAT,
     #[cfg(feature = "sqlite")]
     &sqlite::FORMAT,
+    #[cfg(feature = "postgres")]
+    &postgres::FORMAT,
 ];
 
 /// A format by the text of its targets.
@@ -184,7 +196,13 @@ pub struct SinkAccount {
 /// # Errors
 ///
 /// No format has such targets, or it cannot do what the options ask for.
-pub fn open(target: &str, options: Options) -> Result<Sink, Error> {
+pub fn open(target: &str, mut options: Options) -> Result<Sink, Error> {
+    options.identity = (options.identity.with("to", target))
+        .with(
+            "key",
+            (!options.key.is_empty()).then(|| options.key.clone()),
+        )
+        .with("schema", options.schema.clone());
     let format = (FORMATS.iter()).find(|format| (format.is_named)(target));
     match format {
         Some(format) => (format.open)(target, options),
@@ -202,3 +220,6 @@ pub fn open(target: &str, options: Options) -> Result<Sink, Error> {
 pub fn formats() -> impl Iterator<Item = (&'static str, &'static str)> {
     FORMATS.iter().map(|format| (format.syntax, format.about))
 }
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -6,18 +6,19 @@
 //! what has no common type are JSON text; numbers that neither 64 bits nor a float hold are
 //! text with all their digits.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement};
 
-use super::holder::Holder;
+use super::lock::Lock;
 use super::schema::{
     Column, Columns, NameRules, Names, Row, Type, Value, double, integer, is_written_as_double,
 };
+use super::state::Record;
 use super::tables::{
-    Found, Kept, Table, conflict, failed, key_columns, misfit_at, quoted, split_table, table_sink,
+    Found, Table, conflict, key_columns, misfit_at, pinned, quoted, split_table, table_sink,
     without_key,
 };
 use super::{Format, Mark, Options, Sink};
@@ -28,7 +29,7 @@ const PREFIX: &str = "sqlite:";
 
 /// Where the state of all tables of a file is.
 const STATE: &str = "create table if not exists _unspool (\
-     name text primary key, state text not null, holder text) without rowid";
+     name text primary key, state text not null) without rowid";
 
 /// How long a lock of others is waited for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -80,7 +81,8 @@ struct SqliteTable {
     /// None as long as the table is not there.
     layout: Option<Layout>,
     in_transaction: bool,
-    holder: Holder,
+    /// Last, so that it is given back last.
+    _lock: Lock,
 }
 
 /// The columns of the table, and how rows get there.
@@ -97,6 +99,8 @@ struct Layout {
 
 impl SqliteTable {
     fn open(place: Place, options: Options) -> Result<(Self, Option<Found>), Error> {
+        let name = format!("{}#{}", place.file.display(), place.name);
+        let lock = Lock::hold(Path::new(&name))?;
         let connection = connect(&place)?;
         let mut table = SqliteTable {
             connection,
@@ -104,7 +108,7 @@ impl SqliteTable {
             options,
             layout: None,
             in_transaction: false,
-            holder: Holder::me(),
+            _lock: lock,
         };
         let found = table.take_hold()?;
         Ok((table, found))
@@ -114,22 +118,13 @@ impl SqliteTable {
     fn take_hold(&mut self) -> Result<Option<Found>, Error> {
         self.begin()?;
         self.run(STATE)?;
-        let kept: Option<(String, Option<String>)> = self
-            .connection
-            .query_row(
-                "select state, holder from _unspool where name = ?",
-                [&self.place.name],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
+        let sql = "select state from _unspool where name = ?";
+        let state: Option<String> = (self.connection)
+            .query_row(sql, [&self.place.name], |row| row.get(0))
             .optional()
             .map_err(|error| self.failure(error))?;
-        if let Some((_, Some(holder))) = &kept {
-            Holder::refuse_if_alive(holder, &self.place.target)?;
-        }
-        let found = match kept {
-            Some((state, _)) if !self.options.overwrite => {
-                Some(Kept::read(&state, &self.place.target, &self.options)?)
-            }
+        let found = match state {
+            Some(state) if !self.options.overwrite => Some(self.found(&state)?),
             _ => self.begin_anew().map(|()| None)?,
         };
         if let Some(columns) = found.as_ref().and_then(|found| found.columns.clone()) {
@@ -142,6 +137,13 @@ impl SqliteTable {
         Ok(found)
     }
 
+    fn found(&self, state: &str) -> Result<Found, Error> {
+        let place = format!("`_unspool` of `{}`", self.place.target);
+        let record = Record::read(state, &place)?;
+        record.check(&self.options.identity, &place)?;
+        Found::of(&record, &pinned(&self.options)?)
+    }
+
     /// Makes room for a table of this name, where that is allowed.
     fn begin_anew(&mut self) -> Result<(), Error> {
         let sql = "select 1 from sqlite_schema where lower(name) = lower(?)";
@@ -152,7 +154,7 @@ impl SqliteTable {
         .map_err(|error| self.failure(error))?
         .is_some();
         if is_there && !self.options.overwrite {
-            return Err(failed(format!(
+            return Err(Error::request(format!(
                 "`{}` has a table `{}` that no run has begun: name another one, or replace it with \
                  `--overwrite`",
                 self.place.file.display(),
@@ -177,7 +179,12 @@ impl SqliteTable {
             !columns.any(|column| column.eq_ignore_ascii_case(name))
         });
         let last = rowid.map_or("null".to_owned(), |rowid| format!("max({rowid})"));
-        let columns = layout.quoted_names(0..layout.column_names.len());
+        // With the table's name, as a name alone that is no column is text for SQLite.
+        let columns = layout.column_names.iter();
+        let columns: Vec<String> = columns
+            .map(|column| format!("{name}.{}", quoted(column)))
+            .collect();
+        let columns = columns.join(", ");
         let sql = format!(
             "select (select {last} from {name}), (select count(*) from (select {columns} from {name} limit 0))"
         );
@@ -189,7 +196,7 @@ impl SqliteTable {
         // With a key, rows are replaced, and others may write them as well.
         let is_counted = layout.key.is_empty() && rowid.is_some();
         if is_counted && last.unwrap_or(0) != items.cast_signed() {
-            return Err(failed(format!(
+            return Err(Error::request(format!(
                 "somebody else has changed `{}`: expected {items} rows, and the last one is {}",
                 self.place.target,
                 last.unwrap_or(0)
@@ -198,15 +205,16 @@ impl SqliteTable {
         Ok(())
     }
 
-    /// Writes the state, and who writes the table.
+    /// Writes the state.
     fn keep(&self, mark: &Mark) -> Result<(), Error> {
-        let columns = self.layout.as_ref().map(|layout| &layout.columns);
-        let state = Kept::new(&self.options, mark, columns).text()?;
-        let holder = self.holder.text();
+        let mut record = Record::new(self.options.identity.clone());
+        record.mark = mark.clone();
+        record.saved = (self.layout.as_ref()).map(|layout| layout.columns.lines().into());
+        let state = record.text()?;
         (self
             .connection
-            .prepare_cached("insert or replace into _unspool values (?, ?, ?)"))
-        .and_then(|mut statement| statement.execute((&self.place.name, &state, &holder)))
+            .prepare_cached("insert or replace into _unspool values (?, ?)"))
+        .and_then(|mut statement| statement.execute((&self.place.name, &state)))
         .map(drop)
         .map_err(|error| self.failure(error))
     }
@@ -293,23 +301,13 @@ impl SqliteTable {
     }
 }
 
-/// Rolls back what is not committed, and lets go of the table.
-impl Drop for SqliteTable {
-    fn drop(&mut self) {
-        // There is nobody left to tell, and whoever comes next sees that we are gone.
-        let _ = self.connection.execute_batch("rollback");
-        let sql = "update _unspool set holder = null where name = ?";
-        let _ = self.connection.execute(sql, [&self.place.name]);
-    }
-}
-
 impl Layout {
     fn new(mut columns: Columns, key: &[String]) -> Result<Self, Error> {
+        columns.flatten();
+        let key = key_columns(&mut columns, key)?;
         if columns.list().is_empty() {
             columns.add_only();
         }
-        columns.flatten();
-        let key = key_columns(&columns, key)?;
         let mut layout = Layout {
             columns,
             names: Names::new(NAMES),

@@ -3,19 +3,16 @@
 
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use unspool_core::{AsyncGenerator, generator};
 
 use super::schema::{Column, Columns, Field, Misfit, Sample, Schema, Type, Value};
-use super::{Batch, Delivery, Identity, Mark, Options};
+use super::state::Record;
+use super::{Batch, Delivery, Mark, Options};
 use crate::error::{Error, Kind};
 
 /// How long the first items are held back at most: from a slow source little is known by
 /// then, and what came is to be durable.
-const LONGEST_SAMPLE: Duration = Duration::from_secs(10);
-
-/// The version of what is kept beside a table.
-const VERSION: u32 = 1;
+pub(super) const LONGEST_SAMPLE: Duration = Duration::from_secs(10);
 
 /// A target with columns.
 ///
@@ -40,16 +37,6 @@ pub(super) trait Table {
     async fn close(self) -> Result<(), Error>;
 }
 
-/// What a table remembers beside its rows, in the same transaction.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Kept {
-    pub(super) version: u32,
-    pub(super) identity: Identity,
-    pub(super) mark: Mark,
-    /// The columns as lines of a schema; none where there is no table yet.
-    pub(super) columns: Option<Vec<String>>,
-}
-
 /// What was found in a target when it was opened.
 pub(super) struct Found {
     pub(super) mark: Mark,
@@ -57,55 +44,16 @@ pub(super) struct Found {
     pub(super) columns: Option<Columns>,
 }
 
-impl Kept {
-    pub(super) fn new(options: &Options, mark: &Mark, columns: Option<&Columns>) -> Self {
-        let lines = |columns: &Columns| columns.fields().iter().map(Field::to_string).collect();
-        Kept {
-            version: VERSION,
-            identity: options.identity.clone(),
-            mark: mark.clone(),
-            columns: columns.map(lines),
-        }
-    }
-
-    pub(super) fn text(&self) -> Result<String, Error> {
-        serde_json::to_string(self).map_err(|error| Error::sink("cannot write the state", error))
-    }
-
-    /// Reads what `target` remembers, if the same command wrote it.
-    pub(super) fn read(text: &str, target: &str, options: &Options) -> Result<Found, Error> {
-        let kept: Kept = serde_json::from_str(text)
-            .map_err(|error| Error::sink(format!("`{target}` has a damaged state"), error))?;
-        if kept.version != VERSION {
-            let message = format!(
-                "expected a state of version {VERSION} in `{target}`; found version {}",
-                kept.version
-            );
-            return Err(failed(message));
-        }
-        let differences = options.identity.differences(&kept.identity);
-        if !differences.is_empty() {
-            let message = format!(
-                "`{target}` belongs to another command: {}",
-                differences.join("; ")
-            );
-            return Err(Error::request(message));
-        }
-        let columns = kept
-            .columns
-            .map(|lines| known_columns(&lines, &pinned(options)?));
+impl Found {
+    /// What a record of an earlier run says.
+    pub(super) fn of(record: &Record, pinned: &Schema) -> Result<Self, Error> {
+        let columns = record.saved.as_ref();
+        let columns = columns.map(|saved| Columns::restored(saved, pinned));
         Ok(Found {
-            mark: kept.mark,
+            mark: record.mark.clone(),
             columns: columns.transpose()?,
         })
     }
-}
-
-fn known_columns(lines: &[String], pinned: &Schema) -> Result<Columns, Error> {
-    let fields = lines.iter().map(|line| line.parse());
-    let mut columns = Columns::known(&fields.collect::<Result<Vec<Field>, _>>()?);
-    columns.pin(pinned);
-    Ok(columns)
 }
 
 /// The columns that the caller knows.
@@ -213,7 +161,7 @@ impl<T: Table> Rows<T> {
 }
 
 /// Items are in UTF-8 by what a batch promises.
-fn text(item: &[u8]) -> &str {
+pub(super) fn text(item: &[u8]) -> &str {
     std::str::from_utf8(item).unwrap_or_default()
 }
 
@@ -263,7 +211,11 @@ fn found(value: Value<'_>) -> String {
 }
 
 /// The columns of a key, which the table has to have.
-pub(super) fn key_columns(columns: &Columns, key: &[String]) -> Result<Vec<usize>, Error> {
+pub(super) fn key_columns(columns: &mut Columns, key: &[String]) -> Result<Vec<usize>, Error> {
+    if columns.list().is_empty() {
+        // Without items nothing is missing.
+        return Ok(key.iter().map(|name| columns.find_or_add(name)).collect());
+    }
     let at = |name: &String| {
         let found = columns.list().iter().position(|column| column.key == *name);
         found.ok_or_else(|| failed(format!("no item has `{name}`, the key of the table")))

@@ -8,6 +8,7 @@ use super::Schema;
 use super::shape::Shape;
 use super::text::{Members, Quoted, Value};
 use super::types::{Field, Type};
+use crate::error::Error;
 
 /// The column of items that are not objects.
 const ONLY_COLUMN: &str = "value";
@@ -171,6 +172,26 @@ impl Columns {
         columns
     }
 
+    /// The columns that [`lines`](Columns::lines) were of.
+    pub(crate) fn restored(lines: &serde_json::Value, pinned: &Schema) -> Result<Self, Error> {
+        let fields: Option<Vec<Field>> = (lines.as_array()).and_then(|lines| {
+            lines
+                .iter()
+                .map(|line| line.as_str()?.parse().ok())
+                .collect()
+        });
+        let fields =
+            fields.ok_or_else(|| Error::request("the columns in the state are damaged"))?;
+        let mut columns = Columns::known(&fields);
+        columns.pin(pinned);
+        Ok(columns)
+    }
+
+    /// The columns as lines of a schema.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.fields().iter().map(Field::to_string).collect()
+    }
+
     pub(crate) fn list(&self) -> &[Column] {
         &self.list
     }
@@ -207,6 +228,16 @@ impl Columns {
     pub(crate) fn flatten(&mut self) {
         for column in &mut self.list {
             column.kind = column.kind.flat();
+        }
+    }
+
+    /// The same for one whose text cannot have a NUL.
+    pub(crate) fn flatten_without_nul(&mut self) {
+        self.flatten();
+        for column in &mut self.list {
+            if column.shape.has_nul() && !column.is_pinned {
+                column.kind = Type::Json;
+            }
         }
     }
 
@@ -256,7 +287,7 @@ impl Columns {
         found
     }
 
-    fn find_or_add(&mut self, name: &str) -> usize {
+    pub(crate) fn find_or_add(&mut self, name: &str) -> usize {
         if let Some(at) = self.by_key.get(name) {
             return *at;
         }

@@ -3,8 +3,6 @@
 //! A shape only ever gathers, so that the type of a field does not depend on the order in
 //! which its values come.
 
-use serde::{Deserialize, Serialize};
-
 use super::number::{
     DECIMAL_DIGITS, Digits, EXACT_IN_DOUBLE, double, integer, is_written_as_double,
 };
@@ -19,10 +17,12 @@ const MOST_LEVELS: usize = 5;
 const MOST_KEYS: usize = 256;
 
 /// The kinds of values that a field has had.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shape {
     bools: bool,
     texts: bool,
+    /// Whether one of the texts has a NUL.
+    nuls: bool,
     numbers: Numbers,
     list: Option<Box<Shape>>,
     /// In the order of their first appearance.
@@ -31,7 +31,7 @@ pub(crate) struct Shape {
     json: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Numbers {
     /// 64-bit integers.
     ints: bool,
@@ -73,6 +73,11 @@ impl Shape {
         shape
     }
 
+    /// Whether a text of the field has a NUL.
+    pub(crate) fn has_nul(&self) -> bool {
+        self.nuls
+    }
+
     fn see_at(&mut self, value: Value<'_>, levels: usize, buffer: &mut String) {
         if self.json {
             return;
@@ -82,7 +87,10 @@ impl Shape {
             Value::Bool(_) => self.bools = true,
             Value::Number(number) => self.numbers.see(number),
             Value::Text(text) => match text.decode(buffer) {
-                Some(_) => self.texts = true,
+                Some(decoded) => {
+                    self.texts = true;
+                    self.nuls |= text.has_escapes && decoded.contains('\0');
+                }
                 None => self.json = true,
             },
             Value::List(_) | Value::Object(_) if levels == 0 => self.json = true,

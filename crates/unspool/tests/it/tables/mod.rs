@@ -75,7 +75,12 @@ fn check_refused(result: Result<SinkAccount, Error>, words: &[&str]) {
 #[track_caller]
 fn python(program: &Path, script: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
-    let output = command.arg("-c").arg(script).args(arguments).output().unwrap();
+    let output = command
+        .arg("-c")
+        .arg(script)
+        .args(arguments)
+        .output()
+        .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     String::from_utf8(output.stdout).unwrap()
