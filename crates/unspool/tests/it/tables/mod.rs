@@ -1,5 +1,7 @@
 //! Sinks with columns, and what others read in them.
 
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
