@@ -35,6 +35,8 @@ mod identity;
 mod json;
 mod lock;
 mod ndjson;
+#[cfg(feature = "parquet")]
+mod parquet;
 #[cfg(feature = "postgres")]
 mod postgres;
 pub mod schema;
@@ -64,6 +66,8 @@ static FORMATS: &[&Format] = &[
     &ndjson::FORMAT,
     &json::FORMAT,
     &csv::FORMAT,
+    #[cfg(feature = "parquet")]
+    &parquet::FORMAT,
     #[cfg(feature = "sqlite")]
     &sqlite::FORMAT,
     #[cfg(feature = "postgres")]

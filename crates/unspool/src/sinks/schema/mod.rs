@@ -29,7 +29,6 @@ use crate::Error;
 
 pub use types::{Field, Type};
 
-#[expect(unused_imports, reason = "the sinks that need them follow")]
 pub(crate) use self::{
     columns::{Column, Columns, Misfit, Row},
     names::{NameRules, Names},

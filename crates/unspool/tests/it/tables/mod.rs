@@ -1,5 +1,8 @@
 //! Sinks with columns, and what others read in them.
 
+mod csv;
+#[cfg(feature = "parquet")]
+mod parquet;
 #[cfg(all(unix, feature = "postgres"))]
 mod postgres;
 #[cfg(feature = "sqlite")]
