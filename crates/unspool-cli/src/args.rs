@@ -14,6 +14,33 @@ pub(crate) struct Common {
     #[arg(long, value_name = "N")]
     pub(crate) take: Option<u64>,
 
+    /// Write the items to TARGET, such as `posts.jsonl.zst`; `--help` has what there is.
+    ///
+    /// `-`, which is the default, is standard output.
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) to: Option<String>,
+
+    /// Keep in FILE how far the target is, and resume there.
+    ///
+    /// The same command again goes on after what is durable, however it ended before. Tables
+    /// need no such file.
+    #[arg(long, value_name = "FILE", requires = "to")]
+    pub(crate) state: Option<PathBuf>,
+
+    /// The same with a file beside the target, `TARGET.state`.
+    #[arg(long, requires = "to", conflicts_with = "state")]
+    pub(crate) resume: bool,
+
+    /// Replace what the target holds, and start over.
+    #[arg(long, requires = "to")]
+    pub(crate) overwrite: bool,
+
+    /// Replace a row of the same NAME by the later one.
+    ///
+    /// In tables; may be given several times, or with commas.
+    #[arg(long, value_name = "NAME", requires = "to", value_delimiter = ',')]
+    pub(crate) key: Vec<String>,
+
     /// Stop with an error after TIME, retries included.
     ///
     /// By default there is no limit.
@@ -31,6 +58,17 @@ pub(crate) struct Common {
     /// At the end; FILE keeps what it holds until then.
     #[arg(long, value_name = "FILE")]
     pub(crate) account: Option<PathBuf>,
+}
+
+impl Common {
+    /// Where the state is kept.
+    pub(crate) fn state(&self) -> Option<PathBuf> {
+        match (&self.state, &self.to) {
+            (Some(path), _) => Some(path.clone()),
+            (None, Some(target)) if self.resume => Some(format!("{target}.state").into()),
+            _ => None,
+        }
+    }
 }
 
 /// How requests are sent.

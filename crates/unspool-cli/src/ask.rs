@@ -7,10 +7,12 @@ use std::time::Duration;
 use clap::Parser;
 use serde_json::Value;
 use unspool::ask::{Attachment, Event, Message, Provider, Request, Tool};
+use unspool::sinks::Identity;
 use unspool::{Pointer, RawItem};
 
 use crate::args::{Common, HttpArgs};
 use crate::credentials;
+use crate::destination::{self, Content, Destination};
 use crate::exit::Exit;
 use crate::expand;
 use crate::flags;
@@ -151,20 +153,25 @@ pub(crate) async fn run(args: Args, output: Output) -> Exit {
         }
     };
     let (common, mut output) = (&args.common, output.for_text());
-    match (args.items, args.events) {
+    let content = Content {
+        identity: identity(&args),
+        schema: None,
+        is_text: args.items.is_none() && !args.events,
+        // An answer is another one each time.
+        resumes: false,
+    };
+    let destination = match Destination::open(common, content, &mut output).await {
+        Ok(destination) => destination,
+        Err(exit) => return exit,
+    };
+    match (args.items.clone(), args.events) {
         (Some(pointer), _) => {
             let line = |item: &RawItem, buffer: &mut Vec<u8>| {
                 buffer.extend_from_slice(item.as_bytes());
                 buffer.push(b'\n');
             };
-            pull(
-                request.raw_items(pointer),
-                common,
-                &mut output,
-                &AskReport,
-                line,
-            )
-            .await
+            let items = request.raw_items(pointer);
+            pull(items, common, destination, &AskReport, line).await
         }
         (None, true) => {
             let json = |event: &Event, buffer: &mut Vec<u8>| {
@@ -172,14 +179,29 @@ pub(crate) async fn run(args: Args, output: Output) -> Exit {
                 let _ = serde_json::to_writer(&mut *buffer, event);
                 buffer.push(b'\n');
             };
-            pull(request.events(), common, &mut output, &AskReport, json).await
+            pull(request.events(), common, destination, &AskReport, json).await
         }
         (None, false) => {
             let text =
                 |piece: &String, buffer: &mut Vec<u8>| buffer.extend_from_slice(piece.as_bytes());
-            pull(request.text(), common, &mut output, &AskReport, text).await
+            pull(request.text(), common, destination, &AskReport, text).await
         }
     }
+}
+
+/// What makes a question the same as an earlier one.
+fn identity(args: &Args) -> Identity {
+    let path = |path: &PathBuf| path.display().to_string();
+    Identity::new("ask")
+        .with_text("prompt", args.prompt.as_deref())
+        .with_text("system", args.system.as_deref())
+        .with("messages", args.messages.as_ref().map(path))
+        .with("attach", args.attach.iter().map(path).collect::<Vec<_>>())
+        .with("model", args.model.clone())
+        .with("provider", args.provider.map(|provider| provider.name()))
+        .with("base_url", args.base_url.clone())
+        .with("items", args.items.as_ref().map(ToString::to_string))
+        .with("events", args.events)
 }
 
 fn request(args: &Args) -> Result<Request, String> {
@@ -320,8 +342,9 @@ fn after_long_help() -> String {
     format!(
         "Providers, where they are, and the variables of the environment with the key or another \
          address:\n{}\n\n\
-         Without a model, the first one whose key is set is asked.\n\n{}",
+         Without a model, the first one whose key is set is asked.\n\n{}\n\n{}",
         providers.join("\n"),
+        destination::help(),
         crate::exit::HELP
     )
 }

@@ -1,14 +1,16 @@
 //! `unspool pages`.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use clap::Parser;
 use serde_json::Value;
-use unspool::pages::{Pages, Paginate, RawItem};
+use unspool::pages::{Paginate, RawItem, Request};
 use unspool::{Error, Pointer};
 
 use crate::args::{Common, HttpArgs};
 use crate::credentials::{self, Credentials};
+use crate::destination::{self, Content, Destination};
 use crate::exit::Exit;
 use crate::expand;
 use crate::flags;
@@ -65,6 +67,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = flags::bytes)]
     max_item: usize,
 
+    /// Take the columns of a table from FILE.
+    ///
+    /// A JSON Schema, or lines of `name type`; by default they are found from the items.
+    #[arg(long, value_name = "FILE", requires = "to")]
+    schema: Option<PathBuf>,
+
     #[command(flatten)]
     common: Common,
 
@@ -84,13 +92,32 @@ impl Args {
 
 /// Pulls the items of an API to `output`.
 pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
-    let pages = match request(&args) {
-        Ok(pages) => pages,
+    let identified = request(&args).and_then(|request| {
+        let identity = request.identity().map_err(|error| error.to_string())?;
+        Ok((request, identity))
+    });
+    let (mut request, identity) = match identified {
+        Ok(identified) => identified,
         Err(message) => {
             report::problem(&message);
             return Exit::WrongRequest;
         }
     };
+    let content = Content {
+        identity,
+        schema: args.schema.clone(),
+        is_text: false,
+        resumes: true,
+    };
+    let destination = match Destination::open(&args.common, content, output).await {
+        Ok(destination) => destination,
+        Err(exit) => return exit,
+    };
+    let begun = destination.begun();
+    if let Some(items) = args.common.take {
+        request = request.demand(items.saturating_sub(begun.items));
+    }
+    let pages = request.resume(begun.position).raw();
     let report = PagesReport {
         explains: args.explain,
         is_auto: args.paginate == AUTO,
@@ -99,10 +126,10 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
         buffer.extend_from_slice(item.as_bytes());
         buffer.push(b'\n');
     };
-    pull(pages, &args.common, output, &report, line).await
+    pull(pages, &args.common, destination, &report, line).await
 }
 
-fn request(args: &Args) -> Result<Pages<RawItem>, String> {
+fn request(args: &Args) -> Result<Request, String> {
     let url = expand::address(&args.url)?;
     let paginate: Paginate = (args.paginate.parse()).map_err(|error: Error| error.to_string())?;
     let mut request = unspool::pages(&url)
@@ -110,9 +137,6 @@ fn request(args: &Args) -> Result<Pages<RawItem>, String> {
         .retries(args.http.retries)
         .max_item(args.max_item)
         .in_flight(args.in_flight());
-    if let Some(items) = args.common.take {
-        request = request.demand(items);
-    }
     if let Some(pointer) = &args.items {
         request = request.items_at(pointer.clone());
     }
@@ -131,7 +155,7 @@ fn request(args: &Args) -> Result<Pages<RawItem>, String> {
     for (name, value) in credentials::headers(&args.http.headers)? {
         request = request.header(name, value);
     }
-    Ok(args.credentials.apply(request, &url)?.raw())
+    args.credentials.apply(request, &url)
 }
 
 fn paginate(text: &str) -> Result<String, String> {
@@ -147,8 +171,9 @@ fn after_long_help() -> String {
         .map(|(syntax, about)| format!("  {syntax}\n          {about}"))
         .collect();
     format!(
-        "Kinds of pagination:\n{}\n\n{}\n\n{}",
+        "Kinds of pagination:\n{}\n\n{}\n\n{}\n\n{}",
         kinds.join("\n"),
+        destination::help(),
         crate::credentials::HELP,
         crate::exit::HELP
     )

@@ -1,24 +1,24 @@
 //! The one loop of all commands: takes items of a source, writes them, and says how it
 //! ended.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
-use tokio::time::{Instant, MissedTickBehavior};
-use unspool::{Account, Error, SourceKind, SourceStream, Verdict};
+use unspool::sinks::{Ended, SinkAccount};
+use unspool::{Account, Error, Source, SourceKind, SourceStream, Verdict};
 
 use crate::account::AccountFile;
 use crate::args::Common;
+use crate::destination::Destination;
 use crate::exit::Exit;
-use crate::output::{LAST_FLUSH, Output, Stop};
-use crate::report::{self, Progress, Report};
+use crate::output::Stop;
+use crate::progress::{Progress, SoFar};
+use crate::report::{self, Report};
 use crate::signals::{self, Watchdog};
 
-/// How often the progress line is renewed while items flow.
+/// After how many items it is looked whether something is to be said of them.
 const ITEMS_PER_UPDATE: u64 = 4096;
-
-/// How often it is renewed during a wait.
-const TICK: Duration = Duration::from_millis(100);
 
 /// How pulling ended.
 pub(crate) enum End {
@@ -33,6 +33,7 @@ pub(crate) enum End {
     Late(Duration),
     Upstream(Error),
     Output(std::io::Error),
+    Sink(Error),
 }
 
 impl From<Stop> for End {
@@ -44,12 +45,12 @@ impl From<Stop> for End {
     }
 }
 
-/// Pulls a source to its end, or to where the flags say, into `output`; `write` appends
+/// Pulls a source to its end, or to where the flags say, into `destination`; `write` appends
 /// an item as it is to stand there.
 pub(crate) async fn pull<T, K>(
     source: SourceStream<T, K>,
     common: &Common,
-    output: &mut Output,
+    mut destination: Destination<'_>,
     report: &dyn Report<K::Details>,
     write: impl Fn(&T, &mut Vec<u8>),
 ) -> Exit
@@ -64,24 +65,40 @@ where
             return Exit::WrongRequest;
         }
     };
-    let mut source = source.allow_doubts();
-    let progress = Progress::new(!common.quiet);
     let watchdog = Watchdog::start(common.deadline);
+    let mut run = Run {
+        source: source.allow_doubts(),
+        before: destination.begun().items,
+        progress: Progress::new(!common.quiet),
+        report,
+    };
     let end = tokio::select! {
         biased;
         () = signals::interrupted() => End::Interrupted,
         limit = late(common.deadline) => End::Late(limit),
-        end = take(&mut source, common, output, report, &progress, write) => end,
+        end = run.take(common.take, &mut destination, write) => end.unwrap_or_else(|end| end),
     };
     // Whoever closes the connection first saves the upstream work.
-    source.close().await;
-    // Ctrl-C must not hang on a reader that has stopped reading.
-    let end = match tokio::time::timeout(LAST_FLUSH, output.end(&end)).await {
-        Ok(Err(Stop::Failed(error))) => End::Output(error),
-        _ => end,
+    let position = run.source.position();
+    run.source.close().await;
+    let account = run.source.account();
+    let ended = match end {
+        End::Source => Ended::of(&account),
+        _ => None,
     };
-    let took = progress.end();
-    let exit = conclude(&source.account(), &end, common, report, took, account_file);
+    let end = match destination.end(&end, position, ended).await {
+        Ok(()) => end,
+        Err(end) => end,
+    };
+    let took = run.progress.end();
+    let closing = Closing {
+        account: &account,
+        sink: destination.account(),
+        end: &end,
+        report,
+        took,
+    };
+    let exit = closing.conclude(common, account_file);
     drop(watchdog);
     exit
 }
@@ -97,155 +114,208 @@ async fn late(deadline: Option<Duration>) -> Duration {
     }
 }
 
-/// Takes items and writes them, and says why it stopped.
-async fn take<T, K>(
-    source: &mut SourceStream<T, K>,
-    common: &Common,
-    output: &mut Output,
-    report: &dyn Report<K::Details>,
-    progress: &Progress,
-    write: impl Fn(&T, &mut Vec<u8>),
-) -> End
-where
-    T: Send,
-    K: SourceKind,
-{
-    let mut taken = 0;
-    while common.take.is_none_or(|take| taken < take) {
-        let next = match source.next().now_or_never() {
-            Some(next) => next,
-            None => match wait(source, output, report, progress).await {
-                Ok(next) => next,
-                Err(stop) => return stop.into(),
-            },
-        };
-        let item = match next {
-            Some(Ok(item)) => item,
-            Some(Err(error)) => return End::Upstream(error),
-            None => return End::Source,
-        };
-        // On a terminal the items themselves are the progress.
-        if taken == 0 && output.is_terminal() {
-            progress.end();
-        }
-        if let Err(stop) = output.put(|buffer| write(&item, buffer)).await {
-            return stop.into();
-        }
-        taken += 1;
-        if taken % ITEMS_PER_UPDATE == 0 && progress.is_shown() {
-            progress.say(report.so_far(&source.account(), progress.elapsed()), None);
-        }
-    }
-    End::Taken
+/// A source that is pulled.
+struct Run<'r, T: Send, K: SourceKind> {
+    source: SourceStream<T, K>,
+    /// How many items came in earlier runs.
+    before: u64,
+    progress: Progress,
+    report: &'r dyn Report<K::Details>,
 }
 
-/// Waits for the next item, or until the reader closes the pipe. What there is goes out
-/// meanwhile.
-async fn wait<T, K>(
-    source: &mut SourceStream<T, K>,
-    output: &mut Output,
-    report: &dyn Report<K::Details>,
-    progress: &Progress,
-) -> Result<Option<Result<T, Error>>, Stop>
-where
-    T: Send,
-    K: SourceKind,
-{
-    output.pause().await?;
-    let mut tick = tokio::time::interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
-        let flush_at = output.flush_at();
-        let due = tokio::time::sleep_until(flush_at.unwrap_or_else(Instant::now));
-        tokio::select! {
-            biased;
-            next = source.next() => return Ok(next),
-            () = output.closed() => return Err(Stop::Closed),
-            () = due, if flush_at.is_some() => output.flush().await?,
-            _ = tick.tick(), if progress.is_shown() => {
-                let so_far = report.so_far(&source.account(), progress.elapsed());
-                progress.say(so_far, source.waiting());
+impl<T: Send, K: SourceKind> Run<'_, T, K> {
+    /// Takes items and writes them, and says why it stopped.
+    async fn take(
+        &mut self,
+        limit: Option<u64>,
+        destination: &mut Destination<'_>,
+        write: impl Fn(&T, &mut Vec<u8>),
+    ) -> Result<End, End> {
+        let mut taken = self.before;
+        while limit.is_none_or(|limit| taken < limit) {
+            let next = match self.source.next().now_or_never() {
+                Some(next) => next,
+                None => self.wait(destination).await?,
+            };
+            let item = match next {
+                Some(Ok(item)) => item,
+                Some(Err(error)) => return Ok(End::Upstream(error)),
+                None => return Ok(End::Source),
+            };
+            // On a terminal the items themselves are the progress.
+            if taken == self.before && destination.is_terminal() {
+                self.progress.end();
+            }
+            destination.put(|buffer| write(&item, buffer)).await?;
+            taken += 1;
+            if !self.source.is_ready() {
+                self.serve(destination).await?;
+            }
+            if taken % ITEMS_PER_UPDATE == 0 && self.progress.is_due() {
+                self.say(None);
+            }
+        }
+        Ok(End::Taken)
+    }
+
+    /// Waits for the next item, or until the reader closes the pipe. What there is goes out
+    /// meanwhile, and becomes durable.
+    async fn wait(
+        &mut self,
+        destination: &mut Destination<'_>,
+    ) -> Result<Option<Result<T, Error>>, End> {
+        destination.pause().await?;
+        loop {
+            let next_at = self.progress.next_at();
+            let tick = next_at.unwrap_or_else(std::time::Instant::now);
+            tokio::select! {
+                biased;
+                next = self.source.next() => return Ok(next),
+                due = destination.due() => {
+                    due?;
+                    self.serve(destination).await?;
+                }
+                () = tokio::time::sleep_until(tick.into()), if next_at.is_some() => {
+                    self.say(self.source.waiting());
+                }
             }
         }
     }
+
+    /// Does what is due at the destination, and tells the source what is durable there.
+    async fn serve(&mut self, destination: &mut Destination<'_>) -> Result<(), End> {
+        let durable = destination.serve(|| self.source.position()).await?;
+        if let Some(position) = durable.and_then(|mark| mark.position) {
+            Pin::new(&mut self.source).acknowledge(&position);
+        }
+        Ok(())
+    }
+
+    fn say(&self, waiting: Option<String>) {
+        let account = self.source.account();
+        let mut text = self.report.so_far(&account, self.progress.elapsed());
+        if self.before > 0 {
+            let before = report::count(self.before, "item");
+            text = format!("after {before} of earlier runs: {text}");
+        }
+        self.progress.say(SoFar {
+            text,
+            waiting,
+            items: self.before + account.items,
+            total: self.report.total(&account),
+        });
+    }
 }
 
-/// Says how it ended, in words, in the account and as an exit code.
-fn conclude<D: unspool::Details>(
-    account: &Account<D>,
-    end: &End,
-    common: &Common,
-    report: &dyn Report<D>,
+/// What is said when a run is over.
+struct Closing<'c, D: unspool::Details> {
+    account: &'c Account<D>,
+    sink: Option<SinkAccount>,
+    end: &'c End,
+    report: &'c dyn Report<D>,
     took: Duration,
-    account_file: AccountFile,
-) -> Exit {
-    let exit = exit_of(account, end);
-    let error = match end {
-        End::Upstream(error) => Some(error.to_string()),
-        End::Output(error) => Some(format!("cannot write the items: {error}")),
-        End::Late(limit) => Some(format!("not complete within {limit:?}, the deadline")),
-        _ => None,
-    };
-    if let Some(message) = &error {
-        report::problem(&format!("error: {message}"));
+}
+
+impl<D: unspool::Details> Closing<'_, D> {
+    /// Says how it ended, in words, in the account and as an exit code.
+    fn conclude(&self, common: &Common, account_file: AccountFile) -> Exit {
+        let (account, end) = (self.account, self.end);
+        let exit = exit_of(account, end);
+        let error = match end {
+            End::Upstream(error) | End::Sink(error) => Some(error.to_string()),
+            End::Output(error) => Some(format!("cannot write the items: {error}")),
+            End::Late(limit) => Some(format!("not complete within {limit:?}, the deadline")),
+            _ => None,
+        };
+        if let Some(message) = &error {
+            report::problem(&format!("error: {message}"));
+        }
+        for doubt in &account.doubts {
+            report::problem(&format!("doubt: {doubt}"));
+        }
+        self.report.notes(account, end, common.quiet);
+        // Of a request that was wrong there is nothing more to say.
+        let is_sent = account.requests > 0 || exit != Exit::WrongRequest;
+        if !common.quiet && is_sent {
+            report::problem(&self.sentence());
+        } else if common.quiet && exit == Exit::Incomplete {
+            report::problem(&format!(
+                "{}: {}",
+                account.verdict(),
+                self.report.why(account)
+            ));
+        }
+        let upstream = match end {
+            End::Upstream(error) => Some(error),
+            _ => None,
+        };
+        if let Some(hint) = self.report.hint(account, upstream) {
+            report::hint(&hint);
+        }
+        if !is_sent {
+            return exit;
+        }
+        let mut account = serde_json::json!(account);
+        if let Some(sink) = &self.sink {
+            account["sink"] = serde_json::json!(sink);
+        }
+        account_file.write(account, error.as_deref(), exit)
     }
-    for doubt in &account.doubts {
-        report::problem(&format!("doubt: {doubt}"));
+
+    /// The closing sentence: how it ended, what came and where it is, and why.
+    fn sentence(&self) -> String {
+        let account = self.account;
+        let (verdict, why) = match self.end {
+            End::Interrupted => ("interrupted".to_owned(), None),
+            End::Upstream(_) | End::Output(_) | End::Sink(_) | End::Late(_) => {
+                ("failed".to_owned(), None)
+            }
+            End::Taken if account.doubts.is_empty() => (
+                Verdict::Stopped.to_string(),
+                Some("no more was asked for".to_owned()),
+            ),
+            End::Closed if account.doubts.is_empty() => (
+                Verdict::Stopped.to_string(),
+                Some("the reader closed the pipe".to_owned()),
+            ),
+            _ => (
+                account.verdict().to_string(),
+                Some(self.report.why(account)),
+            ),
+        };
+        let mut summary = self.report.summary(account, self.took);
+        if let Some(sink) = &self.sink {
+            summary.push_str(&held(sink));
+        }
+        match why {
+            Some(why) => format!(
+                "{verdict}: {summary}; {why}{}",
+                self.report.agreement(account)
+            ),
+            None => format!("{verdict}: {summary}"),
+        }
     }
-    report.notes(account, end, common.quiet);
-    // Of a request that was wrong there is nothing more to say.
-    let is_sent = account.requests > 0 || exit != Exit::WrongRequest;
-    if !common.quiet && is_sent {
-        report::problem(&sentence(account, end, report, took));
-    } else if common.quiet && exit == Exit::Incomplete {
-        report::problem(&format!("{}: {}", account.verdict(), report.why(account)));
+}
+
+/// What a target holds.
+fn held(sink: &SinkAccount) -> String {
+    let items = report::count(sink.items, "item");
+    match sink.before {
+        0 => format!("; {items} in `{}`", sink.target),
+        before => format!(
+            "; {items} in `{}`, {} of them from earlier runs",
+            sink.target,
+            indicatif::HumanCount(before)
+        ),
     }
-    let upstream = match end {
-        End::Upstream(error) => Some(error),
-        _ => None,
-    };
-    if let Some(hint) = report.hint(account, upstream) {
-        report::hint(&hint);
-    }
-    if !is_sent {
-        return exit;
-    }
-    account_file.write(serde_json::json!(account), error.as_deref(), exit)
 }
 
 /// The exit code of a source that ended so.
 fn exit_of<D: unspool::Details>(account: &Account<D>, end: &End) -> Exit {
     match end {
         End::Interrupted => Exit::Interrupted,
-        End::Upstream(error) => Exit::of_error(error),
+        End::Upstream(error) | End::Sink(error) => Exit::of_error(error),
         End::Output(_) | End::Late(_) => Exit::Failed,
         End::Source | End::Taken | End::Closed => Exit::of_verdict(account.verdict()),
-    }
-}
-
-/// The closing sentence: how it ended, what came, and why.
-fn sentence<D: unspool::Details>(
-    account: &Account<D>,
-    end: &End,
-    report: &dyn Report<D>,
-    took: Duration,
-) -> String {
-    let (verdict, why) = match end {
-        End::Interrupted => ("interrupted".to_owned(), None),
-        End::Upstream(_) | End::Output(_) | End::Late(_) => ("failed".to_owned(), None),
-        End::Taken if account.doubts.is_empty() => (
-            Verdict::Stopped.to_string(),
-            Some("no more was asked for".to_owned()),
-        ),
-        End::Closed if account.doubts.is_empty() => (
-            Verdict::Stopped.to_string(),
-            Some("the reader closed the pipe".to_owned()),
-        ),
-        _ => (account.verdict().to_string(), Some(report.why(account))),
-    };
-    let summary = report.summary(account, took);
-    match why {
-        Some(why) => format!("{verdict}: {summary}; {why}{}", report.agreement(account)),
-        None => format!("{verdict}: {summary}"),
     }
 }

@@ -127,6 +127,14 @@ impl Error {
         Error::new(Kind::Request, message)
     }
 
+    /// A request that is wrong before anything is sent, by the words of a caller that works
+    /// for the person who asks, such as the command.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn wrong(message: String) -> Self {
+        Error::request(message)
+    }
+
     pub(crate) fn content(message: impl Into<String>) -> Self {
         Error::new(Kind::Content, message)
     }

@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use serde::Serialize;
 
-use crate::account::{Account, Verdict};
+use crate::account::Account;
 use crate::error::Error;
 use crate::item::RawItem;
 use crate::position::Position;
@@ -70,12 +70,11 @@ where
             false => Err(Error::left_incomplete(&ended.doubts)),
         };
     }
+    writer.check_resumable()?;
     let mut source = Box::pin(open(writer.begun().position.clone())?);
     let result = feed(&mut source, &mut writer).await;
     let account = source.account();
-    let ended = (is_over(&account)).then(|| Ended {
-        doubts: account.doubts.iter().map(ToString::to_string).collect(),
-    });
+    let ended = Ended::of(&account);
     source.close().await;
     let written = match &result {
         Err(Failure::Sink(_)) => Ok(()),
@@ -90,14 +89,6 @@ where
             sink: writer.account(),
         }),
     }
-}
-
-/// Whether the source came to its end, proved or not.
-fn is_over(account: &Account) -> bool {
-    matches!(
-        account.verdict(),
-        Verdict::Complete | Verdict::Asked | Verdict::NotProved | Verdict::Incomplete
-    )
 }
 
 enum Failure {

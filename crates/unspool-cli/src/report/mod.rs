@@ -3,11 +3,10 @@
 pub(crate) mod ask;
 pub(crate) mod pages;
 
-use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
-use std::time::{Duration, Instant};
+use std::io::Write as _;
+use std::time::Duration;
 
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::HumanCount;
 use unspool::{Account, Details, Error, Secrets};
 
 use crate::pull::End;
@@ -32,61 +31,15 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// A line on the terminal that shows how far a walk is.
-pub(crate) struct Progress {
-    bar: Option<ProgressBar>,
-    begin: Instant,
-}
-
-impl Progress {
-    /// A line if `is_wanted` and standard error is a terminal.
-    pub(crate) fn new(is_wanted: bool) -> Self {
-        let bar = (is_wanted && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        });
-        Progress {
-            bar,
-            begin: Instant::now(),
-        }
-    }
-
-    pub(crate) fn is_shown(&self) -> bool {
-        self.bar.is_some()
-    }
-
-    /// Shows a text, and what is waited for.
-    pub(crate) fn say(&self, mut text: String, waiting: Option<String>) {
-        let Some(bar) = &self.bar else { return };
-        if let Some(waiting) = waiting {
-            // Writing to a string does not fail.
-            let _ = write!(text, "; {}", SECRETS.shown(&waiting));
-        }
-        bar.set_message(text);
-    }
-
-    /// How long it has been since the begin.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.begin.elapsed()
-    }
-
-    /// Takes the line away; the time that it was there.
-    pub(crate) fn end(&self) -> Duration {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-        self.begin.elapsed()
-    }
-}
-
 /// What a command says of its source, in words.
 pub(crate) trait Report<D: Details> {
     /// How far it is, for the progress line.
     fn so_far(&self, account: &Account<D>, elapsed: Duration) -> String;
+
+    /// How many items there are, where the upstream states it.
+    fn total(&self, _account: &Account<D>) -> Option<u64> {
+        None
+    }
 
     /// What came, for the closing sentence.
     fn summary(&self, account: &Account<D>, took: Duration) -> String;

@@ -38,6 +38,10 @@ impl Report<Walked> for PagesReport {
         text
     }
 
+    fn total(&self, account: &Account) -> Option<u64> {
+        account.stated_total
+    }
+
     fn summary(&self, account: &Account, took: Duration) -> String {
         let mut text = format!(
             "{} from {} in {}",

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::account::{Account, Details, Verdict};
 use crate::position::Position;
 
 /// What a sink is sent.
@@ -25,7 +26,7 @@ pub struct Mark {
     pub position: Option<Position>,
     /// How many items are before it, those of earlier runs included.
     pub items: u64,
-    /// How many bytes of text they have, without line ends.
+    /// How many bytes they have as lines of text.
     pub bytes: u64,
     /// How the source ended there, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,7 +41,22 @@ pub struct Ended {
     pub doubts: Vec<String>,
 }
 
-/// Items on their way into a sink: their JSON texts, each on a line of its own.
+impl Ended {
+    /// How a source came to its end by its account, if it did.
+    #[must_use]
+    pub fn of<D: Details>(account: &Account<D>) -> Option<Self> {
+        let mut doubts: Vec<String> = account.doubts.iter().map(ToString::to_string).collect();
+        match account.verdict() {
+            Verdict::Complete | Verdict::Asked | Verdict::NotProved => {}
+            Verdict::Incomplete => doubts.push(account.ended.to_string()),
+            Verdict::Stopped | Verdict::Failed => return None,
+        }
+        Some(Ended { doubts })
+    }
+}
+
+/// Items on their way into a sink: their JSON texts, each on a line of its own. Of a text
+/// that comes in pieces, the pieces.
 #[derive(Debug, Default)]
 pub struct Batch {
     lines: Vec<u8>,
@@ -61,6 +77,15 @@ impl Batch {
         self.lines.extend_from_slice(item);
         self.lines.push(b'\n');
         self.ends.push(self.lines.len());
+    }
+
+    /// Adds what `write` appends: an item and a line feed, or a piece of a text. How many
+    /// bytes that are.
+    pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let begin = self.lines.len();
+        write(&mut self.lines);
+        self.ends.push(self.lines.len());
+        self.lines.len() - begin
     }
 
     /// How many items there are.
@@ -85,9 +110,9 @@ impl Batch {
     pub fn items(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         let mut begin = 0;
         self.ends.iter().map(move |&end| {
-            let item = &self.lines[begin..end - 1];
+            let line = &self.lines[begin..end];
             begin = end;
-            item
+            line.strip_suffix(b"\n").unwrap_or(line)
         })
     }
 }

@@ -5,6 +5,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use twox_hash::XxHash3_64;
+
+/// The longest text that an identity holds as it is.
+const LONG: usize = 200;
 
 /// What makes a command the one that a target was begun by: its source, what is asked of
 /// whom, and how the items are written; without credentials, limits and rates.
@@ -31,6 +35,19 @@ impl Identity {
             self.parts.insert(name.to_owned(), value);
         }
         self
+    }
+
+    /// The same with a text, of which a long one is known again by its hash.
+    #[must_use]
+    pub fn with_text(self, name: &str, text: Option<&str>) -> Self {
+        match text {
+            Some(text) if text.len() > LONG => {
+                let hash = XxHash3_64::oneshot(text.as_bytes());
+                let hash = format!("{} bytes, xxh3-64:{hash:016x}", text.len());
+                self.with(name, hash)
+            }
+            text => self.with(name, text),
+        }
     }
 
     /// What differs in another identity, in words; nothing where they are the same.

@@ -103,6 +103,7 @@ fn held(target: &Path, file: &mut File) -> Error {
         }
         None => format!("another run writes to `{target}`"),
     })
+    .with_code(Some("in-use".to_owned()))
 }
 
 #[cfg(unix)]

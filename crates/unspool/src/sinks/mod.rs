@@ -44,6 +44,7 @@ pub mod schema;
 mod sqlite;
 mod state;
 mod tables;
+mod text;
 mod writer;
 
 use std::fmt;
@@ -114,6 +115,16 @@ impl Options {
             identity,
             ..Options::default()
         }
+    }
+}
+
+impl Options {
+    /// Adds to the identity what belongs to the target.
+    fn identify(&mut self, target: &str) {
+        let identity = std::mem::take(&mut self.identity);
+        self.identity = (identity.with("to", target))
+            .with("key", (!self.key.is_empty()).then(|| self.key.clone()))
+            .with_text("schema", self.schema.as_deref());
     }
 }
 
@@ -201,12 +212,7 @@ pub struct SinkAccount {
 ///
 /// No format has such targets, or it cannot do what the options ask for.
 pub fn open(target: &str, mut options: Options) -> Result<Sink, Error> {
-    options.identity = (options.identity.with("to", target))
-        .with(
-            "key",
-            (!options.key.is_empty()).then(|| options.key.clone()),
-        )
-        .with("schema", options.schema.clone());
+    options.identify(target);
     let format = (FORMATS.iter()).find(|format| (format.is_named)(target));
     match format {
         Some(format) => (format.open)(target, options),
@@ -216,6 +222,25 @@ pub fn open(target: &str, mut options: Options) -> Result<Sink, Error> {
                 "expected a target, one of `{}`; found `{target}`",
                 syntaxes.join("`, `")
             )))
+        }
+    }
+}
+
+/// Makes a sink of the name of a file that a text goes into, piece by piece and as it is:
+/// what is put in is not items.
+///
+/// # Errors
+///
+/// The target is one of items, or the options ask for what a text has not.
+pub fn open_text(target: &str, mut options: Options) -> Result<Sink, Error> {
+    match FORMATS.iter().find(|format| (format.is_named)(target)) {
+        Some(format) => Err(Error::request(format!(
+            "expected the name of a file for a text; found `{target}`, which is for items: {}",
+            format.about
+        ))),
+        None => {
+            options.identify(target);
+            text::open(target, options)
         }
     }
 }

@@ -101,6 +101,21 @@ impl Writer {
         &self.begun
     }
 
+    /// That the source can go on where the target ends.
+    ///
+    /// # Errors
+    ///
+    /// The target holds items and no position of the source.
+    pub fn check_resumable(&self) -> Result<(), Error> {
+        match self.begun.items > 0 && self.begun.position.is_none() {
+            false => Ok(()),
+            true => Err(Error::request(format!(
+                "`{}` holds {} items of an earlier run, and their source cannot resume",
+                self.target, self.begun.items
+            ))),
+        }
+    }
+
     /// Adds an item by its JSON text on one line, and waits as long as the sink is behind.
     ///
     /// # Errors
@@ -111,9 +126,26 @@ impl Writer {
     ///
     /// The item is added at the first poll, and stays so.
     pub async fn put(&mut self, item: &[u8]) -> Result<(), Error> {
-        self.batch.push(item);
+        self.put_with(|line| {
+            line.extend_from_slice(item);
+            line.push(b'\n');
+        })
+        .await
+    }
+
+    /// Adds what `write` appends: an item and a line feed, or a piece of a text.
+    ///
+    /// # Errors
+    ///
+    /// The sink has failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// The item is added at the first poll, and stays so.
+    pub async fn put_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> {
+        let length = self.batch.push_with(write);
         self.put.items += 1;
-        self.put.bytes += item.len() as u64;
+        self.put.bytes += length as u64;
         if self.batch.lines().len() >= BATCH {
             self.hand_over().await?;
         }
