@@ -4,15 +4,13 @@
 //! Numbers have the digits that they came with, lists and objects are JSON text, and `null`
 //! is an empty field without quotes, where empty text is one with quotes.
 
-use std::time::Instant;
-
 use memchr::memchr3;
 use serde_json::Value as Json;
 
 use super::delivery::Batch;
 use super::encoder::Encoder;
 use super::schema::{Columns, Row, Sample, Schema, Value};
-use super::tables::{self, LONGEST_SAMPLE, conflict, failed, misfit_at};
+use super::tables::{self, conflict, failed, misfit_at};
 use super::{Format, Options, file};
 use crate::error::Error;
 
@@ -44,7 +42,7 @@ struct Csv {
 
 enum Stage {
     /// The first items are held back, since their keys are the header.
-    Sampling(Sample, Instant),
+    Sampling(Sample),
     /// The header is written, or goes before the next line.
     Writing(Columns),
 }
@@ -54,7 +52,7 @@ impl Csv {
         let pinned = tables::pinned(options)?;
         Ok(Csv {
             delimiter,
-            stage: Stage::Sampling(Sample::new(&pinned), Instant::now()),
+            stage: Stage::Sampling(Sample::new(&pinned)),
             pinned,
             items: 0,
             row: Row::default(),
@@ -65,7 +63,7 @@ impl Csv {
     fn take(&mut self, item: &str, buffer: &mut Vec<u8>) -> Result<(), Error> {
         self.items += 1;
         match &mut self.stage {
-            Stage::Sampling(sample, _) => {
+            Stage::Sampling(sample) => {
                 (sample.push(item)).map_err(|misfit| misfit_at(self.items, &misfit))?;
                 if sample.is_full() {
                     self.settle(buffer)
@@ -87,7 +85,7 @@ impl Csv {
 
     /// Writes the header, and what was held back.
     fn settle(&mut self, buffer: &mut Vec<u8>) -> Result<(), Error> {
-        let Stage::Sampling(sample, _) = &mut self.stage else {
+        let Stage::Sampling(sample) = &mut self.stage else {
             return Ok(());
         };
         let mut columns = sample.columns();
@@ -102,7 +100,7 @@ impl Csv {
             buffer,
         };
         line.header(&columns);
-        let first = self.items + 1 - sample.items().count() as u64;
+        let first = self.items + 1 - sample.len();
         for (number, item) in (first..).zip(sample.items()) {
             line.item(&mut columns, number, item)?;
         }
@@ -129,9 +127,9 @@ impl Encoder for Csv {
     }
 
     fn flush(&mut self, is_last: bool, buffer: &mut Vec<u8>) -> Result<bool, Error> {
-        if let Stage::Sampling(_, since) = &self.stage
+        if let Stage::Sampling(sample) = &mut self.stage
             && !is_last
-            && since.elapsed() < LONGEST_SAMPLE
+            && sample.may_pass_checkpoint()
         {
             return Ok(false);
         }
@@ -141,7 +139,7 @@ impl Encoder for Csv {
 
     fn saved(&self) -> Option<Json> {
         match &self.stage {
-            Stage::Sampling(..) => None,
+            Stage::Sampling(_) => None,
             Stage::Writing(columns) => Some(serde_json::json!({
                 "columns": columns.lines(),
                 "items": self.items,

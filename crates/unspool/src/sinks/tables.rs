@@ -1,18 +1,12 @@
 //! What all sinks with columns share: the first items are held back until their columns are
 //! known, and what a table has to remember.
 
-use std::time::{Duration, Instant};
-
 use unspool_core::{AsyncGenerator, generator};
 
 use super::schema::{Column, Columns, Field, Misfit, Sample, Schema, Type, Value};
 use super::state::Record;
 use super::{Batch, Delivery, Mark, Options};
 use crate::error::{Error, Kind};
-
-/// How long the first items are held back at most: from a slow source little is known by
-/// then, and what came is to be durable.
-pub(super) const LONGEST_SAMPLE: Duration = Duration::from_secs(10);
 
 /// A target with columns.
 ///
@@ -93,11 +87,9 @@ pub(super) fn table_sink<T: Table + 'static>(
 struct Rows<T> {
     table: T,
     /// None once the table is there.
-    sample: Option<(Sample, Instant)>,
+    sample: Option<Sample>,
     /// How many items were sent, those of earlier runs included.
     items: u64,
-    /// How many of them are held back.
-    held: u64,
 }
 
 impl<T: Table> Rows<T> {
@@ -106,18 +98,16 @@ impl<T: Table> Rows<T> {
         let is_there = found.is_some_and(|found| found.columns.is_some());
         Rows {
             table,
-            sample: (!is_there).then(|| (Sample::new(pinned), Instant::now())),
+            sample: (!is_there).then(|| Sample::new(pinned)),
             items,
-            held: 0,
         }
     }
 
     async fn write(&mut self, batch: &Batch) -> Result<(), Error> {
         let mut items = batch.items().map(text);
-        if let Some((sample, _)) = &mut self.sample {
+        if let Some(sample) = &mut self.sample {
             for item in items.by_ref() {
                 self.items += 1;
-                self.held += 1;
                 sample
                     .push(item)
                     .map_err(|misfit| misfit_at(self.items, &misfit))?;
@@ -138,19 +128,23 @@ impl<T: Table> Rows<T> {
 
     /// Makes the table, and writes what was held back.
     async fn settle(&mut self) -> Result<(), Error> {
-        let Some((mut sample, _)) = self.sample.take() else {
+        let Some(mut sample) = self.sample.take() else {
             return Ok(());
         };
         self.table.create(sample.columns()).await?;
-        let first = self.items - self.held + 1;
+        let first = self.items + 1 - sample.len();
         self.table.write(first, sample.items()).await
     }
 
     async fn checkpoint(&mut self, mark: &Mark) -> Result<bool, Error> {
-        match &self.sample {
-            Some((_, since)) if since.elapsed() < LONGEST_SAMPLE => return Ok(false),
-            _ => self.settle().await?,
+        if self
+            .sample
+            .as_mut()
+            .is_some_and(Sample::may_pass_checkpoint)
+        {
+            return Ok(false);
         }
+        self.settle().await?;
         self.table.commit(mark, false).await
     }
 

@@ -63,6 +63,9 @@ impl Schema {
     }
 }
 
+/// How many items a sink looks at, at most, before it makes a table.
+pub const SAMPLE: u64 = sample::MOST_ITEMS as u64;
+
 /// A schema that is inferred item by item.
 #[derive(Clone, Debug, Default)]
 pub struct Inference {
@@ -88,7 +91,7 @@ impl Inference {
     /// Whether it has seen as many items as a sink looks at before it makes a table.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.items >= sample::MOST_ITEMS as u64 || self.bytes >= sample::MOST_BYTES
+        self.items >= SAMPLE || self.bytes >= sample::MOST_BYTES
     }
 
     /// How many items it has seen.

@@ -61,7 +61,7 @@ impl Folder {
 
 /// How many rows and which columns a file has, as this library's reader sees it.
 fn rows(path: &Path) -> (i64, Vec<String>) {
-    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use ::parquet::file::reader::{FileReader, SerializedFileReader};
     let reader = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
     let metadata = reader.metadata().file_metadata();
     let fields = metadata.schema().get_fields();
