@@ -199,9 +199,22 @@ fn identity(args: &Args) -> Identity {
         .with("attach", args.attach.iter().map(path).collect::<Vec<_>>())
         .with("model", args.model.clone())
         .with("provider", args.provider.map(|provider| provider.name()))
-        .with("base_url", args.base_url.clone())
+        .with("base_url", args.base_url.as_deref().map(without_user))
         .with("items", args.items.as_ref().map(ToString::to_string))
         .with("events", args.events)
+}
+
+/// An address without who asks.
+fn without_user(url: &str) -> String {
+    match reqwest::Url::parse(url) {
+        Ok(mut parsed) => {
+            // Neither fails for an address that is asked over HTTP.
+            let _ = parsed.set_password(None);
+            let _ = parsed.set_username("");
+            parsed.into()
+        }
+        Err(_) => url.to_owned(),
+    }
 }
 
 fn request(args: &Args) -> Result<Request, String> {

@@ -164,6 +164,7 @@ async fn open(target: &str, common: &Common, content: Content) -> Result<Writer,
     options.state = common.state();
     options.key = common.key.clone();
     options.overwrite = common.overwrite;
+    options.checkpoint_after = common.checkpoint;
     if let Some(path) = &content.schema {
         options.schema = Some(flags::text_of_file(path).map_err(Error::wrong)?);
     }

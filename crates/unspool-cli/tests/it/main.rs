@@ -11,10 +11,13 @@ mod credentials;
 mod demo;
 mod help;
 mod interrupts;
+mod kills;
 mod pages;
+mod read_back;
 mod real_models;
 mod real_servers;
 mod schema;
+mod sinks;
 mod terminal;
 mod tls;
 

@@ -105,6 +105,8 @@ pub struct Options {
     pub schema: Option<String>,
     /// Whether what the target holds, or its state, is replaced.
     pub overwrite: bool,
+    /// After which time a checkpoint is made, in the place of what the format has by default.
+    pub checkpoint_after: Option<Duration>,
 }
 
 impl Options {
@@ -174,6 +176,11 @@ impl Sink {
         self
     }
 
+    fn checkpoint_after(mut self, time: Option<Duration>) -> Self {
+        self.pace.time = time.unwrap_or(self.pace.time);
+        self
+    }
+
     /// The text that names it.
     #[must_use]
     pub fn target(&self) -> &str {
@@ -215,7 +222,10 @@ pub fn open(target: &str, mut options: Options) -> Result<Sink, Error> {
     options.identify(target);
     let format = (FORMATS.iter()).find(|format| (format.is_named)(target));
     match format {
-        Some(format) => (format.open)(target, options),
+        Some(format) => {
+            let after = options.checkpoint_after;
+            Ok((format.open)(target, options)?.checkpoint_after(after))
+        }
         None => {
             let syntaxes: Vec<_> = FORMATS.iter().map(|format| format.syntax).collect();
             Err(Error::request(format!(
@@ -240,7 +250,8 @@ pub fn open_text(target: &str, mut options: Options) -> Result<Sink, Error> {
         ))),
         None => {
             options.identify(target);
-            text::open(target, options)
+            let after = options.checkpoint_after;
+            Ok(text::open(target, options)?.checkpoint_after(after))
         }
     }
 }

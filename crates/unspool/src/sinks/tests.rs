@@ -163,6 +163,22 @@ impl Case {
 }
 
 #[tokio::test]
+async fn a_run_that_brings_nothing_new_leaves_the_position_where_it_was() {
+    let case = Case::new("jsonl");
+    let mut writer = case.writer().await.unwrap();
+    put(&mut writer, 0..5).await;
+    writer.end(position(5), None).await.unwrap();
+    // As a source stands that passes over what came before.
+    for stands in [None, position(2)] {
+        let mut writer = case.writer().await.unwrap();
+        writer.end(stands, None).await.unwrap();
+        let mut writer = case.writer().await.unwrap();
+        assert_eq!(writer.begun().position, position(5));
+        writer.end(None, None).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_complete_target_stays_as_it_is() {
     for extension in FILES {
         let case = Case::new(extension);

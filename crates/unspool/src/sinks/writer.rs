@@ -192,10 +192,7 @@ impl Writer {
     /// Nothing is lost: all items that were put in stay there.
     pub async fn checkpoint(&mut self, position: Option<Position>) -> Result<(), Error> {
         self.hand_over().await?;
-        let mark = Mark {
-            position,
-            ..self.put.clone()
-        };
+        let mark = self.mark(position);
         self.asked = mark.clone();
         self.asked_at = Instant::now();
         self.send(|| Delivery::Checkpoint(mark)).await
@@ -272,12 +269,26 @@ impl Writer {
     ) -> Result<(), Error> {
         self.hand_over().await?;
         let mark = Mark {
-            position,
             ended,
-            ..self.put.clone()
+            ..self.mark(position)
         };
         self.send(|| Delivery::End(mark)).await?;
         self.result().await
+    }
+
+    /// The mark after all that was put in, where the source stands at `position`.
+    fn mark(&self, position: Option<Position>) -> Mark {
+        // A source that has not come to its first new item may stand before those that the
+        // target holds already.
+        let is_moved = self.put.items > self.begun.items || self.begun.position.is_none();
+        Mark {
+            position: if is_moved {
+                position
+            } else {
+                self.begun.position.clone()
+            },
+            ..self.put.clone()
+        }
     }
 
     async fn hand_over(&mut self) -> Result<(), Error> {

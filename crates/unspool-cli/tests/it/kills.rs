@@ -1,0 +1,190 @@
+//! SIGKILL at random moments, and the same command again: for every sink, what is durable is
+//! a prefix of what an undisturbed run writes, at each kill, and all of it at the end.
+//!
+//! A sink is one line in `SINKS`. Each is killed 8 times; `UNSPOOL_KILLS=N` makes it N.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use crate::read_back::{self, Whole};
+use crate::server::{Reply, Request, Server};
+use crate::{run, unspool};
+
+/// Pages, and items on each.
+const PAGES: u64 = 40;
+const SIZE: u64 = 50;
+
+/// A sink that is killed.
+struct Sink {
+    name: &'static str,
+    /// What `--to` gets; `{folder}` stands for a folder of the test's own.
+    to: &'static str,
+    flags: &'static [&'static str],
+    /// The items that are durable, as a run that resumes sees it; nothing is changed.
+    durable: fn(&Path) -> Vec<Value>,
+    /// The items that others see once a run has ended.
+    all: fn(&Path) -> Vec<Value>,
+}
+
+/// A sink that is one file, whose state is beside it.
+macro_rules! file {
+    ($extension:literal) => {
+        Sink {
+            name: $extension,
+            to: concat!("{folder}/items.", $extension),
+            flags: &["--resume"],
+            durable: |folder| {
+                let target = folder.join(concat!("items.", $extension));
+                read_back::durable(
+                    &target,
+                    &folder.join(concat!("items.", $extension, ".state")),
+                )
+            },
+            all: |folder| read_back::items(&folder.join(concat!("items.", $extension)), Whole::Yes),
+        }
+    };
+}
+
+/// All sinks that resume. To add one: a line here.
+static SINKS: &[Sink] = &[
+    file!("jsonl"),
+    file!("jsonl.gz"),
+    file!("jsonl.zst"),
+    file!("json"),
+    file!("json.zst"),
+];
+
+#[test]
+fn what_is_durable_is_a_prefix_at_every_kill_and_all_of_it_at_the_end() {
+    let kills = std::env::var("UNSPOOL_KILLS").map_or(8, |kills| kills.parse().unwrap());
+    let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+    println!("seed {seed}");
+    let threads: Vec<_> = (SINKS.iter().zip(1..))
+        .map(|(sink, number)| {
+            let random = Random::new(seed.wrapping_mul(number));
+            std::thread::spawn(move || disturb(sink, kills, random))
+        })
+        .collect();
+    let failed: Vec<_> = (SINKS.iter().zip(threads))
+        .filter_map(|(sink, thread)| thread.join().is_err().then_some(sink.name))
+        .collect();
+    assert!(failed.is_empty(), "{failed:?} with seed {seed}");
+}
+
+/// Kills runs into a sink, each followed by the same command, until there were enough.
+fn disturb(sink: &Sink, kills: u64, mut random: Random) {
+    let expected: Vec<Value> = (0..PAGES * SIZE).map(item).collect();
+    let server = misbehaving(random.next());
+    let url = server.url("/items");
+    let mut done = 0;
+    let mut resumed = 0;
+    while done < kills {
+        let folder = tempfile::tempdir().unwrap();
+        let to = sink.to.replace("{folder}", folder.path().to_str().unwrap());
+        let fixed = [
+            "pages",
+            &url,
+            "--to",
+            &to,
+            "--checkpoint",
+            "20ms",
+            "--retries",
+            "20",
+        ];
+        let args = [&fixed, sink.flags].concat();
+        let mut before = 0;
+        while done < kills && is_killed(&args, &mut random) {
+            done += 1;
+            let durable = (sink.durable)(folder.path());
+            assert!(
+                durable.len() >= before,
+                "{}: {before}, then {}",
+                sink.name,
+                durable.len()
+            );
+            assert_eq!(durable, expected[..durable.len()], "{}", sink.name);
+            resumed += u64::from(!durable.is_empty());
+            before = durable.len();
+        }
+        let (code, _, words) = run(&args);
+        assert_eq!(code, 0, "{}: {words}", sink.name);
+        assert_eq!((sink.all)(folder.path()), expected, "{}", sink.name);
+    }
+    assert!(resumed > 0, "{}: nothing was ever resumed", sink.name);
+}
+
+/// Runs a command and kills it after a random time; false where it had ended by then.
+fn is_killed(args: &[&str], random: &mut Random) -> bool {
+    let mut child = unspool(args).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(20 + random.next() % 600));
+    if let Some(status) = child.try_wait().unwrap() {
+        assert!(status.success(), "{args:?} ended with {status}");
+        return false;
+    }
+    child.kill().unwrap();
+    // It may have ended in the moment before.
+    !child.wait().unwrap().success()
+}
+
+/// An item as the server gives it.
+fn item(number: u64) -> Value {
+    let text = "é\"\\ and ".repeat(number as usize % 30);
+    serde_json::json!({"id": number, "text": text, "ratio": number as f64 / 8.0, "tags": [number % 7]})
+}
+
+/// A server that is slow, refuses requests and cuts bodies, now and then.
+fn misbehaving(seed: u64) -> Server {
+    let count = AtomicU64::new(seed);
+    Server::start(move |request| {
+        let random = Random::new(count.fetch_add(1, Relaxed)).next();
+        let slow = Duration::from_millis(random / 100 % 8);
+        match random % 24 {
+            0 => Reply::status(503).header("retry-after", 0).body("busy"),
+            1 => page(request, |reply, body| {
+                reply.cut(&body[..body.len() / 2], body.len())
+            }),
+            2 => Reply::drop_connection(),
+            _ => page(request, |reply, body| {
+                reply
+                    .header("content-length", body.len())
+                    .pause(slow)
+                    .send(body)
+            }),
+        }
+    })
+}
+
+/// A page, whose body is sent in the way that is said.
+fn page(request: &Request, send: impl FnOnce(Reply, String) -> Reply) -> Reply {
+    let number = request.page();
+    let items: Vec<Value> = ((number - 1) * SIZE..number * SIZE).map(item).collect();
+    let body = Value::from(items).to_string();
+    let mut reply = Reply::status(200).header("content-type", "application/json");
+    if number < PAGES {
+        reply = reply.header(
+            "link",
+            format!("</items?page={}>; rel=\"next\"", number + 1),
+        );
+    }
+    send(reply, body)
+}
+
+/// Numbers that look random (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Random(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}

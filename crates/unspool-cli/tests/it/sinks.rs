@@ -1,0 +1,670 @@
+//! Items into files: whole, resumed, refused, and what happens when that fails.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::read_back::{self, Whole};
+use crate::server::{Reply, Server, linked_page};
+use crate::{run, unspool};
+
+const FILES: &[&str] = &[
+    "jsonl",
+    "ndjson.gz",
+    "jsonl.zst",
+    "json",
+    "json.gz",
+    "json.zst",
+];
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+fn numbers(path: &Path) -> Vec<u64> {
+    let items = read_back::items(path, Whole::Yes);
+    items.iter().map(|item| item.as_u64().unwrap()).collect()
+}
+
+/// Pages that come while `fails` of the number of requests so far says no; 404 then.
+fn failing(fails: impl Fn(usize) -> bool + Send + Sync + 'static) -> Server {
+    let count = std::sync::atomic::AtomicUsize::new(1);
+    Server::start(move |request| {
+        match fails(count.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+            true => Reply::status(404).body("gone"),
+            false => linked_page(request, 5, 100),
+        }
+    })
+}
+
+#[test]
+fn every_format_of_files_holds_all_items_and_the_account_says_so() {
+    let server = Server::linked_pages(3, 1000);
+    for extension in FILES {
+        let folder = Folder::new();
+        let name = format!("items.{extension}");
+        let to = folder.text(&name);
+        let account = folder.text("account");
+        let args = [
+            "pages",
+            &server.url("/"),
+            "--to",
+            &to,
+            "--account",
+            &account,
+        ];
+        let (code, lines, words) = run(&args);
+        assert_eq!((code, lines.len()), (0, 0), "{words}");
+        assert!(
+            words.contains(&format!("; 3,000 items in `{to}`")),
+            "{words}"
+        );
+        assert!(
+            numbers(&folder.path(&name)).into_iter().eq(0..3000),
+            "{extension}"
+        );
+        let account: Value = serde_json::from_slice(&std::fs::read(&account).unwrap()).unwrap();
+        assert_eq!(account["sink"]["items"], 3000);
+        assert_eq!(account["sink"]["before"], 0);
+        assert!(account["sink"]["checkpoints"].as_u64().unwrap() >= 1);
+        assert_eq!(folder.names(), ["account", &name], "nothing else stays");
+    }
+}
+
+#[test]
+fn the_same_command_again_goes_on_where_the_first_one_failed() {
+    for extension in FILES {
+        let server = failing(|request| request == 3);
+        let folder = Folder::new();
+        let name = format!("items.{extension}");
+        let args = [
+            "pages",
+            &server.url("/"),
+            "--to",
+            &folder.text(&name),
+            "--resume",
+        ];
+        let (code, _, words) = run(&args);
+        assert_eq!(code, 1, "{words}");
+        assert!(
+            numbers(&folder.path(&name)).into_iter().eq(0..200),
+            "{extension}"
+        );
+        let (code, _, words) = run(&args);
+        assert_eq!(code, 0, "{words}");
+        assert!(words.contains("500 items in"), "{words}");
+        assert!(words.contains("200 of them from earlier runs"), "{words}");
+        assert!(
+            numbers(&folder.path(&name)).into_iter().eq(0..500),
+            "{extension}"
+        );
+
+        let requests = server.targets().len();
+        let (code, _, words) = run(&args);
+        assert_eq!(code, 0, "{words}");
+        assert!(words.contains("complete already: 500 items"), "{words}");
+        assert!(words.contains("`--overwrite` starts over"), "{words}");
+        assert_eq!(server.targets().len(), requests, "nothing is asked for");
+        let (code, _, words) = run(&[&args[..], &["--overwrite"]].concat());
+        assert_eq!(code, 0, "{words}");
+        assert!(
+            numbers(&folder.path(&name)).into_iter().eq(0..500),
+            "{extension}"
+        );
+    }
+}
+
+#[test]
+fn a_walk_that_is_not_proved_complete_is_not_so_when_it_is_run_again() {
+    let server = Server::start(|_| Reply::json("{\"total\": 5, \"items\": [0, 1]}"));
+    let folder = Folder::new();
+    let to = folder.text("items.jsonl");
+    let args = [
+        "pages",
+        &server.url("/"),
+        "--to",
+        &to,
+        "--state",
+        &folder.text("state"),
+    ];
+    let (code, _, words) = run(&args);
+    assert_eq!(code, 3, "{words}");
+    let requests = server.targets().len();
+    let (again, _, words) = run(&args);
+    assert_eq!(again, 3, "{words}");
+    assert!(
+        words.contains("doubt: the upstream states 5 items, but 2 came"),
+        "{words}"
+    );
+    assert_eq!(server.targets().len(), requests, "nothing is asked for");
+}
+
+#[test]
+fn take_counts_the_items_of_all_runs() {
+    let server = Server::linked_pages(5, 100);
+    let folder = Folder::new();
+    let url = server.url("/");
+    let to = folder.text("items.jsonl");
+    let take = |items: &str| run(&["pages", &url, "--to", &to, "--resume", "--take", items]);
+    for (items, expected) in [("150", 150), ("150", 150), ("220", 220), ("9999", 500)] {
+        let (code, _, words) = take(items);
+        assert_eq!(code, 0, "{words}");
+        assert!(
+            numbers(&folder.path("items.jsonl"))
+                .into_iter()
+                .eq(0..expected)
+        );
+    }
+}
+
+#[test]
+fn a_target_that_holds_something_is_not_replaced_unasked() {
+    let server = Server::linked_pages(1, 2);
+    let folder = Folder::new();
+    std::fs::write(folder.path("items.jsonl"), "mine\n").unwrap();
+    let args = [
+        "pages",
+        &server.url("/"),
+        "--to",
+        &folder.text("items.jsonl"),
+    ];
+    for more in [&[][..], &["--resume"]] {
+        let (code, _, words) = run(&[&args[..], more].concat());
+        assert_eq!(code, 2, "{words}");
+        assert!(
+            words.contains("holds 5 bytes") && words.contains("--overwrite"),
+            "{words}"
+        );
+    }
+    assert_eq!(server.targets().len(), 0);
+    let (code, _, words) = run(&[&args[..], &["--overwrite"]].concat());
+    assert_eq!(code, 0, "{words}");
+    assert_eq!(numbers(&folder.path("items.jsonl")), [0, 1]);
+}
+
+#[test]
+fn another_command_is_refused_with_what_differs_and_never_with_a_credential() {
+    let server = failing(|request| request == 2);
+    let folder = Folder::new();
+    let (to, state) = (folder.text("items.jsonl"), folder.text("state"));
+    let first = server.url("/a?api_key=hunter2hunter2&kind=x");
+    let fixed = ["--to", &to, "--state", &state, "--bearer", "sesame-sesame"];
+    let (code, _, words) = run(&[&["pages", &first][..], &fixed].concat());
+    assert_eq!(code, 1, "{words}");
+    let kept = std::fs::read_to_string(&state).unwrap();
+    assert!(
+        !kept.contains("hunter2") && !kept.contains("sesame"),
+        "{kept}"
+    );
+
+    let second = server.url("/b");
+    let (code, _, words) = run(&[&["pages", &second][..], &fixed].concat());
+    assert_eq!(code, 2, "{words}");
+    assert!(
+        words.contains("belongs to another command: `url` is"),
+        "{words}"
+    );
+    assert!(
+        words.contains("/b` and was") && !words.contains("hunter2"),
+        "{words}"
+    );
+
+    // Neither a credential nor a limit makes it another one.
+    let renewed = server.url("/a?api_key=renewed-renewed&kind=x");
+    let fixed = [
+        "--to", &to, "--state", &state, "--bearer", "other", "--rate", "100/s",
+    ];
+    let (code, _, words) = run(&[&["pages", &renewed][..], &fixed].concat());
+    assert_eq!(code, 0, "{words}");
+    assert!(numbers(&folder.path("items.jsonl")).into_iter().eq(0..500));
+}
+
+#[test]
+fn a_target_that_somebody_else_has_changed_is_refused() {
+    let server = failing(|request| request == 3);
+    let folder = Folder::new();
+    let path = folder.path("items.jsonl");
+    let args = [
+        "pages",
+        &server.url("/"),
+        "--to",
+        &folder.text("items.jsonl"),
+        "--resume",
+    ];
+    assert_eq!(run(&args).0, 1);
+    let whole = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let (code, _, words) = run(&args);
+    assert_eq!(code, 2, "{words}");
+    assert!(words.contains("is not as it was left: it has"), "{words}");
+    std::fs::write(&path, whole.replace("42", "43")).unwrap();
+    let (code, _, words) = run(&args);
+    assert_eq!(code, 2, "{words}");
+    assert!(words.contains("somebody else has changed"), "{words}");
+    std::fs::remove_file(&path).unwrap();
+    let (code, _, words) = run(&args);
+    assert_eq!(code, 2, "{words}");
+    assert!(words.contains("it is gone"), "{words}");
+}
+
+#[test]
+fn the_second_of_two_runs_is_told_who_the_first_is() {
+    let server = Server::start(|request| match request.page() {
+        1 => linked_page(request, 2, 2),
+        _ => Reply::silence(),
+    });
+    let folder = Folder::new();
+    let args = [
+        "pages",
+        &server.url("/"),
+        "--to",
+        &folder.text("items.jsonl"),
+        "--resume",
+    ];
+    let mut first = unspool(&args).stderr(Stdio::null()).spawn().unwrap();
+    while server.targets().len() < 2 {
+        std::thread::yield_now();
+    }
+    let (code, _, words) = run(&args);
+    assert_eq!(code, 2, "{words}");
+    assert!(
+        words.contains(&format!("process {} on `", first.id())),
+        "{words}"
+    );
+    assert!(
+        words.contains(", since ") && !words.contains("--overwrite"),
+        "{words}"
+    );
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let kept = std::fs::read_to_string(folder.path("items.jsonl.lock")).unwrap();
+    assert!(
+        kept.contains("pid"),
+        "a lock that is left behind holds nobody up"
+    );
+}
+
+#[test]
+fn an_interrupted_run_is_durable_and_resumed() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let (count, folder) = (std::sync::atomic::AtomicUsize::new(0), Folder::new());
+        let server = Server::start(move |request| {
+            match count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+                1 => Reply::silence(),
+                _ => linked_page(request, 3, 10),
+            }
+        });
+        let args = [
+            "pages",
+            &server.url("/"),
+            "--to",
+            &folder.text("items.json"),
+            "--resume",
+        ];
+        let mut child = unspool(&args).stderr(Stdio::piped()).spawn().unwrap();
+        while server.targets().len() < 2 {
+            std::thread::yield_now();
+        }
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let mut words = String::new();
+        std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut words).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{words}");
+        assert!(words.contains("interrupted: 10 items"), "{words}");
+        assert!(numbers(&folder.path("items.json")).into_iter().eq(0..10));
+        let (code, _, words) = run(&args);
+        assert_eq!(code, 0, "{words}");
+        assert!(numbers(&folder.path("items.json")).into_iter().eq(0..30));
+    }
+}
+
+#[test]
+fn a_slow_source_is_durable_while_it_waits() {
+    let server = Server::start(|request| match request.page() {
+        1 => linked_page(request, 2, 3),
+        _ => Reply::silence(),
+    });
+    let folder = Folder::new();
+    let state = folder.path("state");
+    let mut child = unspool(&["pages", &server.url("/")])
+        .args([
+            "--to",
+            &folder.text("items.jsonl"),
+            "--checkpoint",
+            "10ms",
+            "--state",
+        ])
+        .arg(&state)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while read_back::durable(&folder.path("items.jsonl"), &state).len() < 3 {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_file_that_cannot_grow_fails_the_run_whole_and_is_resumed() {
+    let server = Server::start(|request| {
+        let (page, body) = (request.page(), noise(request.page()));
+        let next = format!("</?page={}>; rel=\"next\"", page + 1);
+        match page {
+            9 => Reply::status(200).body(body),
+            _ => Reply::status(200).header("link", next).body(body),
+        }
+    });
+    for extension in FILES {
+        let folder = Folder::new();
+        let name = format!("items.{extension}");
+        let (url, to) = (server.url("/?page=1"), folder.text(&name));
+        let args = [
+            "pages",
+            &url,
+            "--to",
+            &to,
+            "--resume",
+            "--checkpoint",
+            "5ms",
+        ];
+        let mut limited = Command::new("sh");
+        limited
+            .args(["-c", "trap '' XFSZ; ulimit -f 1000; exec \"$0\" \"$@\""])
+            .arg(unspool(&[]).get_program())
+            .args(args);
+        let output = limited.output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{extension}: {words}");
+        assert!(words.contains("File too large"), "{words}");
+        let cut = read_back::items(&folder.path(&name), Whole::No);
+        let (code, _, words) = run(&args);
+        assert_eq!(code, 0, "{words}");
+        let all = read_back::items(&folder.path(&name), Whole::Yes);
+        let expected: Vec<Value> = (1..=9)
+            .flat_map(|page| serde_json::from_str::<Vec<Value>>(&noise(page)).unwrap())
+            .collect();
+        assert!(all == expected, "{extension}");
+        assert!(cut == all[..cut.len()], "{extension}");
+    }
+}
+
+/// A page of items that hardly compress.
+fn noise(page: u64) -> String {
+    let mut state = page;
+    let items: Vec<String> = (0..2000)
+        .map(|_| {
+            let mut next = || {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                state ^ (state >> 31)
+            };
+            format!(
+                "\"{:016x}{:016x}{:016x}{:016x}{:016x}{:016x}\"",
+                next(),
+                next(),
+                next(),
+                next(),
+                next(),
+                next()
+            )
+        })
+        .collect();
+    format!("[{}]", items.join(","))
+}
+
+#[test]
+fn a_full_disk_fails_the_run() {
+    let server = Server::linked_pages(3, 1000);
+    let folder = Folder::new();
+    std::os::unix::fs::symlink("/dev/full", folder.path("full.jsonl")).unwrap();
+    let (code, _, words) = run(&[
+        "pages",
+        &server.url("/"),
+        "--to",
+        &folder.text("full.jsonl"),
+    ]);
+    assert_eq!(code, 1, "{words}");
+    assert!(
+        words.contains("cannot write") && words.contains("No space left"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_target_that_cannot_be_written_fails_before_anything_is_asked_for() {
+    let server = Server::linked_pages(1, 1);
+    for target in ["/proc/items.jsonl", "/no/such/folder/items.jsonl"] {
+        let (code, _, words) = run(&["pages", &server.url("/"), "--to", target]);
+        assert_eq!(code, 1, "{words}");
+        assert!(words.contains(target), "{words}");
+    }
+    let (code, _, words) = run(&["pages", &server.url("/"), "--to", "items.xyz"]);
+    assert_eq!(code, 2, "{words}");
+    assert!(words.contains("FILE.jsonl"), "{words}");
+    assert_eq!(server.targets().len(), 0);
+}
+
+/// A library that makes the second `fdatasync` fail, and no other.
+const SHIM: &str = r#"
+#include <errno.h>
+int fdatasync(int file) {
+    static int calls = 0;
+    if (++calls == 2) { errno = EIO; return -1; }
+    return 0;
+}
+"#;
+
+#[test]
+fn a_sync_that_fails_ends_the_run_and_is_not_tried_again() {
+    let folder = Folder::new();
+    std::fs::write(folder.path("shim.c"), SHIM).unwrap();
+    let built = Command::new("cc")
+        .args([
+            "-shared",
+            "-fPIC",
+            "-o",
+            &folder.text("shim.so"),
+            &folder.text("shim.c"),
+        ])
+        .status();
+    assert!(
+        built.is_ok_and(|status| status.success()),
+        "a C compiler is there for rustc, too"
+    );
+    let server = Server::start(|request| {
+        linked_page(request, 4, 10).pause(std::time::Duration::from_millis(50))
+    });
+    let (to, state) = (folder.text("items.jsonl"), folder.text("state"));
+    let url = server.url("/");
+    let args = [
+        "pages",
+        &url,
+        "--to",
+        &to,
+        "--state",
+        &state,
+        "--checkpoint",
+        "1ms",
+    ];
+    let output = unspool(&args)
+        .env("LD_PRELOAD", folder.path("shim.so"))
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("cannot make durable"), "{words}");
+    let durable = read_back::durable(&folder.path("items.jsonl"), Path::new(&state));
+    assert!(
+        !durable.is_empty() && durable.len() < 40,
+        "{}",
+        durable.len()
+    );
+    let (code, _, words) = run(&args);
+    assert_eq!(code, 0, "{words}");
+    assert!(numbers(&folder.path("items.jsonl")).into_iter().eq(0..40));
+}
+
+#[test]
+fn an_empty_run_leaves_an_empty_file() {
+    let server = Server::start(|_| Reply::json("[]"));
+    for extension in FILES {
+        let folder = Folder::new();
+        let name = format!("items.{extension}");
+        let args = [
+            "pages",
+            &server.url("/"),
+            "--to",
+            &folder.text(&name),
+            "--resume",
+        ];
+        let (code, _, words) = run(&args);
+        assert_eq!(code, 0, "{words}");
+        assert_eq!(numbers(&folder.path(&name)), [0; 0], "{extension}");
+        assert_eq!(run(&args).0, 0);
+    }
+}
+
+#[test]
+fn standard_output_is_a_target_that_cannot_be_resumed() {
+    let server = Server::linked_pages(1, 3);
+    let (code, lines, _) = run(&["pages", &server.url("/"), "--to", "-"]);
+    assert_eq!((code, lines.len()), (0, 3));
+    let (code, _, words) = run(&["pages", &server.url("/"), "--to", "-", "--resume"]);
+    assert_eq!(code, 2, "{words}");
+    assert!(words.contains("is not resumed"), "{words}");
+    let (code, _, words) = run(&["pages", &server.url("/"), "--resume"]);
+    assert_eq!(code, 2, "{words}");
+}
+
+#[test]
+fn a_pipe_is_written_without_a_lock_beside_it() {
+    let server = Server::linked_pages(2, 3);
+    let folder = Folder::new();
+    let path = folder.path("pipe.jsonl");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut child = unspool(&[
+        "pages",
+        &server.url("/"),
+        "--to",
+        &folder.text("pipe.jsonl"),
+    ])
+    .stderr(Stdio::null())
+    .spawn()
+    .unwrap();
+    let lines = BufReader::new(std::fs::File::open(&path).unwrap()).lines();
+    assert_eq!(lines.count(), 6);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(folder.names(), ["pipe.jsonl"]);
+}
+
+#[test]
+fn what_targets_there_are_is_in_the_help() {
+    for command in ["pages", "ask"] {
+        let (_, lines, _) = run(&[command, "--help"]);
+        let help = lines.join("\n");
+        for (syntax, about) in unspool::sinks::formats() {
+            assert!(
+                help.contains(syntax) && help.contains(about),
+                "{syntax} in {help}"
+            );
+        }
+    }
+}
+
+mod answers {
+    use super::*;
+
+    /// A model that answers with this text, whose first answers are cut.
+    fn model(text: &str, cut: usize) -> Server {
+        let text = text.to_owned();
+        let count = std::sync::atomic::AtomicUsize::new(0);
+        Server::start(move |_| {
+            let delta = serde_json::json!({"choices": [{"index": 0, "delta": {"content": text}}]});
+            let stop = serde_json::json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+            let mut body = format!("data: {delta}\n\n");
+            if count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= cut {
+                body.push_str(&format!("data: {stop}\n\ndata: [DONE]\n\n"));
+            }
+            Reply::status(200)
+                .header("content-type", "text/event-stream")
+                .body(body)
+        })
+    }
+
+    fn ask(server: &Server, args: &[&str]) -> (i32, Vec<String>, String) {
+        let base = server.url("/v1");
+        let fixed = [
+            "ask",
+            "List",
+            "--model",
+            "m",
+            "--provider",
+            "openai",
+            "--base-url",
+            &base,
+        ];
+        run(&[&fixed, &["--api-key", "k"][..], args].concat())
+    }
+
+    #[test]
+    fn a_text_goes_into_a_file_as_it_is() {
+        let folder = Folder::new();
+        let to = folder.text("poem.txt");
+        let (code, lines, words) = ask(&model("two\nlines", 0), &["--to", &to]);
+        assert_eq!((code, lines.len()), (0, 0), "{words}");
+        assert_eq!(std::fs::read_to_string(to).unwrap(), "two\nlines");
+        let (code, _, words) = ask(&model("text", 0), &["--to", &folder.text("a.jsonl")]);
+        assert_eq!(code, 2, "{words}");
+        assert!(words.contains("which is for items"), "{words}");
+    }
+
+    #[test]
+    fn an_answer_that_was_cut_is_asked_for_again_from_its_start_and_a_whole_one_is_not() {
+        let folder = Folder::new();
+        let to = folder.text("items.jsonl");
+        let args = ["--items", "", "--to", &to, "--resume"];
+        let server = model("[1, 2, 3]", 1);
+        let (code, _, words) = ask(&server, &args);
+        assert_eq!(code, 3, "{words}");
+        assert_eq!(numbers(&folder.path("items.jsonl")), [1, 2, 3]);
+        let (code, _, words) = ask(&server, &args);
+        assert_eq!(code, 0, "{words}");
+        assert!(words.contains("it starts over"), "{words}");
+        assert_eq!(numbers(&folder.path("items.jsonl")), [1, 2, 3]);
+        let (code, _, words) = ask(&server, &args);
+        assert_eq!(code, 0, "{words}");
+        assert!(words.contains("complete already: 3 items"), "{words}");
+        assert_eq!(server.targets().len(), 2);
+    }
+}
