@@ -81,8 +81,13 @@ impl Postgres {
     pub fn database(&self) -> String {
         let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.psql("postgres", &format!("create database {name}"));
+        self.address(&name)
+    }
+
+    /// The address of a database by its name; `postgres` is always there.
+    pub fn address(&self, database: &str) -> String {
         let host = self.folder.path().to_str().unwrap().replace('/', "%2F");
-        format!("postgres://postgres@{host}/{name}")
+        format!("postgres://postgres@{host}/{database}")
     }
 
     /// What `psql` prints for a statement: a line for each row, with `|` between the columns.

@@ -14,6 +14,7 @@ mod interrupts;
 mod kills;
 mod pages;
 mod read_back;
+mod read_tables;
 mod real_models;
 mod real_servers;
 mod schema;

@@ -301,6 +301,6 @@ impl Table for PostgresTable {
     }
 
     async fn close(self) -> Result<(), Error> {
-        Ok(())
+        self.server.unlock().await
     }
 }

@@ -1,9 +1,10 @@
 //! The connection to the server, and what is asked of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio_postgres::{Client, Config, CopyInSink, NoTls};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Config, CopyInSink, NoTls, Row};
 use twox_hash::XxHash3_64;
 
 use super::target::Target;
@@ -14,8 +15,19 @@ use crate::sinks::tables::failed;
 /// How long a server that went away is waited for, to ask what came of a commit.
 const LONGEST_RESTART: Duration = Duration::from_secs(30);
 
+/// How long the lock of a run that has just ended is waited for.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(3);
+
 /// How often it is tried meanwhile.
-const BETWEEN: Duration = Duration::from_millis(250);
+const BETWEEN: Duration = Duration::from_millis(50);
+
+const LOCK: &str = "select pg_try_advisory_lock($1)";
+
+/// Who holds a lock, and since when.
+const HOLDER: &str = "select a.application_name, a.backend_start::text from pg_locks l \
+     join pg_stat_activity a on a.pid = l.pid \
+     where l.locktype = 'advisory' and l.granted \
+     and (l.classid::bigint << 32 | l.objid::bigint) = $1";
 
 pub(super) struct Server {
     client: Client,
@@ -43,10 +55,10 @@ impl Server {
 
     /// The same for a server that was there and may be starting again.
     pub(super) async fn connect_again(target: &Target) -> Result<Self, Error> {
-        let limit = tokio::time::Instant::now() + LONGEST_RESTART;
+        let limit = Instant::now() + LONGEST_RESTART;
         loop {
             match Server::connect(target).await {
-                Err(_) if tokio::time::Instant::now() < limit => tokio::time::sleep(BETWEEN).await,
+                Err(_) if Instant::now() < limit => tokio::time::sleep(BETWEEN).await,
                 connected => return connected,
             }
         }
@@ -58,19 +70,23 @@ impl Server {
 
     /// Takes the lock of a table, which the server gives back when the connection ends.
     pub(super) async fn lock(&self, target: &Target) -> Result<(), Error> {
-        let key =
-            XxHash3_64::oneshot(format!("unspool {}", target.quoted).as_bytes()).cast_signed();
-        let sql = "select pg_try_advisory_lock($1)";
-        let row = self.client.query_one(sql, &[&key]).await;
-        if row.map_err(|error| self.failure(&error))?.get(0) {
-            return Ok(());
+        let key = format!("unspool {}", target.quoted);
+        let key = XxHash3_64::oneshot(key.as_bytes()).cast_signed();
+        // Of a run that was killed the server may hear a moment later.
+        let limit = Instant::now() + LONGEST_GOODBYE;
+        while !self.ask(LOCK, key).await?.get::<_, bool>(0) {
+            if Instant::now() >= limit {
+                return Err(self.held(target, key).await?);
+            }
+            tokio::time::sleep(BETWEEN).await;
         }
-        let sql = "select a.application_name, a.backend_start::text from pg_locks l \
-                   join pg_stat_activity a on a.pid = l.pid \
-                   where l.locktype = 'advisory' and l.granted \
-                   and (l.classid::bigint << 32 | l.objid::bigint) = $1";
-        let row = self.client.query_opt(sql, &[&key]).await;
-        let who = match row.map_err(|error| self.failure(&error))? {
+        Ok(())
+    }
+
+    /// That another run holds the lock.
+    async fn held(&self, target: &Target, key: i64) -> Result<Error, Error> {
+        let holder = self.client.query_opt(HOLDER, &[&key]).await;
+        let who = match holder.map_err(|error| self.failure(&error))? {
             Some(row) => {
                 let (name, since): (String, String) = (row.get(0), row.get(1));
                 let process = name
@@ -81,17 +97,26 @@ impl Server {
             None => String::new(),
         };
         let shown = &target.shown;
-        Err(Error::request(format!(
+        Ok(Error::request(format!(
             "another run writes to `{shown}`{who}"
         )))
+    }
+
+    /// Gives all locks back.
+    pub(super) async fn unlock(&self) -> Result<(), Error> {
+        self.run("select pg_advisory_unlock_all()").await
+    }
+
+    async fn ask(&self, sql: &str, parameter: impl ToSql + Sync) -> Result<Row, Error> {
+        let row = self.client.query_one(sql, &[&parameter]).await;
+        row.map_err(|error| self.failure(&error))
     }
 
     /// What is kept of a table.
     pub(super) async fn state(&self, target: &Target) -> Result<Option<String>, Error> {
         // Asked for first, as those who may write a table may not all make one.
         let sql = "select to_regclass($1) is not null";
-        let row = self.client.query_one(sql, &[&target.state]).await;
-        let is_there: bool = row.map_err(|error| self.failure(&error))?.get(0);
+        let is_there: bool = self.ask(sql, &target.state).await?.get(0);
         if !is_there {
             let sql = format!(
                 "create table if not exists {} (name text primary key, state text not null)",
@@ -117,8 +142,7 @@ impl Server {
 
     pub(super) async fn has_table(&self, target: &Target) -> Result<bool, Error> {
         let sql = "select to_regclass($1) is not null";
-        let row = self.client.query_one(sql, &[&target.quoted]).await;
-        Ok(row.map_err(|error| self.failure(&error))?.get(0))
+        Ok(self.ask(sql, &target.quoted).await?.get(0))
     }
 
     pub(super) async fn count(&self, target: &Target) -> Result<u64, Error> {

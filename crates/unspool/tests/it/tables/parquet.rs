@@ -51,7 +51,7 @@ impl Folder {
             print(', '.join(f'{f.name} {f.type}' for f in table.schema))\n\
             for row in table.to_pylist(): print(json.dumps(row, default=str, ensure_ascii=False))\n\
             import duckdb\n\
-            count = duckdb.sql(f\"select count(*) from read_parquet('{sys.argv[1]}')\").fetchone()[0]\n\
+            count = duckdb.sql(f\"select count(*) from read_parquet('{sys.argv[1]}')\").fetchall()[0][0]\n\
             assert count == table.num_rows, count";
         let path = self.path(name);
         let python_path = Path::new(&servers).join("bin/python");
