@@ -22,7 +22,8 @@ const SIZE: u64 = 50;
 /// A sink that is killed.
 struct Sink {
     name: &'static str,
-    /// What `--to` gets; `{folder}` stands for a folder of the test's own.
+    /// What `--to` gets; `{folder}` stands for a folder of the test's own, `{postgres}` for a
+    /// table of its own.
     to: &'static str,
     flags: &'static [&'static str],
     /// The items that are durable, as a run that resumes sees it; nothing is changed.
@@ -55,7 +56,7 @@ macro_rules! sqlite {
     ($name:literal, $flags:expr) => {
         Sink {
             name: $name,
-            to: |folder| format!("sqlite:{}/items.db#items", folder.display()),
+            to: "sqlite:{folder}/items.db#items",
             flags: $flags,
             durable: |folder| read_tables::sqlite(&folder.join("items.db")),
             all: |folder| read_tables::sqlite(&folder.join("items.db")),
@@ -69,10 +70,7 @@ macro_rules! postgres {
     ($name:literal, $flags:expr) => {
         Sink {
             name: $name,
-            to: |folder| {
-                let server = crate::server::Postgres::shared().unwrap();
-                format!("{}#{}", server.address("postgres"), table_of(folder))
-            },
+            to: "{postgres}",
             flags: $flags,
             durable: |folder| read_tables::postgres(&table_of(folder)),
             all: |folder| read_tables::postgres(&table_of(folder)),
@@ -97,7 +95,7 @@ static SINKS: &[Sink] = &[
     postgres!("postgres, with a key", &["--key", "id"]),
     Sink {
         name: "parquet",
-        to: |folder| format!("{}/items.parquet", folder.display()),
+        to: "{folder}/items.parquet",
         flags: &["--resume"],
         durable: |folder| {
             let target = folder.join("items.parquet");
@@ -106,6 +104,16 @@ static SINKS: &[Sink] = &[
         all: |folder| read_tables::parquet(&folder.join("items.parquet")),
     },
 ];
+
+/// The target of a run in the PostgreSQL server; nothing for other sinks.
+#[cfg(unix)]
+fn postgres_of(sink: &Sink, folder: &Path) -> String {
+    if !sink.to.contains("{postgres}") {
+        return String::new();
+    }
+    let server = crate::server::Postgres::shared().unwrap();
+    format!("{}#{}", server.address("postgres"), table_of(folder))
+}
 
 /// The table of a run in the PostgreSQL server that the tests share.
 #[cfg(unix)]
@@ -149,6 +157,8 @@ fn disturb(sink: &Sink, kills: u64, mut random: Random) {
     while done < kills {
         let folder = tempfile::tempdir().unwrap();
         let to = sink.to.replace("{folder}", folder.path().to_str().unwrap());
+        #[cfg(unix)]
+        let to = to.replace("{postgres}", &postgres_of(sink, folder.path()));
         let fixed = [
             "pages",
             &url,
