@@ -151,7 +151,7 @@ impl<T: Send, K: SourceKind> Run<'_, T, K> {
             if !self.source.is_ready() {
                 self.serve(destination).await?;
             }
-            if taken % ITEMS_PER_UPDATE == 0 && self.progress.is_due() {
+            if taken.is_multiple_of(ITEMS_PER_UPDATE) && self.progress.is_due() {
                 self.say(None);
             }
         }

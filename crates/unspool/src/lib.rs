@@ -52,4 +52,5 @@ pub use unspool_core::{
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 #[doc = include_str!("../../../docs/from-python.md")]
+#[doc = include_str!("../../../docs/sinks.md")]
 struct Pages;

@@ -22,9 +22,8 @@ const SIZE: u64 = 50;
 /// A sink that is killed.
 struct Sink {
     name: &'static str,
-    /// What `--to` gets; `{folder}` stands for a folder of the test's own, `{postgres}` for a
-    /// table of its own.
-    to: &'static str,
+    /// What `--to` gets, where this folder is the run's own.
+    to: fn(&Path) -> String,
     flags: &'static [&'static str],
     /// The items that are durable, as a run that resumes sees it; nothing is changed.
     durable: fn(&Path) -> Vec<Value>,
@@ -37,7 +36,7 @@ macro_rules! file {
     ($extension:literal) => {
         Sink {
             name: $extension,
-            to: concat!("{folder}/items.", $extension),
+            to: |folder| format!("{}/items.{}", folder.display(), $extension),
             flags: &["--resume"],
             durable: |folder| {
                 let target = folder.join(concat!("items.", $extension));
@@ -56,7 +55,7 @@ macro_rules! sqlite {
     ($name:literal, $flags:expr) => {
         Sink {
             name: $name,
-            to: "sqlite:{folder}/items.db#items",
+            to: |folder| format!("sqlite:{}/items.db#items", folder.display()),
             flags: $flags,
             durable: |folder| read_tables::sqlite(&folder.join("items.db")),
             all: |folder| read_tables::sqlite(&folder.join("items.db")),
@@ -70,7 +69,7 @@ macro_rules! postgres {
     ($name:literal, $flags:expr) => {
         Sink {
             name: $name,
-            to: "{postgres}",
+            to: postgres_of,
             flags: $flags,
             durable: |folder| read_tables::postgres(&table_of(folder)),
             all: |folder| read_tables::postgres(&table_of(folder)),
@@ -95,7 +94,7 @@ static SINKS: &[Sink] = &[
     postgres!("postgres, with a key", &["--key", "id"]),
     Sink {
         name: "parquet",
-        to: "{folder}/items.parquet",
+        to: |folder| format!("{}/items.parquet", folder.display()),
         flags: &["--resume"],
         durable: |folder| {
             let target = folder.join("items.parquet");
@@ -105,12 +104,9 @@ static SINKS: &[Sink] = &[
     },
 ];
 
-/// The target of a run in the PostgreSQL server; nothing for other sinks.
+/// The target of a run in the PostgreSQL server.
 #[cfg(unix)]
-fn postgres_of(sink: &Sink, folder: &Path) -> String {
-    if !sink.to.contains("{postgres}") {
-        return String::new();
-    }
+fn postgres_of(folder: &Path) -> String {
     let server = crate::server::Postgres::shared().unwrap();
     format!("{}#{}", server.address("postgres"), table_of(folder))
 }
@@ -156,9 +152,7 @@ fn disturb(sink: &Sink, kills: u64, mut random: Random) {
     let mut resumed = 0;
     while done < kills {
         let folder = tempfile::tempdir().unwrap();
-        let to = sink.to.replace("{folder}", folder.path().to_str().unwrap());
-        #[cfg(unix)]
-        let to = to.replace("{postgres}", &postgres_of(sink, folder.path()));
+        let to = (sink.to)(folder.path());
         let fixed = [
             "pages",
             &url,

@@ -412,6 +412,74 @@ fn a_file_that_cannot_grow_fails_the_run_whole_and_is_resumed() {
     }
 }
 
+/// Fills a file system of 1 MiB, makes it larger, takes the right to write away and gives it
+/// back, each with the same command; the exit codes are its output.
+const SCRIPT: &str = r#"
+set -u
+mount -t tmpfs -o size=1m tmpfs "$FOLDER" || exit 99
+"$0" "$@"; echo $?
+mount -o remount,ro "$FOLDER"
+"$0" "$@"; echo $?
+mount -o remount,rw,size=64m "$FOLDER"
+"$0" "$@"; echo $?
+cp "$TARGET" "$RESULT"
+"#;
+
+#[test]
+fn a_small_disk_that_is_full_and_then_read_only_is_resumed_on_when_it_is_neither() {
+    let server = Server::start(|request| {
+        let reply = Reply::status(200).header(
+            "link",
+            format!("</?page={}>; rel=\"next\"", request.page() + 1),
+        );
+        match request.page() {
+            20 => Reply::status(200).body(noise(20)),
+            page => reply.body(noise(page)),
+        }
+    });
+    for extension in ["jsonl", "jsonl.zst", "json"] {
+        let (folder, name) = (Folder::new(), format!("items.{extension}"));
+        std::fs::create_dir(folder.path("disk")).unwrap();
+        let (disk, result) = (folder.text("disk"), folder.text(&name));
+        let url = server.url("/?page=1");
+        let target = format!("{disk}/{name}");
+        let args = [
+            "pages",
+            &url,
+            "--to",
+            &target,
+            "--resume",
+            "--checkpoint",
+            "5ms",
+        ];
+        let output = Command::new("unshare")
+            .args(["--map-root-user", "--mount", "sh", "-c", SCRIPT])
+            .arg(unspool(&[]).get_program())
+            .args(args)
+            .env("FOLDER", &disk)
+            .env("TARGET", &target)
+            .env("RESULT", &result)
+            .output();
+        let Ok(output) = output.map(|output| (output.status.code(), output)) else {
+            return println!("skipped: there is no `unshare`");
+        };
+        let (code, output) = output;
+        let words = String::from_utf8_lossy(&output.stderr);
+        if matches!(code, Some(1 | 99)) && output.stdout.is_empty() {
+            return println!("skipped: no file system can be mounted here: {words}");
+        }
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "1\n1\n0\n",
+            "{words}"
+        );
+        assert!(words.contains("No space left"), "{words}");
+        assert!(words.contains("Read-only file system"), "{words}");
+        let all = read_back::items(&folder.path(&name), Whole::Yes);
+        assert_eq!(all.len(), 40_000, "{extension}");
+    }
+}
+
 /// A page of items that hardly compress.
 fn noise(page: u64) -> String {
     let mut state = page;
