@@ -14,7 +14,7 @@ pub(crate) const MOST_BYTES: usize = 8 << 20;
 /// For how long, and for how many checkpoints: from a slow source little is known by then,
 /// and what came is to be durable.
 const LONGEST: Duration = Duration::from_secs(10);
-const MOST_CHECKPOINTS: u32 = 10;
+const MOST_CHECKPOINTS: u32 = 4;
 
 /// Items that are held back.
 #[derive(Debug)]
