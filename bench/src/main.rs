@@ -4,6 +4,7 @@
 //! bench ask [GROUP]
 //! bench generators [--wall] [ROW | COLUMN]...
 //! bench pages [GROUP]
+//! bench sinks [SINK]...
 //! bench splitter [ENGINE]...
 //! bench sse
 //! ```
@@ -17,13 +18,14 @@ mod generators;
 mod pages;
 mod process;
 mod programs;
+mod sinks;
 mod splitter;
 mod sse;
 
 use std::env;
 use std::process::ExitCode;
 
-const COMMANDS: &str = "`ask`, `generators`, `pages`, `splitter` and `sse`";
+const COMMANDS: &str = "`ask`, `generators`, `pages`, `sinks`, `splitter` and `sse`";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -32,6 +34,9 @@ fn main() -> ExitCode {
             "ask" => ask::run(rest),
             "generators" => generators::run(rest),
             "pages" => pages::run(rest),
+            "sinks" => sinks::run(rest),
+            // What `sinks` starts itself with, once per run.
+            "sink" => sinks::answer(rest),
             "splitter" => splitter::run(rest),
             "sse" => sse::run(rest),
             // What `generators` starts itself with, once per cell.

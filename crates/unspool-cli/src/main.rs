@@ -16,6 +16,7 @@ mod pages;
 mod progress;
 mod pull;
 mod report;
+mod schema;
 mod signals;
 mod stdin;
 mod system;
@@ -49,6 +50,8 @@ enum Command {
     /// Pipes and files get it as it came; on a terminal, characters that it would obey are
     /// written as `\u001b`.
     Ask(Box<ask::Args>),
+    /// The columns that a table of the items of a paginated HTTP API would have.
+    Schema(Box<pages::Args>),
     /// The other commands at work, against servers that this one starts on loopback.
     Demo,
 }
@@ -56,7 +59,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let in_flight = match &cli.command {
-        Command::Pages(args) => args.in_flight(),
+        Command::Pages(args) | Command::Schema(args) => args.in_flight(),
         Command::Ask(_) | Command::Demo => 1,
     };
     let started = signals::listen().and_then(|()| runtime(in_flight));
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Pages(args) => pages::run(*args, &mut Output::stdout()).await,
             Command::Ask(args) => ask::run(*args, Output::stdout()).await,
+            Command::Schema(args) => schema::run(*args, &mut Output::stdout()).await,
             Command::Demo => demo::run().await,
         }
     });

@@ -81,7 +81,7 @@ pub(crate) struct Args {
     schema: Option<PathBuf>,
 
     #[command(flatten)]
-    common: Common,
+    pub(crate) common: Common,
 
     #[command(flatten)]
     http: HttpArgs,
@@ -99,6 +99,19 @@ impl Args {
 
 /// Pulls the items of an API to `output`.
 pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
+    let line = |item: &RawItem, buffer: &mut Vec<u8>| {
+        buffer.extend_from_slice(item.as_bytes());
+        buffer.push(b'\n');
+    };
+    run_with(args, output, line).await
+}
+
+/// Pulls the items of an API, of which `write` makes what goes to `output`.
+pub(crate) async fn run_with(
+    args: Args,
+    output: &mut Output,
+    write: impl Fn(&RawItem, &mut Vec<u8>),
+) -> Exit {
     let identified = request(&args).and_then(|request| {
         let identity = request.identity().map_err(|error| error.to_string())?;
         Ok((request, identity))
@@ -130,11 +143,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
         is_auto: args.paginate == AUTO,
         items_of_object: args.items_of_object.clone(),
     };
-    let line = |item: &RawItem, buffer: &mut Vec<u8>| {
-        buffer.extend_from_slice(item.as_bytes());
-        buffer.push(b'\n');
-    };
-    pull(pages, &args.common, destination, &report, line).await
+    pull(pages, &args.common, destination, &report, write).await
 }
 
 fn request(args: &Args) -> Result<Request, String> {

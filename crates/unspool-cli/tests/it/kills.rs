@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use crate::read_back::{self, Whole};
+use crate::read_tables;
 use crate::server::{Reply, Request, Server};
 use crate::{run, unspool};
 
@@ -49,6 +50,33 @@ macro_rules! file {
     };
 }
 
+/// A sink that is a table of a SQLite file.
+macro_rules! sqlite {
+    ($name:literal, $flags:expr) => {
+        Sink {
+            name: $name,
+            to: |folder| format!("sqlite:{}/items.db#items", folder.display()),
+            flags: $flags,
+            durable: |folder| read_tables::sqlite(&folder.join("items.db")),
+            all: |folder| read_tables::sqlite(&folder.join("items.db")),
+        }
+    };
+}
+
+/// A sink that is a table of a PostgreSQL database.
+#[cfg(unix)]
+macro_rules! postgres {
+    ($name:literal, $flags:expr) => {
+        Sink {
+            name: $name,
+            to: postgres_of,
+            flags: $flags,
+            durable: |folder| read_tables::postgres(&table_of(folder)),
+            all: |folder| read_tables::postgres(&table_of(folder)),
+        }
+    };
+}
+
 /// All sinks that resume. To add one: a line here.
 static SINKS: &[Sink] = &[
     file!("jsonl"),
@@ -56,20 +84,60 @@ static SINKS: &[Sink] = &[
     file!("jsonl.zst"),
     file!("json"),
     file!("json.zst"),
+    file!("csv"),
+    file!("csv.zst"),
+    sqlite!("sqlite", &[]),
+    sqlite!("sqlite, with a key", &["--key", "id"]),
+    #[cfg(unix)]
+    postgres!("postgres", &[]),
+    #[cfg(unix)]
+    postgres!("postgres, with a key", &["--key", "id"]),
+    Sink {
+        name: "parquet",
+        to: |folder| format!("{}/items.parquet", folder.display()),
+        flags: &["--resume"],
+        durable: |folder| {
+            let target = folder.join("items.parquet");
+            read_tables::durable_parquet(&target, &folder.join("items.parquet.state"))
+        },
+        all: |folder| read_tables::parquet(&folder.join("items.parquet")),
+    },
 ];
+
+/// The target of a run in the PostgreSQL server.
+#[cfg(unix)]
+fn postgres_of(folder: &Path) -> String {
+    let server = crate::server::Postgres::shared().unwrap();
+    format!("{}#{}", server.address("postgres"), table_of(folder))
+}
+
+/// The table of a run in the PostgreSQL server that the tests share.
+#[cfg(unix)]
+fn table_of(folder: &Path) -> String {
+    let name = folder.file_name().unwrap().to_string_lossy();
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    format!("t{}", letters.collect::<String>().to_ascii_lowercase())
+}
 
 #[test]
 fn what_is_durable_is_a_prefix_at_every_kill_and_all_of_it_at_the_end() {
     let kills = std::env::var("UNSPOOL_KILLS").map_or(8, |kills| kills.parse().unwrap());
     let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     println!("seed {seed}");
-    let threads: Vec<_> = (SINKS.iter().zip(1..))
+    #[cfg(unix)]
+    let server = crate::server::Postgres::shared().map_err(|why| println!("skipped: {why}"));
+    #[cfg(unix)]
+    let is_there = |sink: &&Sink| server.is_ok() || !sink.name.starts_with("postgres");
+    #[cfg(not(unix))]
+    let is_there = |_: &&Sink| true;
+    let sinks: Vec<&Sink> = SINKS.iter().filter(is_there).collect();
+    let threads: Vec<_> = (sinks.iter().copied().zip(1..))
         .map(|(sink, number)| {
             let random = Random::new(seed.wrapping_mul(number));
             std::thread::spawn(move || disturb(sink, kills, random))
         })
         .collect();
-    let failed: Vec<_> = (SINKS.iter().zip(threads))
+    let failed: Vec<_> = (sinks.iter().zip(threads))
         .filter_map(|(sink, thread)| thread.join().is_err().then_some(sink.name))
         .collect();
     assert!(failed.is_empty(), "{failed:?} with seed {seed}");

@@ -67,6 +67,9 @@ fn decoded(bytes: Vec<u8>, name: &str, whole: Whole) -> Vec<Value> {
         return serde_json::from_str(&text).unwrap();
     }
     assert!(text.is_empty() || text.ends_with('\n'), "a line is cut");
+    if name.ends_with(".csv") {
+        return crate::read_tables::csv(&text);
+    }
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()

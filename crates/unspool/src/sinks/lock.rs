@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
+/// The name of this machine.
+#[cfg(feature = "postgres")]
+pub(super) fn host() -> String {
+    system::host()
+}
+
 /// A lock that is held until it is dropped, or the process ends in whatever way.
 ///
 /// It is on a file of its own, `TARGET.lock`, and never on the target, which a rename may

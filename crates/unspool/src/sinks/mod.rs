@@ -27,6 +27,7 @@
 
 mod body;
 mod compression;
+mod csv;
 mod delivery;
 mod encoder;
 mod file;
@@ -34,7 +35,15 @@ mod identity;
 mod json;
 mod lock;
 mod ndjson;
+#[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(feature = "postgres")]
+mod postgres;
+pub mod schema;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod state;
+mod tables;
 mod text;
 mod writer;
 
@@ -54,7 +63,17 @@ use crate::error::Error;
 
 /// All formats, in the order in which they are asked whether a target is theirs. To add one:
 /// its module, a line here.
-static FORMATS: &[&Format] = &[&ndjson::FORMAT, &json::FORMAT];
+static FORMATS: &[&Format] = &[
+    &ndjson::FORMAT,
+    &json::FORMAT,
+    &csv::FORMAT,
+    #[cfg(feature = "parquet")]
+    &parquet::FORMAT,
+    #[cfg(feature = "sqlite")]
+    &sqlite::FORMAT,
+    #[cfg(feature = "postgres")]
+    &postgres::FORMAT,
+];
 
 /// A format by the text of its targets.
 pub(crate) struct Format {

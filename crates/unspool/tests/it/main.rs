@@ -34,6 +34,7 @@ mod retries;
 mod shared;
 mod sneaky;
 mod streaming;
+mod tables;
 
 use futures_util::StreamExt;
 use test_servers as server;
