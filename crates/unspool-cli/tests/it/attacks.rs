@@ -360,6 +360,86 @@ fn an_event_without_end_is_refused() {
 }
 
 #[test]
+fn what_surrounds_the_items_costs_a_few_times_the_limit_at_most() {
+    let keys: Vec<String> = (0..1_000_000).map(|key| format!("\"{key}\":0")).collect();
+    let elements: String = (0..600_000).map(|name| format!("<a{name}/>")).collect();
+    for body in [
+        format!("{{\"items\": [1, 2], {}}}", keys.join(",")),
+        format!("[{{\"a\": [{}[]]}}]", "[],".repeat(4 << 20)),
+        format!("<a><entry>{elements}</entry>{elements}</a>"),
+        format!("<feed><entry>{}</entry></feed>", "<a/>".repeat(2_500_000)),
+    ] {
+        let begin: String = body.chars().take(20).collect();
+        let server = Server::start(move |_| Reply::status(200).body(body.clone()));
+        let run = attacked(&pages(&server.url("/")));
+        assert!(
+            matches!(run.code, Some(0 | 1 | 3)),
+            "{begin}: {}",
+            run.words
+        );
+        check_words(&run.words);
+    }
+}
+
+#[test]
+fn pages_in_flight_share_one_budget() {
+    let server = Server::start(|request| {
+        let item = format!("\"{}\"", attacks::long(200_000));
+        let items = vec![item; if request.page() <= 100 { 10 } else { 0 }];
+        Reply::json(format!("[{}]", items.join(",")))
+    });
+    let url = server.url("/");
+    let flags = [
+        "--paginate",
+        "page:page",
+        "--in-flight",
+        "64",
+        "--take",
+        "500",
+    ];
+    let mut command = unspool(&[&["pages", &url, "--quiet"][..], &flags].concat());
+    let script = "exec \"$0\" \"$@\" >/dev/null";
+    let run = limited(shell(script, &mut command, &mut Command::new("sh")));
+    assert_eq!(run.code, Some(0), "{}", run.words);
+}
+
+// Work is linear.
+
+#[test]
+fn many_arrays_and_much_white_space_take_little_time() {
+    let arrays: Vec<String> = (0..10_000)
+        .map(|key| format!("\"k{key}\": [{{\"a\": 1}}]"))
+        .collect();
+    let spaces = format!("{}[1, 2]", " ".repeat(8 << 20));
+    for body in [format!("{{{}}}", arrays.join(",")), spaces] {
+        let begin: String = body.chars().take(20).collect();
+        let server = Server::start(move |_| Reply::json(&body));
+        let run = attacked(&pages(&server.url("/")));
+        assert!(matches!(run.code, Some(0 | 3)), "{begin}: {}", run.words);
+        check_words(&run.words);
+    }
+}
+
+#[test]
+fn hundreds_of_tokens_lead_to_few_requests_and_few_words() {
+    let tokens: Vec<String> = (0..500)
+        .map(|key| format!("\"next_token_{key}\": \"t{key}\", \"cursor{key}\": \"c\""))
+        .collect();
+    let body = format!(
+        "{{\"items\": [1, 2], \"has_more\": true, {}}}",
+        tokens.join(", ")
+    );
+    let server = Server::start(move |_| Reply::json(&body));
+    for flags in [&[][..], &["--explain"]] {
+        let before = server.targets().len();
+        let run = attacked(&[&pages(&server.url("/"))[..], flags].concat());
+        assert_eq!(run.code, Some(3), "{}", run.words);
+        check_words(&run.words);
+        assert!(server.targets().len() - before < 60, "{}", run.words);
+    }
+}
+
+#[test]
 fn a_refusal_without_end_is_read_as_far_as_it_says_why() {
     let reply = || {
         let begun = Reply::status(500)
@@ -538,20 +618,25 @@ fn an_account_holds_nothing_that_a_terminal_obeys() {
 
 // Ends are clean.
 
-/// A shell that runs the command with this redirection.
-fn redirected(how: &str, args: &[&str]) -> Output {
-    let mut shell = unspool(&[]);
-    let program = shell.get_program().to_owned();
-    let mut command = Command::new("sh");
-    for (name, value) in shell.stdin(Stdio::null()).get_envs() {
+/// A shell that runs the command, which is `"$0" "$@"` in the script.
+fn shell<'s>(script: &str, command: &mut Command, shell: &'s mut Command) -> &'s mut Command {
+    for (name, value) in command.get_envs() {
         match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
         };
     }
+    let shell = shell.args(["-c", script]).arg(command.get_program());
+    shell.args(command.get_args()).stdin(Stdio::null())
+}
+
+/// What comes of the command with this redirection.
+fn redirected(how: &str, args: &[&str]) -> Output {
     let script = format!("exec \"$0\" \"$@\" {how}");
-    let command = command.args(["-c", &script]).arg(program).args(args);
-    command.stdin(Stdio::null()).output().unwrap()
+    let mut sh = Command::new("sh");
+    shell(&script, &mut unspool(args), &mut sh)
+        .output()
+        .unwrap()
 }
 
 #[test]
