@@ -10,6 +10,7 @@ use std::env;
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,9 @@ const MIB: usize = 1 << 20;
 
 /// The largest item of these walks, a quarter of the default: what memory is measured by.
 const LIMIT: usize = 4 * MIB;
+
+/// There is one of these walks at a time, for the sake of the tests beside them.
+static ONE: Mutex<()> = Mutex::new(());
 
 /// What a walk cost, and what came of it.
 #[derive(Debug)]
@@ -69,6 +73,7 @@ impl Measured {
 
     #[track_caller]
     fn cost(mut self) -> Cost {
+        let _turn = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let mut child = self.command.spawn().unwrap();
         let begun = Instant::now();
         while child.try_wait().unwrap().is_none() {
