@@ -164,6 +164,24 @@ async fn what_no_column_holds_stops_the_run() {
 }
 
 #[tokio::test]
+async fn a_pinned_column_takes_its_type_only() {
+    let Some(database) = database() else { return };
+    for (index, (schema, item)) in [
+        ("a int", r#"{"a":2.5}"#),
+        ("a decimal(38,1)", r#"{"a":1.25}"#),
+        ("a timestamp", r#"{"a":"2024-02-01"}"#),
+        ("a text", r#"{"a":"\u0000"}"#),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let target = format!("{}#t{index}", database.address);
+        let result = write(&target, with_schema(schema), [item]).await;
+        check_refused(result, &["item 1: the field `a` is", "its column is for"]);
+    }
+}
+
+#[tokio::test]
 async fn a_key_replaces_rows() {
     let Some(database) = database() else { return };
     let first = [
