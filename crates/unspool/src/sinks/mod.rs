@@ -40,6 +40,10 @@ mod notes;
 mod parquet;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg_attr(
+    not(all(feature = "parquet", feature = "postgres", feature = "sqlite")),
+    expect(dead_code, unused_imports, reason = "what only some targets need")
+)]
 pub mod schema;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -289,6 +289,28 @@ async fn a_second_run_at_the_same_time_is_refused_and_told_who_the_first_is() {
 }
 
 #[tokio::test]
+async fn a_table_that_is_dropped_under_way_ends_the_run() {
+    let Some(database) = database() else { return };
+    let mut writer = Writer::open(sinks::open(&database.target(), options()).unwrap())
+        .await
+        .unwrap();
+    for item in after_many(r#"{"a":1}"#) {
+        writer.put(item.as_bytes()).await.unwrap();
+    }
+    writer.checkpoint(None).await.unwrap();
+    while writer.durable().items == 0 {
+        writer.due().await.unwrap();
+        writer.newly_durable();
+    }
+    database.ask("drop table t");
+    writer.put(br#"{"a":2}"#).await.unwrap();
+    let error = writer.end(None, None).await.unwrap_err().to_string();
+    assert!(error.contains("relation \"t\" does not exist"), "{error}");
+    let result = write(&database.target(), options(), [r#"{"a":1}"#]).await;
+    check_refused(result, &["somebody else has changed"]);
+}
+
+#[tokio::test]
 async fn a_server_that_crashes_keeps_whole_commits_only() {
     let Ok(server) = Postgres::start() else {
         return;
