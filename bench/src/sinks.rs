@@ -174,11 +174,15 @@ async fn write(mut input: impl BufRead, to: &str, key: Option<&str>) -> Result<(
     options.overwrite = true;
     options.key = key.into_iter().map(str::to_owned).collect();
     let mut writer = Writer::open(sinks::open(to, options)?).await?;
-    let mut line = Vec::new();
+    let (mut line, mut items) = (Vec::new(), 0);
     while input.read_until(b'\n', &mut line)? > 0 {
         writer.put(line.trim_ascii_end()).await?;
-        writer.checkpoint_if_due(|| None).await?;
         line.clear();
+        // As often as a source has to wait.
+        items += 1;
+        if items % 100 == 0 {
+            writer.checkpoint_if_due(|| None).await?;
+        }
     }
     writer.end(None, Some(Ended::default())).await?;
     let items = writer.account().items;

@@ -247,6 +247,10 @@ impl<D: unspool::Details> Closing<'_, D> {
         for doubt in &account.doubts {
             report::problem(&format!("doubt: {doubt}"));
         }
+        let notes = self.sink.iter().flat_map(|sink| &sink.notes);
+        for note in notes.filter(|_| !common.quiet) {
+            report::problem(&format!("note: {note}"));
+        }
         self.report.notes(account, end, common.quiet);
         // Of a request that was wrong there is nothing more to say.
         let is_sent = account.requests > 0 || exit != Exit::WrongRequest;

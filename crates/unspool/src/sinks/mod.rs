@@ -35,10 +35,15 @@ mod identity;
 mod json;
 mod lock;
 mod ndjson;
+mod notes;
 #[cfg(feature = "parquet")]
 mod parquet;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg_attr(
+    not(all(feature = "parquet", feature = "postgres", feature = "sqlite")),
+    expect(dead_code, unused_imports, reason = "what only some targets need")
+)]
 pub mod schema;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -57,6 +62,7 @@ use unspool_core::AsyncGenerator;
 
 pub use delivery::{Batch, Delivery, Ended, Mark};
 pub use identity::Identity;
+pub use notes::Notes;
 pub use writer::Writer;
 
 use crate::error::Error;
@@ -151,6 +157,7 @@ pub type SinkGenerator =
 pub struct Sink {
     target: String,
     pace: Pace,
+    notes: Notes,
     /// Makes the generator on its thread, so that it need not be `Send`.
     make: Box<dyn FnOnce() -> SinkGenerator + Send>,
 }
@@ -165,6 +172,7 @@ impl Sink {
         Sink {
             target: target.into(),
             pace: Pace::DEFAULT,
+            notes: Notes::default(),
             make: Box::new(|| Box::pin(make())),
         }
     }
@@ -173,6 +181,13 @@ impl Sink {
     #[must_use]
     pub fn pace(mut self, pace: Pace) -> Self {
         self.pace = pace;
+        self
+    }
+
+    /// Where it says what its account is to have.
+    #[must_use]
+    pub fn notes(mut self, notes: Notes) -> Self {
+        self.notes = notes;
         self
     }
 
@@ -211,6 +226,10 @@ pub struct SinkAccount {
     pub before: u64,
     /// How often something became durable in this run.
     pub checkpoints: u64,
+    /// What whoever reads the target has to know, such as columns that have another name than
+    /// their key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Makes a sink of the text that names its target.

@@ -18,7 +18,7 @@ use super::lock::Lock;
 use super::schema::{Columns, Row, Schema};
 use super::state::{Record, StateFile, sync_folder_of};
 use super::tables::{self, Found, Table, conflict, failed, misfit_at, table_sink};
-use super::{Format, Mark, Options, Pace, Sink};
+use super::{Format, Mark, Notes, Options, Pace, Sink};
 use crate::error::Error;
 use part::Part;
 
@@ -53,12 +53,14 @@ fn open(target: &str, options: Options) -> Result<Sink, Error> {
         ));
     }
     let path = PathBuf::from(target);
+    let notes = Notes::default();
+    let noting = notes.clone();
     let sink = Sink::new(target, move || {
         table_sink(options, async move |options| {
-            ParquetTable::open(path, options)
+            ParquetTable::open(path, options, noting)
         })
     });
-    Ok(sink.pace(PACE))
+    Ok(sink.pace(PACE).notes(notes))
 }
 
 struct ParquetTable {
@@ -66,6 +68,7 @@ struct ParquetTable {
     /// Where it is kept how far the parts are; without it there is one file.
     state: Option<StateFile>,
     record: Record,
+    notes: Notes,
     columns: Columns,
     row: Row,
     /// The number of the last part that has its name.
@@ -80,7 +83,11 @@ struct ParquetTable {
 }
 
 impl ParquetTable {
-    fn open(path: PathBuf, mut options: Options) -> Result<(Self, Option<Found>), Error> {
+    fn open(
+        path: PathBuf,
+        mut options: Options,
+        notes: Notes,
+    ) -> Result<(Self, Option<Found>), Error> {
         let lock = Lock::hold(&path)?;
         let pinned = tables::pinned(&options)?;
         let state = options.state.take().map(StateFile::at);
@@ -88,6 +95,7 @@ impl ParquetTable {
             path,
             state,
             record: Record::new(options.identity.clone()),
+            notes,
             columns: Columns::default(),
             row: Row::default(),
             parts: 0,
@@ -290,6 +298,10 @@ impl ParquetTable {
             }
             if !fits {
                 column.kind = column.widened(value);
+                self.notes.add(format!(
+                    "the column `{}` is {} in the parts from item {number} on",
+                    column.key, column.kind
+                ));
             }
         }
         self.end_part(Vec::new())

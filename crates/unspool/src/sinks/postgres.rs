@@ -18,7 +18,7 @@ use tokio_postgres::CopyInSink;
 use super::schema::{Columns, Schema};
 use super::state::Record;
 use super::tables::{Found, Table, conflict, failed, misfit_at, pinned, quoted, table_sink};
-use super::{Format, Mark, Options, Sink};
+use super::{Format, Mark, Notes, Options, Sink};
 use crate::error::Error;
 use layout::{Change, Layout};
 use server::Server;
@@ -41,11 +41,14 @@ fn open(target: &str, mut options: Options) -> Result<Sink, Error> {
     let target = Target::parse(target)?;
     // What the caller wrote may hold a password.
     options.identity = options.identity.with("to", target.shown.clone());
-    Ok(Sink::new(target.shown.clone(), move || {
+    let notes = Notes::default();
+    let noting = notes.clone();
+    let sink = Sink::new(target.shown.clone(), move || {
         table_sink(options, async move |options| {
-            PostgresTable::open(target, options).await
+            PostgresTable::open(target, options, noting).await
         })
-    }))
+    });
+    Ok(sink.notes(notes))
 }
 
 struct PostgresTable {
@@ -53,6 +56,7 @@ struct PostgresTable {
     target: Target,
     options: Options,
     pinned: Schema,
+    notes: Notes,
     /// None as long as the table is not there.
     layout: Option<Layout>,
     in_transaction: bool,
@@ -62,7 +66,11 @@ struct PostgresTable {
 }
 
 impl PostgresTable {
-    async fn open(target: Target, options: Options) -> Result<(Self, Option<Found>), Error> {
+    async fn open(
+        target: Target,
+        options: Options,
+        notes: Notes,
+    ) -> Result<(Self, Option<Found>), Error> {
         let pinned = pinned(&options)?;
         let server = Server::connect(&target).await?;
         server.lock(&target).await?;
@@ -71,6 +79,7 @@ impl PostgresTable {
             target,
             options,
             pinned,
+            notes,
             layout: None,
             in_transaction: false,
             copy: None,
@@ -92,7 +101,7 @@ impl PostgresTable {
         record.check(&self.options.identity, &place)?;
         let found = Found::of(&record, &self.pinned)?;
         if let Some(columns) = &found.columns {
-            let layout = Layout::new(columns.clone(), &self.options.key)?;
+            let layout = Layout::new(columns.clone(), &self.options.key, &self.notes)?;
             self.check_unchanged(&layout, found.mark.items).await?;
             self.layout = Some(layout);
             self.make_stage().await?;
@@ -252,6 +261,13 @@ impl PostgresTable {
         };
         let changes = (layout.changes(item))
             .map_err(|(at, value)| conflict(number, &layout.columns.list()[at], value))?;
+        for change in &changes {
+            if let Change::Widen { name } = change {
+                self.notes.add(format!(
+                    "the column {name} is numeric from item {number} on"
+                ));
+            }
+        }
         self.change(&mut layout, &changes).await?;
         let fits = layout.encode(number, item, &mut self.buffer)?;
         self.layout = Some(layout);
@@ -266,7 +282,7 @@ impl PostgresTable {
 impl Table for PostgresTable {
     async fn create(&mut self, columns: Columns) -> Result<(), Error> {
         self.begin().await?;
-        let layout = Layout::new(columns, &self.options.key)?;
+        let layout = Layout::new(columns, &self.options.key, &self.notes)?;
         self.server.run(&layout.create(&self.target.quoted)).await?;
         self.layout = Some(layout);
         self.make_stage().await

@@ -21,7 +21,7 @@ use super::tables::{
     Found, Table, conflict, key_columns, misfit_at, pinned, quoted, split_table, table_sink,
     without_key,
 };
-use super::{Format, Mark, Options, Sink};
+use super::{Format, Mark, Notes, Options, Sink};
 use crate::error::Error;
 
 /// How targets begin.
@@ -60,11 +60,14 @@ fn open(target: &str, options: Options) -> Result<Sink, Error> {
         name: name.to_ascii_lowercase(),
         target: target.to_owned(),
     };
-    Ok(Sink::new(target, move || {
+    let notes = Notes::default();
+    let noting = notes.clone();
+    let sink = Sink::new(target, move || {
         table_sink(options, async move |options| {
-            SqliteTable::open(place, options)
+            SqliteTable::open(place, options, noting)
         })
-    }))
+    });
+    Ok(sink.notes(notes))
 }
 
 /// Which table of which file.
@@ -78,6 +81,7 @@ struct SqliteTable {
     connection: Connection,
     place: Place,
     options: Options,
+    notes: Notes,
     /// None as long as the table is not there.
     layout: Option<Layout>,
     in_transaction: bool,
@@ -98,7 +102,7 @@ struct Layout {
 }
 
 impl SqliteTable {
-    fn open(place: Place, options: Options) -> Result<(Self, Option<Found>), Error> {
+    fn open(place: Place, options: Options, notes: Notes) -> Result<(Self, Option<Found>), Error> {
         let name = format!("{}#{}", place.file.display(), place.name);
         let lock = Lock::hold(Path::new(&name))?;
         let connection = connect(&place)?;
@@ -106,6 +110,7 @@ impl SqliteTable {
             connection,
             place,
             options,
+            notes,
             layout: None,
             in_transaction: false,
             _lock: lock,
@@ -128,7 +133,7 @@ impl SqliteTable {
             _ => self.begin_anew().map(|()| None)?,
         };
         if let Some(columns) = found.as_ref().and_then(|found| found.columns.clone()) {
-            self.layout = Some(Layout::new(columns, &self.options.key)?);
+            self.layout = Some(Layout::new(columns, &self.options.key, &self.notes)?);
             self.check_unchanged(found.as_ref().map_or(0, |found| found.mark.items))?;
         }
         let mark = found.as_ref().map(|found| found.mark.clone());
@@ -245,7 +250,7 @@ impl SqliteTable {
 impl Table for SqliteTable {
     async fn create(&mut self, columns: Columns) -> Result<(), Error> {
         self.begin()?;
-        let layout = Layout::new(columns, &self.options.key)?;
+        let layout = Layout::new(columns, &self.options.key, &self.notes)?;
         self.run(&layout.create(&self.place.name))?;
         self.layout = Some(layout);
         Ok(())
@@ -302,7 +307,7 @@ impl SqliteTable {
 }
 
 impl Layout {
-    fn new(mut columns: Columns, key: &[String]) -> Result<Self, Error> {
+    fn new(mut columns: Columns, key: &[String], notes: &Notes) -> Result<Self, Error> {
         columns.flatten();
         let key = key_columns(&mut columns, key)?;
         if columns.list().is_empty() {
@@ -310,7 +315,7 @@ impl Layout {
         }
         let mut layout = Layout {
             columns,
-            names: Names::new(NAMES),
+            names: Names::new(NAMES, notes.clone()),
             column_names: Vec::new(),
             key,
             row: Row::default(),
@@ -413,10 +418,10 @@ impl<'a> Bound<'a> {
             (Type::Bool, Value::Bool(value)) => Bound::Integer(i64::from(value)),
             (Type::Int | Type::Double | Type::Decimal(_) | Type::Number, Value::Number(number)) => {
                 let bound = Bound::number(number).unwrap_or(Bound::Text(number));
+                if column.is_pinned {
+                    return column.kind.holds(value).then_some(bound);
+                }
                 if matches!(bound, Bound::Text(_)) {
-                    if column.is_pinned && !column.kind.holds(value) {
-                        return None;
-                    }
                     column.kind = Type::Number;
                 }
                 bound

@@ -165,7 +165,9 @@ pub(super) fn failed(message: impl Into<String>) -> Error {
 }
 
 pub(super) fn misfit_at(item: u64, misfit: &Misfit) -> Error {
-    failed(format!("item {item} {misfit}"))
+    failed(format!(
+        "item {item} {misfit}; a target of lines, such as `FILE.jsonl`, takes it"
+    ))
 }
 
 /// An item whose value a column cannot take, and what settles it.

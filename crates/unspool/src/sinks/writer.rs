@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use unspool_core::AsyncGenerator;
 
 use super::delivery::{Batch, Delivery, Ended, Mark};
-use super::{Pace, Sink, SinkAccount, SinkGenerator};
+use super::{Notes, Pace, Sink, SinkAccount, SinkGenerator};
 use crate::error::Error;
 use crate::position::Position;
 
@@ -39,6 +39,7 @@ pub struct Writer {
     asked: Mark,
     asked_at: Instant,
     pace: Pace,
+    notes: Notes,
     to_sink: mpsc::Sender<Delivery>,
     durable: watch::Receiver<Durable>,
     result: Option<oneshot::Receiver<Result<(), Error>>>,
@@ -60,7 +61,12 @@ impl Writer {
     /// The target cannot be written, belongs to another command, is in use, or is not as it
     /// was left.
     pub async fn open(sink: Sink) -> Result<Self, Error> {
-        let Sink { target, pace, make } = sink;
+        let Sink {
+            target,
+            pace,
+            notes,
+            make,
+        } = sink;
         let (to_sink, deliveries) = mpsc::channel(WAITING);
         let (to_durable, mut durable) = watch::channel(Durable::default());
         let (to_result, result) = oneshot::channel();
@@ -84,6 +90,7 @@ impl Writer {
             asked_at: Instant::now(),
             begun,
             pace,
+            notes,
             to_sink,
             durable,
             result: Some(result),
@@ -249,6 +256,7 @@ impl Writer {
             bytes: durable.mark.bytes,
             before: self.begun.items,
             checkpoints: durable.checkpoints,
+            notes: self.notes.all(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::STAGE;
 use crate::error::Error;
+use crate::sinks::Notes;
 use crate::sinks::schema::{
     Column, Columns, NameRules, Names, Quoted, Row, Type, Value, integer, is_exact_double,
 };
@@ -46,8 +47,8 @@ pub(super) enum Change {
 }
 
 impl Layout {
-    pub(super) fn new(mut columns: Columns, key: &[String]) -> Result<Self, Error> {
-        columns.flatten_without_nul();
+    pub(super) fn new(mut columns: Columns, key: &[String], notes: &Notes) -> Result<Self, Error> {
+        columns.flatten_for_numeric();
         let key = key_columns(&mut columns, key)?;
         for at in &key {
             let column = &columns.list()[*at];
@@ -61,7 +62,7 @@ impl Layout {
         }
         let mut layout = Layout {
             columns,
-            names: Names::new(NAMES),
+            names: Names::new(NAMES, notes.clone()),
             column_names: Vec::new(),
             key,
             row: Row::default(),
@@ -200,7 +201,10 @@ fn wider(column: &Column, value: Value<'_>) -> Option<Type> {
     match (&column.kind, value) {
         _ if column.is_pinned => None,
         (Type::Null, Value::Text(text)) if has_nul(text) => Some(Type::Json),
-        (Type::Null, _) => Some(column.widened(value).flat()),
+        (Type::Null, _) => Some(match column.widened(value).flat() {
+            Type::Decimal(_) => Type::Number,
+            kind => kind,
+        }),
         (Type::Int | Type::Double, Value::Number(_)) => Some(Type::Number),
         _ => None,
     }
@@ -250,7 +254,9 @@ fn append(kind: &Type, value: Value<'_>, text: &mut String, buffer: &mut Vec<u8>
             buffer.extend_from_slice(number.as_bytes());
         }
         (Type::Number, Value::Number(number)) => buffer.extend_from_slice(number.as_bytes()),
-        (Type::Decimal(_), Value::Number(number)) => buffer.extend_from_slice(number.as_bytes()),
+        (Type::Decimal(_), Value::Number(number)) if kind.holds(value) => {
+            buffer.extend_from_slice(number.as_bytes());
+        }
         (Type::Text, Value::Text(quoted)) => match quoted.decode(text) {
             // The server cannot store it.
             Some(decoded) if quoted.has_escapes && decoded.contains('\0') => return false,

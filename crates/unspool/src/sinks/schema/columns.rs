@@ -231,12 +231,14 @@ impl Columns {
         }
     }
 
-    /// The same for one whose text cannot have a NUL.
-    pub(crate) fn flatten_without_nul(&mut self) {
+    /// The same for one whose text cannot have a NUL, and whose decimals have any length.
+    pub(crate) fn flatten_for_numeric(&mut self) {
         self.flatten();
-        for column in &mut self.list {
-            if column.shape.has_nul() && !column.is_pinned {
+        for column in self.list.iter_mut().filter(|column| !column.is_pinned) {
+            if column.shape.has_nul() {
                 column.kind = Type::Json;
+            } else if matches!(column.kind, Type::Decimal(_)) {
+                column.kind = Type::Number;
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use crate::sinks::Notes;
+
 /// What a target makes of names.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NameRules {
@@ -18,26 +20,20 @@ pub(crate) struct NameRules {
 pub(crate) struct Names {
     rules: NameRules,
     taken: HashSet<String>,
-    /// The keys whose columns have another name, with that name.
-    renamed: Vec<(String, String)>,
+    notes: Notes,
 }
 
 impl Names {
-    pub(crate) fn new(rules: NameRules) -> Self {
+    pub(crate) fn new(rules: NameRules, notes: Notes) -> Self {
         Names {
             rules,
             taken: HashSet::new(),
-            renamed: Vec::new(),
+            notes,
         }
     }
 
-    /// The keys whose columns have another name, with that name.
-    pub(crate) fn renamed(&self) -> &[(String, String)] {
-        &self.renamed
-    }
-
     /// The name of the column for a key: the key, or where that cannot be or is taken, the
-    /// key with a number.
+    /// key with a number. Another name than the key is noted.
     pub(crate) fn name(&mut self, key: &str) -> String {
         let base = self.allowed(key);
         let mut name = cut(&base, self.rules.most_bytes).to_owned();
@@ -49,7 +45,8 @@ impl Names {
             number += 1;
         }
         if name != key {
-            self.renamed.push((key.to_owned(), name.clone()));
+            let note = format!("the column of the key `{key}` is `{name}`");
+            self.notes.add(note);
         }
         name
     }
@@ -86,11 +83,12 @@ mod tests {
 
     #[track_caller]
     fn check(rules: NameRules, keys: &[&str], expected: &[&str]) {
-        let mut names = Names::new(rules);
+        let notes = Notes::default();
+        let mut names = Names::new(rules, notes.clone());
         let given: Vec<String> = keys.iter().map(|key| names.name(key)).collect();
         assert_eq!(given, expected);
         let renamed = keys.iter().zip(expected).filter(|(key, name)| key != name);
-        assert_eq!(names.renamed().len(), renamed.count());
+        assert_eq!(notes.all().len(), renamed.count());
     }
 
     #[test]

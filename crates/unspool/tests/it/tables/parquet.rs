@@ -188,9 +188,14 @@ async fn what_does_not_fit_into_one_file_stops_the_run_and_leaves_none() {
 async fn with_a_state_the_next_part_has_wider_columns() {
     let folder = Folder::new();
     let items = after_many(r#"{"a":2.5,"b":[1]}"#).chain([r#"{"a":3}"#.to_owned()]);
-    write(&folder.target(), folder.resumed(), items)
+    let account = write(&folder.target(), folder.resumed(), items)
         .await
         .unwrap();
+    let note = format!(
+        "the column `a` is decimal(38,1) in the parts from item {} on",
+        LATE + 1
+    );
+    assert_eq!(account.notes[0], note);
     assert_eq!(
         folder.names(),
         ["a-00001.parquet", "a-00002.parquet", "a.state"]

@@ -164,6 +164,24 @@ async fn what_no_column_holds_stops_the_run() {
 }
 
 #[tokio::test]
+async fn a_pinned_column_takes_its_type_only() {
+    let Some(database) = database() else { return };
+    for (index, (schema, item)) in [
+        ("a int", r#"{"a":2.5}"#),
+        ("a decimal(38,1)", r#"{"a":1.25}"#),
+        ("a timestamp", r#"{"a":"2024-02-01"}"#),
+        ("a text", r#"{"a":"\u0000"}"#),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let target = format!("{}#t{index}", database.address);
+        let result = write(&target, with_schema(schema), [item]).await;
+        check_refused(result, &["item 1: the field `a` is", "its column is for"]);
+    }
+}
+
+#[tokio::test]
 async fn a_key_replaces_rows() {
     let Some(database) = database() else { return };
     let first = [
@@ -268,6 +286,28 @@ async fn a_second_run_at_the_same_time_is_refused_and_told_who_the_first_is() {
     );
     assert!(error.contains(&words), "{error}");
     drop(first);
+}
+
+#[tokio::test]
+async fn a_table_that_is_dropped_under_way_ends_the_run() {
+    let Some(database) = database() else { return };
+    let mut writer = Writer::open(sinks::open(&database.target(), options()).unwrap())
+        .await
+        .unwrap();
+    for item in after_many(r#"{"a":1}"#) {
+        writer.put(item.as_bytes()).await.unwrap();
+    }
+    writer.checkpoint(None).await.unwrap();
+    while writer.durable().items == 0 {
+        writer.due().await.unwrap();
+        writer.newly_durable();
+    }
+    database.ask("drop table t");
+    writer.put(br#"{"a":2}"#).await.unwrap();
+    let error = writer.end(None, None).await.unwrap_err().to_string();
+    assert!(error.contains("relation \"t\" does not exist"), "{error}");
+    let result = write(&database.target(), options(), [r#"{"a":1}"#]).await;
+    check_refused(result, &["somebody else has changed"]);
 }
 
 #[tokio::test]

@@ -101,7 +101,9 @@ async fn no_key_is_dropped() {
         r#"{"Id":1,"id":2,"ID":3,"":4,"only null":null,"a\"b":5,"rowid":6}"#,
         r#"{"id":7,"late":8}"#,
     ];
-    write(&database.target(), options(), items).await.unwrap();
+    let account = write(&database.target(), options(), items).await.unwrap();
+    let note = "the column of the key `id` is `id_2`".to_owned();
+    assert!(account.notes.contains(&note), "{:?}", account.notes);
     let expected = [
         "Id",
         "id_2",
@@ -151,6 +153,21 @@ async fn what_would_be_mistaken_for_another_value_stops_the_run() {
         let item = format!("item {}: the field `a`", LATE + 1);
         let words = [&item, words, "for int", "`a json` (or `a text`)"];
         check_refused(result, &words);
+    }
+}
+
+#[tokio::test]
+async fn a_pinned_column_takes_its_type_only() {
+    for (schema, item) in [
+        ("a int", r#"{"a":2.5}"#),
+        ("a double", r#"{"a":9007199254740993}"#),
+        ("a decimal(38,1)", r#"{"a":1.25}"#),
+        ("a date", r#"{"a":"2024-02-30"}"#),
+        ("a bool", r#"{"a":1}"#),
+    ] {
+        let database = Database::new();
+        let result = write(&database.target(), with_schema(schema), [item]).await;
+        check_refused(result, &["item 1: the field `a` is", "its column is for"]);
     }
 }
 
