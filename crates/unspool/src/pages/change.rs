@@ -10,9 +10,13 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::kinds::words;
+use crate::json::partial::is_end;
 
 /// How deep members are compared.
 const MAX_DEPTH: usize = 2;
+
+/// How many changes are quoted.
+const MOST_QUOTED: usize = 3;
 
 /// The longest quotation of what was said.
 const MAX_QUOTE: usize = 200;
@@ -47,14 +51,9 @@ enum About {
 impl Earlier {
     /// Takes in the text around the items of a page, and says what speaks against it.
     pub(super) fn note(&mut self, envelope: &Value, items: u64) -> Option<String> {
-        let mut members = Vec::new();
-        collect(envelope, String::new(), 0, &mut members);
-        let found = members
-            .iter()
-            .find(|(path, about, value)| self.is_change(path, *about, value, items))
-            .map(|(path, _, value)| quoted(path, value));
+        let found = self.change(envelope, items);
         self.pages += 1;
-        for (path, _, value) in members {
+        for (path, _, value) in members(envelope) {
             let times = match self.said.get(&path) {
                 Some(said) if said.value == *value => said.times + 1,
                 _ => 1,
@@ -63,6 +62,17 @@ impl Earlier {
             self.said.insert(path, Said { value, times });
         }
         found
+    }
+
+    /// What speaks against a page, by what surrounds its items.
+    pub(super) fn change(&self, envelope: &Value, items: u64) -> Option<String> {
+        let members = members(envelope).into_iter();
+        let changes: Vec<String> = members
+            .filter(|(path, about, value)| self.is_change(path, *about, value, items))
+            .take(MOST_QUOTED)
+            .map(|(path, _, value)| quoted(&path, value))
+            .collect();
+        (!changes.is_empty()).then(|| changes.join(", "))
     }
 
     fn is_change(&self, path: &str, about: About, value: &Value, items: u64) -> bool {
@@ -80,7 +90,13 @@ impl Earlier {
     }
 }
 
-/// The members that speak of how a request went.
+/// The members that speak of how a request went, with their places.
+fn members(envelope: &Value) -> Vec<(String, About, &Value)> {
+    let mut members = Vec::new();
+    collect(envelope, String::new(), 0, &mut members);
+    members
+}
+
 fn collect<'e>(
     value: &'e Value,
     path: String,
@@ -192,28 +208,6 @@ fn is_well(about: About, value: &Value) -> bool {
         Value::Array(elements) => elements.is_empty(),
         Value::Object(fields) => fields.is_empty(),
     }
-}
-
-/// Whether a text says that the list is over, which is no failure.
-fn is_end(value: &Value) -> bool {
-    let text = value
-        .as_str()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    let begins = [
-        "no more",
-        "no result",
-        "no record",
-        "no data",
-        "no item",
-        "end of",
-        "end",
-        "done",
-        "complete",
-        "finish",
-    ];
-    begins.iter().any(|begin| text.starts_with(begin))
 }
 
 fn quoted(path: &str, value: &Value) -> String {

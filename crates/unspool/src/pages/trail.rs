@@ -220,12 +220,13 @@ impl Trail {
     ) -> Result<(PageEnd, Pointer), Error> {
         let redacted = page.call.redacted();
         self.check_contents(&page, &redacted)?;
+        self.check_progress(&redacted)?;
+        self.check_errors(&page)?;
+        self.check_place(&page.envelope, &redacted)?;
         let envelope = page.envelope;
         if envelope.is_lines && page.ends_with_connection {
             self.doubts.push(Doubt::NoEndMark);
         }
-        self.check_progress(&redacted)?;
-        self.check_errors(&envelope.document, page.items, &redacted)?;
         self.check_ends(page.last.as_ref(), page.items);
         self.is_counted = kind.counts_from_front(&page.call);
         let mut stated = Stated::read(&page.headers, &envelope.document);
@@ -260,6 +261,24 @@ impl Trail {
             .then(|| audit::not_followed(&end))
             .flatten();
         Ok((end, envelope.items_at))
+    }
+
+    /// Pages that were sent ahead of the first one's end were searched for their items, each
+    /// by itself.
+    fn check_place(&self, envelope: &Envelope, redacted: &str) -> Result<(), Error> {
+        let Some(items_at) = self.items_at.as_ref().filter(|_| self.pages_read > 0) else {
+            return Ok(());
+        };
+        if !envelope.is_resource && envelope.items_at == *items_at {
+            return Ok(());
+        }
+        Err(Error::no_items(format!(
+            "page {} of the walk has its items at {}, and those before at {}",
+            self.page,
+            envelope.items_at.described(),
+            items_at.described()
+        ))
+        .at_request(redacted))
     }
 
     /// Two pages with the same items are one.
@@ -297,21 +316,35 @@ impl Trail {
         }
     }
 
+    /// What a page without items says in their place, if it is an error.
+    pub(super) fn says_failure(&self, page: &Summary) -> Option<Error> {
+        if let Err(error) = self.check_place(&page.envelope, &page.call.redacted()) {
+            return Some(error);
+        }
+        let document = &page.envelope.document;
+        let message = match partial::error(document) {
+            Some(error) => format!("answered with an error: {error}"),
+            None => {
+                let said = match self.pages_read {
+                    0 => partial::failure(document),
+                    _ => self.earlier.change(document, 0),
+                }?;
+                format!("answered with something else than a page: {said}, and there are no items")
+            }
+        };
+        Some(Error::content(message).at_request(page.call.redacted()))
+    }
+
     /// An answer may hold an error in the place of its items, or beside a part of them.
-    fn check_errors(&mut self, document: &Value, items: u64, redacted: &str) -> Result<(), Error> {
+    fn check_errors(&mut self, page: &Summary) -> Result<(), Error> {
+        if page.items == 0
+            && let Some(failure) = self.says_failure(page)
+        {
+            return Err(failure);
+        }
+        let document = &page.envelope.document;
         let error = partial::error(document);
-        if let (Some(error), 0) = (&error, items) {
-            return Err(
-                Error::content(format!("answered with an error: {error}")).at_request(redacted)
-            );
-        }
-        let changed = self.earlier.note(document, items);
-        if let (Some(said), 0) = (&changed, items) {
-            return Err(Error::content(format!(
-                "answered with something else than a page: {said}, and there are no items"
-            ))
-            .at_request(redacted));
-        }
+        let changed = self.earlier.note(document, page.items);
         let doubt = error.or(changed).or_else(|| partial::part(document));
         (self.doubts).extend(doubt.map(|error| Doubt::PartialAnswer { error }));
         Ok(())
