@@ -99,6 +99,12 @@ pub enum Doubt {
         /// How many came again.
         repeated: u64,
     },
+    /// A page in the middle was empty although all others were full, where pages are counted
+    /// and nothing states how many items there are: its own may be missing.
+    EmptyBetween {
+        /// The number of the page in the walk, from 1.
+        page: u64,
+    },
     /// The stated number of items fell during a walk that counts from the front: those
     /// after moved forward, perhaps past the place where the walk was.
     Shrunk {
@@ -275,6 +281,12 @@ impl fmt::Display for Doubt {
                 write!(
                     f,
                     "{repeated} {items} came more than once while pages were counted: as many others may be missing"
+                )
+            }
+            Doubt::EmptyBetween { page } => {
+                write!(
+                    f,
+                    "page {page} of the walk was empty, but all others before the last were full: its items may be missing"
                 )
             }
             Doubt::Shrunk { from, to } => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::account::{Doubt, Ended, Try, Walked};
-use super::audit;
+use super::audit::{self, Sizes};
 use super::change::Earlier;
 use super::kinds::{Kind, PageEnd, evidence};
 use super::page::{Item, Summary};
@@ -54,6 +54,7 @@ pub(super) struct Trail {
     pub(super) repeated: u64,
     pub(super) tried: Vec<Try>,
     pub(super) pages_read: u64,
+    pub(super) sizes: Sizes,
     /// The most items that a page has held.
     pub(super) largest_page: u64,
     /// Items that were taken before the walk was resumed.
@@ -90,6 +91,8 @@ pub(super) struct Trail {
     pub(super) not_followed: Option<Doubt>,
     /// Whether pages are counted from the front.
     pub(super) is_counted: bool,
+    /// Whether their numbers are counted here, and not followed in links.
+    pub(super) is_numbered: bool,
     /// What the pages before said of how their requests went.
     pub(super) earlier: Earlier,
     pub(super) doubts: Vec<Doubt>,
@@ -229,6 +232,7 @@ impl Trail {
         }
         self.check_ends(page.last.as_ref(), page.items);
         self.is_counted = kind.counts_from_front(&page.call);
+        self.is_numbered = self.is_counted && kind.makes_its_calls();
         let mut stated = Stated::read(&page.headers, &envelope.document);
         let fell = self.total.note(&stated, page.items);
         if let Some((from, to)) = fell.filter(|_| kind.counts_from_front(&page.call)) {
@@ -237,6 +241,7 @@ impl Trail {
         // With what earlier pages tell of the meaning of a count.
         stated.items = self.total.certain();
         self.pages_read += 1;
+        self.sizes.note(self.page, page.items);
         self.largest_page = self.largest_page.max(page.items);
         self.check_envelope(&envelope);
         self.received += page.items - self.overlap;
@@ -466,6 +471,9 @@ impl Trail {
             self.is_counted,
             self.total.items(),
         ));
+        if self.is_numbered && self.total.items().is_none() {
+            doubts.extend(self.sizes.empty_between());
+        }
         match self.total.items().filter(|_| ended != Ended::Asked) {
             Some(stated) if stated == self.received && distinct < stated => {
                 doubts.push(Doubt::Repeated { stated, distinct });

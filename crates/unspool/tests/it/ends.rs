@@ -334,3 +334,89 @@ async fn a_key_that_no_item_has_is_a_doubt() {
         assert_eq!(account.unwrap().doubts.len(), doubts, "{key}");
     }
 }
+
+/// Pages of so many items each, counted, with nothing that states how many there are.
+fn of_sizes(sizes: &'static [u64]) -> Server {
+    Server::start(move |request| {
+        let page = request.page() as usize;
+        let before: u64 = sizes.iter().take(page - 1).sum();
+        let items = sizes.get(page - 1).copied().unwrap_or(0);
+        let rows: Vec<String> = (before..before + items)
+            .map(|id| format!("{{\"id\":{id}}}"))
+            .collect();
+        Reply::json(format!(
+            r#"{{"page": {page}, "items": [{}]}}"#,
+            rows.join(",")
+        ))
+    })
+}
+
+#[tokio::test]
+async fn an_empty_page_among_full_ones_is_a_doubt_where_pages_are_counted() {
+    for in_flight in [1, 3] {
+        let server = of_sizes(&[3, 3, 0, 3, 1]);
+        let request = unspool::pages(server.url("/")).paginate(PageNumber::new("page"));
+        let (items, account) = drain(request.in_flight(in_flight).raw()).await;
+        assert_eq!(items.len(), 10);
+        assert_eq!(account.unwrap().doubts, [Doubt::EmptyBetween { page: 3 }]);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_page_is_none_where_pages_are_filtered_or_a_total_agrees() {
+    let server = of_sizes(&[3, 2, 3, 0, 3, 1]);
+    let request = unspool::pages(server.url("/")).paginate(PageNumber::new("page"));
+    assert_eq!(complete(request.raw()).await.0.len(), 12);
+    // Tokens may lead over a page that holds nothing.
+    let server = Server::start(|request| {
+        let page = request.page();
+        let items = if page == 2 {
+            numbers(0..0)
+        } else {
+            numbers(page * 3..page * 3 + 3)
+        };
+        let next = if page < 4 {
+            (page + 1).to_string()
+        } else {
+            "null".to_owned()
+        };
+        Reply::json(format!(r#"{{"items": {items}, "next": {next}}}"#))
+    });
+    let request = unspool::pages(server.url("/")).paginate(
+        "cursor:/next,to=page"
+            .parse::<unspool::pages::Paginate>()
+            .unwrap(),
+    );
+    assert_eq!(complete(request.raw()).await.0.len(), 9);
+}
+
+#[tokio::test]
+async fn a_graphql_query_that_takes_no_cursor_is_a_wrong_request() {
+    let server = Server::start(|_| {
+        let page_info = r#"{"hasNextPage": true, "endCursor": "c"}"#;
+        Reply::json(format!(
+            r#"{{"data": {{"users": {{"nodes": [{{"id": 1}}], "pageInfo": {page_info}}}}}}}"#
+        ))
+    });
+    // One that declares a variable has to use it, too.
+    for declared in ["", "query($cursor: String) "] {
+        let query = "{ users(first: 1) { nodes { id } pageInfo { hasNextPage endCursor } } }";
+        let query = serde_json::json!({ "query": format!("{declared}{query}") });
+        let request = || unspool::pages(server.url("/")).data(query.clone());
+        let pinned = request().paginate(unspool::pages::Relay::new());
+        for (request, requests, items) in [(pinned, 0, 0), (request(), 1, 1)] {
+            let before = server.targets().len();
+            let (came, account) = drain(request.raw()).await;
+            let error = account.unwrap_err();
+            assert!(error.is_request(), "{error}");
+            assert!(
+                error.to_string().contains("pass it on (`after: $after`)"),
+                "{error}"
+            );
+            assert_eq!(
+                (came.len(), server.targets().len() - before),
+                (items, requests)
+            );
+        }
+    }
+}
