@@ -175,6 +175,7 @@ pub(crate) fn is_end(value: &Value) -> bool {
         "no record",
         "no data",
         "no item",
+        "empty",
         "end of",
         "end",
         "done",

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::account::{Doubt, Ended, Try, Walked};
 use super::audit::{self, Sizes};
-use super::change::Earlier;
+use super::change::{Around, Earlier};
 use super::kinds::{Kind, PageEnd, evidence};
 use super::page::{Item, Summary};
 use super::position::Stand;
@@ -36,6 +36,8 @@ pub(super) struct Trail {
     /// How the walk gets from page to page, as far as that is settled.
     pub(super) paginate: String,
     pub(super) items_at: Option<Pointer>,
+    /// The request for the first page.
+    pub(super) first_call: Option<Call>,
     /// The request for the page that the walk is on.
     pub(super) call: Option<Call>,
     /// The number of that page, from 1.
@@ -63,8 +65,12 @@ pub(super) struct Trail {
     /// none.
     pub(super) has_new: bool,
     pub(super) stale: u64,
-    /// Items that an earlier page had held.
+    /// Items that an earlier page had held, and whether one of them came after an item of
+    /// its page that none had held.
     pub(super) seen_before: u64,
+    pub(super) is_scattered: bool,
+    /// How many items stand before the one that was the first when the walk began.
+    pub(super) added_in_front: u64,
     pub(super) left_out: u64,
     pub(super) calls: Seen<u64>,
     pub(super) last_call: u64,
@@ -154,6 +160,9 @@ impl Trail {
         self.overlap = 0;
         self.paginate = kind.describe();
         self.call = Some(call.stored().clone());
+        if self.page == 1 {
+            self.first_call = Some(call.call().clone());
+        }
         let mark = mark_of_call(call.call());
         let is_kept_place = kind.repeats_calls() && self.last_call == mark;
         self.last_call = mark;
@@ -180,6 +189,7 @@ impl Trail {
         if !self.repeats.note(item.mark, self.page) {
             self.has_new = true;
         } else {
+            self.is_scattered |= self.has_new;
             self.seen_before += 1;
             self.repeated += u64::from(identity(&item.text).is_some());
         }
@@ -332,7 +342,7 @@ impl Trail {
             None => {
                 let said = match self.pages_read {
                     0 => partial::failure(document),
-                    _ => self.earlier.change(document, 0),
+                    _ => self.earlier.change(&page.around(), 0),
                 }?;
                 format!("answered with something else than a page: {said}, and there are no items")
             }
@@ -349,7 +359,7 @@ impl Trail {
         }
         let document = &page.envelope.document;
         let error = partial::error(document);
-        let changed = self.earlier.note(document, page.items);
+        let changed = self.earlier.note(&page.around(), page.items);
         let doubt = error.or(changed).or_else(|| partial::part(document));
         (self.doubts).extend(doubt.map(|error| Doubt::PartialAnswer { error }));
         Ok(())
@@ -451,6 +461,33 @@ impl Trail {
         details
     }
 
+    /// Items that came twice, unless as many were added in front, which moved others to the
+    /// next page.
+    fn displaced(&self) -> Option<Doubt> {
+        let displaced = self.repeated.max(self.left_out);
+        let are_pushed = !self.is_scattered && displaced <= self.added_in_front;
+        audit::in_the_place_of_others(
+            displaced,
+            self.is_counted && !are_pushed,
+            self.total.items(),
+        )
+    }
+
+    /// Whether the first page tells if the items that came twice were moved by others that
+    /// were added in front of them.
+    pub(super) fn may_be_pushed(&self) -> bool {
+        !self.is_scattered && self.first.is_some() && self.displaced().is_some()
+    }
+
+    /// Looks for the first item on the first page as it is now.
+    pub(super) fn look_in_front(&mut self, item: &Item, before: u64) -> bool {
+        let is_first = self.is_first(item.mark) || self.is_first_by_identity(&item.text);
+        if is_first {
+            self.added_in_front = before;
+        }
+        is_first
+    }
+
     /// The walk is at its end: what speaks against that being all.
     pub(super) fn conclude(&mut self, ended: Ended, doubt: Option<Doubt>) -> Conclusion<Walked> {
         let distinct = self.distinct();
@@ -465,12 +502,7 @@ impl Trail {
                     key: unique.key.to_string(),
                 }),
         );
-        let displaced = self.repeated.max(self.left_out);
-        doubts.extend(audit::in_the_place_of_others(
-            displaced,
-            self.is_counted,
-            self.total.items(),
-        ));
+        doubts.extend(self.displaced());
         if self.is_numbered && self.total.items().is_none() {
             doubts.extend(self.sizes.empty_between());
         }
@@ -509,6 +541,15 @@ impl Trail {
             doubt.each_text(|text| *text = secrets.shown(text));
         }
         Conclusion { ended, doubts }
+    }
+}
+
+impl Summary {
+    fn around(&self) -> Around<'_> {
+        Around {
+            headers: &self.headers,
+            envelope: &self.envelope.document,
+        }
     }
 }
 

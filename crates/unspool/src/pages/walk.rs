@@ -60,7 +60,12 @@ where
             let call = match next {
                 Next::Call(call) => cleaned(&fetcher, call)?,
                 Next::Prove(_) => return Ok((Ended::OnlyPage, None)),
-                Next::End(ended) => return Ok((ended, None)),
+                Next::End(ended) => {
+                    if walk.trail().may_be_pushed() {
+                        look_in_front(&fetcher, &walk).await;
+                    }
+                    return Ok((ended, None));
+                }
                 Next::Doubtful(ended, doubt) => return Ok((ended, Some(doubt))),
             };
             walk.trail().visit(&call, &*kind)?;
@@ -241,6 +246,26 @@ fn begin(plan: Plan, walk: &Walk) -> Result<Begun, Error> {
         skip,
         flight: InFlight::new(in_flight, demand),
     })
+}
+
+/// Looks at the first page once more: where items were added in front of it, others came
+/// twice, and none is missing.
+async fn look_in_front(fetcher: &Arc<PageFetcher>, walk: &Walk) {
+    let first = walk.trail().first_call.clone();
+    let Some(Ok(call)) = first.map(|call| fetcher.http.clean(call)) else {
+        return;
+    };
+    // What does not come proves nothing.
+    let Ok(mut page) = PageReader::open_once(Arc::clone(fetcher), call).await else {
+        return;
+    };
+    let mut before = 0;
+    while let Ok(Some(item)) = page.next_item().await {
+        if walk.trail().look_in_front(&item, before) {
+            return;
+        }
+        before += 1;
+    }
 }
 
 /// What a page that did not come means, if it is this API's way to end.

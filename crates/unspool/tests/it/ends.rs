@@ -420,3 +420,65 @@ async fn a_graphql_query_that_takes_no_cursor_is_a_wrong_request() {
         }
     }
 }
+
+/// A list of 9 items from which pages of 3 are cut, with so many items in front of them, and
+/// after so many of them, as there have been requests.
+fn busy_list(cut: impl Fn(i64, i64) -> i64 + Send + Sync + 'static) -> Server {
+    let count = std::sync::atomic::AtomicI64::new(0);
+    Server::start(move |request| {
+        let page = request.page() as i64;
+        let asked = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let items: Vec<String> = ((page - 1) * 3..page * 3)
+            .map(|at| cut(at, asked))
+            .filter(|id| *id < 9)
+            .map(|id| format!("{{\"id\":{id}}}"))
+            .collect();
+        Reply::json(format!(
+            r#"{{"page": {page}, "items": [{}]}}"#,
+            items.join(",")
+        ))
+    })
+}
+
+#[tokio::test]
+async fn items_that_are_pushed_by_new_ones_in_front_are_no_doubt() {
+    for unique in [false, true] {
+        // The second request finds one more in front, and all after it two.
+        let server = busy_list(|at, asked| at - asked.min(2));
+        let mut request = unspool::pages(server.url("/")).paginate(PageNumber::new("page"));
+        if unique {
+            request = request.unique("/id".parse().unwrap());
+        }
+        let (items, account) = complete(request.raw()).await;
+        let old = items.iter().filter(|item| !item.contains('-'));
+        let old: std::collections::BTreeSet<&String> = old.collect();
+        assert!(
+            old.len() == 9 && account.ended == Ended::EmptyPages,
+            "{items:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn items_that_come_twice_in_a_list_that_did_not_grow_are_a_doubt() {
+    // Each page but the first begins with the last item of the one before.
+    let begins_late = busy_list(|at, _| if at % 3 == 0 && at > 0 { at - 1 } else { at });
+    let request = || unspool::pages(begins_late.url("/")).paginate(PageNumber::new("page"));
+    let (_, account) = drain(request().raw()).await;
+    assert!(matches!(
+        account.unwrap().doubts[..],
+        [Doubt::Displaced { .. }]
+    ));
+    // Two new ones in front do not explain that items come again in the middle of a page.
+    let scattered = busy_list(|at, asked| match asked {
+        0..=2 if at == 4 => 0,
+        3.. => at - 2,
+        _ => at,
+    });
+    let request = unspool::pages(scattered.url("/")).paginate(PageNumber::new("page"));
+    let (_, account) = drain(request.raw()).await;
+    assert!(matches!(
+        account.unwrap().doubts[..],
+        [Doubt::Displaced { .. }]
+    ));
+}
