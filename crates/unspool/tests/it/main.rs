@@ -21,6 +21,7 @@ mod ends;
 mod examples;
 mod faults;
 mod in_flight;
+mod kinds;
 mod listings;
 mod macros;
 mod members;
