@@ -271,6 +271,11 @@ impl Error {
         self.inner.kind == Kind::Throttled
     }
 
+    /// The request that it belongs to.
+    pub(crate) fn request_text(&self) -> Option<&str> {
+        self.inner.request.as_deref()
+    }
+
     /// The message without the request that it belongs to.
     pub(crate) fn message(&self) -> &str {
         &self.inner.message

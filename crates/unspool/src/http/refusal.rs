@@ -73,7 +73,11 @@ impl Refusal {
             words => format!("answered {status}: {words}"),
         };
         let error = Error::new(Kind::Status(self.status.as_u16()), message)
-            .with_retry_after(retry::wait_for(self.status, &self.headers))
+            .with_retry_after(retry::wait_for_refused(
+                self.status,
+                &self.headers,
+                &self.body,
+            ))
             .at_request(&self.request);
         let is_about_credentials = matches!(self.status.as_u16(), 401 | 403);
         match &self.withheld_from {

@@ -9,6 +9,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::Meter;
 use super::limits::{exhausted, in_range, server_time, wait};
+use super::prose::wait_in;
 use crate::error::Error;
 
 /// The longest wait. What a server asks for beyond is not waited for in part: until then
@@ -129,6 +130,23 @@ pub(super) fn wait_for(status: StatusCode, headers: &HeaderMap) -> Option<Durati
         403 | 429 => exhausted(headers, SystemTime::now()),
         _ => None,
     })
+}
+
+/// The same with the words of the body, for those who say it nowhere else.
+pub(super) fn wait_for_refused(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &str,
+) -> Option<Duration> {
+    wait_for(status, headers).or_else(|| match status.as_u16() {
+        403 | 429 | 500..=599 => wait_in(body),
+        _ => None,
+    })
+}
+
+/// The wait that an answer asks for whose status is a success, and whose words are not.
+pub(crate) fn wait_said(headers: &HeaderMap, words: &str) -> Option<Duration> {
+    wait_for_refused(StatusCode::TOO_MANY_REQUESTS, headers, words)
 }
 
 /// The wait that a `Retry-After` field asks for, in seconds or until a date (RFC

@@ -265,8 +265,8 @@ impl Splitter {
         }
         // An error in the place of the items says more than that they are missing.
         let late =
-            (self.envelope.late(&document)).map_err(|missing| match partial::error(&document) {
-                Some(error) => missing.with_note(format!("the answer holds an error: {error}")),
+            (self.envelope.late(&document)).map_err(|missing| match partial::said(&document) {
+                Some(error) => missing.with_note(format!("the answer says: {error}")),
                 None => missing,
             })?;
         if let (Late::Items(items_at, _), true) = (&late, self.members.is_some()) {

@@ -99,6 +99,12 @@ pub enum Doubt {
         /// How many came again.
         repeated: u64,
     },
+    /// A page in the middle was empty although all others were full, where pages are counted
+    /// and nothing states how many items there are: its own may be missing.
+    EmptyBetween {
+        /// The number of the page in the walk, from 1.
+        page: u64,
+    },
     /// The stated number of items fell during a walk that counts from the front: those
     /// after moved forward, perhaps past the place where the walk was.
     Shrunk {
@@ -277,6 +283,12 @@ impl fmt::Display for Doubt {
                     "{repeated} {items} came more than once while pages were counted: as many others may be missing"
                 )
             }
+            Doubt::EmptyBetween { page } => {
+                write!(
+                    f,
+                    "page {page} of the walk was empty, but all others before the last were full: its items may be missing"
+                )
+            }
             Doubt::Shrunk { from, to } => {
                 write!(
                     f,
@@ -326,5 +338,140 @@ impl fmt::Display for Doubt {
                 )
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::Paginate;
+
+    const DOCUMENT: &str = include_str!("../../../../docs/complete.md");
+
+    /// One of each. What is added to the enum does not compile here until it has a place.
+    fn ends() -> Vec<Ended> {
+        let all = vec![
+            Ended::NoNext,
+            Ended::NoMore,
+            Ended::SameToken,
+            Ended::NothingAfter,
+            Ended::LastPage { page: 1 },
+            Ended::AllItems,
+            Ended::EmptyPages,
+            Ended::NoSuchPage { page: 1 },
+            Ended::NoContent,
+            Ended::OnlyPage,
+            Ended::ListLeftOut,
+            Ended::SingleResource,
+            Ended::Asked,
+            Ended::Stopped,
+            Ended::Failed,
+        ];
+        for ended in &all {
+            match ended {
+                Ended::NoNext
+                | Ended::NoMore
+                | Ended::SameToken
+                | Ended::NothingAfter
+                | Ended::LastPage { .. }
+                | Ended::AllItems
+                | Ended::EmptyPages
+                | Ended::NoSuchPage { .. }
+                | Ended::NoContent
+                | Ended::OnlyPage
+                | Ended::ListLeftOut
+                | Ended::SingleResource
+                | Ended::Asked
+                | Ended::Stopped
+                | Ended::Failed => {}
+            }
+        }
+        all
+    }
+
+    /// One of each, as above.
+    fn doubts() -> Vec<Doubt> {
+        let text = || "x".to_owned();
+        let all = vec![
+            Doubt::CountsDiffer {
+                stated: 1,
+                received: 2,
+            },
+            Doubt::Repeated {
+                stated: 1,
+                distinct: 1,
+            },
+            Doubt::Displaced { repeated: 1 },
+            Doubt::EmptyBetween { page: 1 },
+            Doubt::Shrunk { from: 2, to: 1 },
+            Doubt::SameItems { page: 1 },
+            Doubt::MorePages { evidence: text() },
+            Doubt::SaysMore { evidence: text() },
+            Doubt::RefusedPage {
+                page: 1,
+                status: 400,
+            },
+            Doubt::PartialAnswer { error: text() },
+            Doubt::NoEndMark,
+            Doubt::RepeatedKey { key: text() },
+            Doubt::NoSuchKey { key: text() },
+            Doubt::Shifted,
+            Doubt::OtherItems {
+                taken: text(),
+                other: text(),
+            },
+        ];
+        for doubt in &all {
+            match doubt {
+                Doubt::CountsDiffer { .. }
+                | Doubt::Repeated { .. }
+                | Doubt::Displaced { .. }
+                | Doubt::EmptyBetween { .. }
+                | Doubt::Shrunk { .. }
+                | Doubt::SameItems { .. }
+                | Doubt::MorePages { .. }
+                | Doubt::SaysMore { .. }
+                | Doubt::RefusedPage { .. }
+                | Doubt::PartialAnswer { .. }
+                | Doubt::NoEndMark
+                | Doubt::RepeatedKey { .. }
+                | Doubt::NoSuchKey { .. }
+                | Doubt::Shifted
+                | Doubt::OtherItems { .. } => {}
+            }
+        }
+        all
+    }
+
+    /// The names in the first column of the table with this head.
+    fn names(head: &str) -> Vec<&'static str> {
+        let (_, table) = DOCUMENT.split_once(head).unwrap();
+        let rows = table
+            .lines()
+            .skip(2)
+            .take_while(|line| line.starts_with('|'));
+        rows.map(|row| row.split('`').nth(1).unwrap()).collect()
+    }
+
+    fn name(value: &impl Serialize, tag: &str) -> String {
+        serde_json::to_value(value).unwrap()[tag]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    #[test]
+    fn the_document_has_every_end_and_every_doubt() {
+        let ends: Vec<String> = ends().iter().map(|ended| name(ended, "why")).collect();
+        assert_eq!(names("| `why` | what happened |"), ends);
+        let doubts: Vec<String> = doubts().iter().map(|doubt| name(doubt, "doubt")).collect();
+        assert_eq!(names("| `doubt` | why not complete |"), doubts);
+        let mut of_kinds = names("| kind | end marks (`why`) |");
+        let mut kinds: Vec<String> = Paginate::kinds()
+            .map(|(syntax, _)| syntax.split([':', '[', ',']).next().unwrap().to_owned())
+            .collect();
+        of_kinds.sort_unstable();
+        kinds.sort_unstable();
+        assert_eq!(of_kinds, kinds);
     }
 }

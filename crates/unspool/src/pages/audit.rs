@@ -30,6 +30,50 @@ pub(super) fn in_the_place_of_others(
     (repeated > 0 && is_counted && stated.is_none()).then_some(Doubt::Displaced { repeated })
 }
 
+/// The sizes of the pages of a walk, as far as they tell why one of them was empty.
+#[derive(Default)]
+pub(super) struct Sizes {
+    /// The items of the page before, if it had some.
+    before: u64,
+    largest: u64,
+    /// The fewest items of a page that had some and was not the last of those.
+    least: Option<u64>,
+    /// The first empty page since one with items.
+    empty: Option<u64>,
+    /// The first empty page that was followed by one with items.
+    between: Option<u64>,
+}
+
+impl Sizes {
+    pub(super) fn note(&mut self, page: u64, items: u64) {
+        if items == 0 {
+            self.empty.get_or_insert(page);
+            return;
+        }
+        if self.before > 0 {
+            self.least = Some(
+                self.least
+                    .map_or(self.before, |least| least.min(self.before)),
+            );
+        }
+        // Before the first page with items there is no middle.
+        let empty = self.empty.take().filter(|_| self.before > 0);
+        self.between = self.between.or(empty);
+        self.before = items;
+        self.largest = self.largest.max(items);
+    }
+
+    /// An empty page in the middle of full ones. Where other pages are short, items are
+    /// filtered after they are counted, which may leave none; a page of one item tells
+    /// nothing of that.
+    pub(super) fn empty_between(&self) -> Option<Doubt> {
+        let is_full = self
+            .least
+            .is_some_and(|least| least > 1 && least == self.largest);
+        (self.between.filter(|_| is_full)).map(|page| Doubt::EmptyBetween { page })
+    }
+}
+
 /// Whether more items came than are stated, and each once: the total counts something
 /// else, as FHIR's does, which leaves out the resources that come beside the matches.
 /// That is no sign of a walk that ended early.
@@ -62,6 +106,32 @@ mod tests {
             .headers
             .insert("link", "</b>; rel=next".parse().unwrap());
         assert!(not_followed(&linked).is_some());
+    }
+
+    #[test]
+    fn an_empty_page_among_full_ones_is_a_doubt_and_among_short_ones_is_none() {
+        let between = |items: &[u64]| {
+            let mut sizes = Sizes::default();
+            (items.iter().zip(1..)).for_each(|(items, page)| sizes.note(page, *items));
+            match sizes.empty_between() {
+                Some(Doubt::EmptyBetween { page }) => Some(page),
+                _ => None,
+            }
+        };
+        assert_eq!(between(&[5, 0, 5, 2]), Some(2));
+        assert_eq!(between(&[5, 5, 0, 2, 0, 0]), Some(3));
+        assert_eq!(between(&[5, 0, 0, 5]), Some(2));
+        for none in [
+            &[5, 5, 3][..],
+            &[5, 5, 0, 0],
+            &[5, 4, 5, 0, 5],
+            &[3, 0, 5, 5],
+            &[0, 5, 5],
+            &[0, 0],
+            &[1, 0, 1],
+        ] {
+            assert_eq!(between(none), None, "{none:?}");
+        }
     }
 
     #[test]

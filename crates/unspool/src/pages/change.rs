@@ -5,12 +5,15 @@
 //! `"status": "ok"`) and states something else, or a new one that speaks (`"message"`,
 //! `"fault"`). Which members speak of how a request went, only their names tell.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use reqwest::header::{HeaderMap, WARNING};
 use serde_json::Value;
 
 use super::kinds::words;
 use super::seen::mark_of;
+use crate::json::partial::is_end;
 
 /// How deep members are compared.
 const MAX_DEPTH: usize = 2;
@@ -21,6 +24,9 @@ const LONGEST_KEY: usize = 256;
 
 /// How many members are remembered, whatever the length of the walk.
 const REMEMBERED: usize = 1 << 12;
+
+/// How many changes are quoted.
+const MOST_QUOTED: usize = 3;
 
 /// The longest quotation of what was said.
 const MAX_QUOTE: usize = 200;
@@ -55,23 +61,18 @@ enum About {
 }
 
 impl Earlier {
-    /// Takes in the text around the items of a page, and says what speaks against it.
-    pub(super) fn note(&mut self, envelope: &Value, items: u64) -> Option<String> {
-        let mut members = Vec::new();
-        collect(envelope, String::new(), 0, &mut members);
-        let found = members
-            .iter()
-            .find(|(path, about, value)| self.is_change(path, *about, value, items))
-            .map(|(path, _, value)| quoted(path, value));
+    /// Takes in what surrounds the items of a page, and says what speaks against it.
+    pub(super) fn note(&mut self, around: &Around<'_>, items: u64) -> Option<String> {
+        let found = self.change(around, items);
         self.pages += 1;
-        for (path, about, value) in members {
-            let mark = mark_of_value(value);
+        for (path, about, value) in around.members() {
+            let mark = mark_of_value(&value);
             let times = match self.said.get(&path) {
                 Some(said) if said.mark == mark => said.times + 1,
                 None if self.said.len() >= REMEMBERED => continue,
                 _ => 1,
             };
-            let is_well = is_well(about, value);
+            let is_well = is_well(about, &value);
             (self.said).insert(
                 path,
                 Said {
@@ -84,6 +85,19 @@ impl Earlier {
         found
     }
 
+    /// What speaks against a page, by what surrounds its items.
+    pub(super) fn change(&self, around: &Around<'_>, items: u64) -> Option<String> {
+        let members = around.members();
+        let is_said_to_be_over = items == 0 && members.iter().any(|(.., value)| is_end(value));
+        let changes: Vec<String> = (members.iter())
+            .filter(|(_, about, _)| !is_said_to_be_over || *about == About::Failure)
+            .filter(|(path, about, value)| self.is_change(path, *about, value, items))
+            .take(MOST_QUOTED)
+            .map(|(path, _, value)| quoted(path, value))
+            .collect();
+        (!changes.is_empty()).then(|| changes.join(", "))
+    }
+
     fn is_change(&self, path: &str, about: About, value: &Value, items: u64) -> bool {
         if self.pages == 0 || is_well(about, value) || is_end(value) {
             return false;
@@ -94,18 +108,40 @@ impl Earlier {
             Some(said) if said.mark == mark_of_value(value) => false,
             Some(said) if said.is_well => items == 0 || about != About::Message,
             // What has always been the same is a status, too, whatever its words are.
-            Some(said) => items == 0 && said.times > 1 && said.times == self.pages,
+            Some(said) => {
+                let has_been_so = said.times > 1 && said.times == self.pages;
+                has_been_so && (items == 0 || about == About::Status && is_of_a_part(value))
+            }
         }
     }
 }
 
-/// The members that speak of how a request went.
-fn collect<'e>(
-    value: &'e Value,
-    path: String,
-    depth: usize,
-    found: &mut Vec<(String, About, &'e Value)>,
-) {
+/// What surrounds the items of a page.
+pub(super) struct Around<'p> {
+    pub(super) headers: &'p HeaderMap,
+    pub(super) envelope: &'p Value,
+}
+
+/// A member or a header field that speaks of how a request went: where it is, and what it
+/// says.
+type Speaking<'p> = (String, About, Cow<'p, Value>);
+
+impl Around<'_> {
+    fn members(&self) -> Vec<Speaking<'_>> {
+        let mut members = Vec::new();
+        collect(self.envelope, String::new(), 0, &mut members);
+        let fields = self.headers.iter().filter_map(|(name, value)| {
+            // That one is about caches (RFC 9111, section 5.5).
+            let about = about(name.as_str()).filter(|_| name != WARNING)?;
+            let value = Value::from(value.to_str().ok()?);
+            Some((format!("header:{name}"), about, Cow::Owned(value)))
+        });
+        members.extend(fields);
+        members
+    }
+}
+
+fn collect<'e>(value: &'e Value, path: String, depth: usize, found: &mut Vec<Speaking<'e>>) {
     let below: Vec<(String, &Value)> = match value {
         Value::Object(fields) => fields
             .iter()
@@ -124,7 +160,7 @@ fn collect<'e>(
         let path = format!("{path}/{key}");
         match about(&key) {
             Some(about) if !(about == About::Status && value.is_object()) => {
-                found.push((path, about, value));
+                found.push((path, about, Cow::Borrowed(value)));
             }
             _ if depth < MAX_DEPTH => collect(value, path, depth + 1, found),
             _ => {}
@@ -218,26 +254,22 @@ fn is_well(about: About, value: &Value) -> bool {
     }
 }
 
-/// Whether a text says that the list is over, which is no failure.
-fn is_end(value: &Value) -> bool {
-    let text = value
-        .as_str()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    let begins = [
-        "no more",
-        "no result",
-        "no record",
-        "no data",
-        "no item",
-        "end of",
-        "end",
-        "done",
-        "complete",
-        "finish",
-    ];
-    begins.iter().any(|begin| text.starts_with(begin))
+/// Whether a word for how it went says that this is a part. The word for the whole may be
+/// any, so that a change alone tells nothing beside items: the last page may have another.
+fn is_of_a_part(value: &Value) -> bool {
+    let text = value.as_str().unwrap_or_default().to_ascii_lowercase();
+    [
+        "partial",
+        "incomplete",
+        "truncat",
+        "degraded",
+        "timeout",
+        "timed out",
+        "error",
+        "fail",
+    ]
+    .iter()
+    .any(|word| text.contains(word))
 }
 
 fn quoted(path: &str, value: &Value) -> String {
@@ -248,16 +280,86 @@ fn quoted(path: &str, value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reqwest::header::HeaderName;
     use serde_json::json;
+    use std::sync::LazyLock;
 
     /// What is said of the last page; of those before there must be nothing to say.
     fn said(pages: &[(Value, u64)]) -> Option<String> {
         let mut earlier = Earlier::default();
         let (last, before) = pages.split_last().unwrap();
         for (envelope, items) in before {
-            assert_eq!(earlier.note(envelope, *items), None, "{envelope}");
+            let around = around(envelope);
+            assert_eq!(earlier.note(&around, *items), None, "{envelope}");
         }
-        earlier.note(&last.0, last.1)
+        earlier.note(&around(&last.0), last.1)
+    }
+
+    fn around(envelope: &Value) -> Around<'_> {
+        static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+        Around {
+            headers: &NONE,
+            envelope,
+        }
+    }
+
+    #[test]
+    fn header_fields_speak_as_members_do() {
+        let said = |before: &[(&'static str, &'static str)],
+                    now: &[(&'static str, &'static str)]| {
+            let envelope = json!({});
+            let mut earlier = Earlier::default();
+            let fields = |fields: &[(&'static str, &'static str)]| -> HeaderMap {
+                let field = |(name, value): &(&'static str, &str)| {
+                    (HeaderName::from_static(name), value.parse().unwrap())
+                };
+                fields.iter().map(field).collect()
+            };
+            let (before, now) = (fields(before), fields(now));
+            let around = |headers| Around {
+                headers,
+                envelope: &envelope,
+            };
+            assert_eq!(earlier.note(&around(&before), 25), None);
+            earlier.note(&around(&now), 0)
+        };
+        let expected = "`header:x-error` is `\"rate limited\"`";
+        assert_eq!(said(&[], &[("x-error", "rate limited")]).unwrap(), expected);
+        assert!(said(&[("x-error-code", "0")], &[("x-error-code", "7")]).is_some());
+        for healthy in [
+            ("warning", "110 - stale"),
+            ("x-request-id", "error"),
+            ("x-errors", "0"),
+        ] {
+            assert_eq!(said(&[], &[healthy]), None);
+        }
+    }
+
+    #[test]
+    fn a_page_that_says_that_it_is_the_end_is_none() {
+        for (before, now) in [
+            (
+                json!({"status": "ok"}),
+                json!({"status": "empty", "message": "no more rows"}),
+            ),
+            (json!({"code": 0}), json!({"code": 404, "msg": "No data"})),
+        ] {
+            assert_eq!(said(&[(before, 25), (now.clone(), 0)]), None, "{now}");
+        }
+        let failed = json!({"error": "busy", "message": "no more rows"});
+        assert!(said(&[(json!({}), 25), (failed, 0)]).is_some());
+    }
+
+    #[test]
+    fn a_word_for_a_part_is_noticed_beside_items_and_one_for_the_last_page_is_none() {
+        let said = |word: &str| {
+            let full = || (json!({"status": "complete"}), 25);
+            said(&[full(), full(), (json!({ "status": word }), 9)])
+        };
+        assert!(said("partial").is_some());
+        for healthy in ["complete", "last", "final", "done"] {
+            assert_eq!(said(healthy), None, "{healthy}");
+        }
     }
 
     #[test]

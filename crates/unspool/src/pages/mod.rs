@@ -10,6 +10,7 @@
 //! cookies, given to the origin of the first URL only.
 
 mod account;
+mod again;
 mod ahead;
 mod audit;
 mod change;

@@ -140,6 +140,17 @@ impl To {
         }
     }
 
+    /// The variable of a GraphQL request that it is.
+    pub(crate) fn variable(&self) -> Option<&str> {
+        match &self.kind {
+            ToKind::Body(pointer) => match pointer.steps() {
+                [variables, name] if variables == "variables" => Some(name),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// A call with the value in its place.
     pub(crate) fn set(&self, call: &Call, value: &Value) -> Result<Call, Error> {
         let mut call = call.clone();

@@ -7,8 +7,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::account::{Doubt, Ended, Try, Walked};
-use super::audit;
-use super::change::Earlier;
+use super::audit::{self, Sizes};
+use super::change::{Around, Earlier};
 use super::kinds::{Kind, PageEnd, evidence};
 use super::page::{Item, Summary};
 use super::position::Stand;
@@ -38,6 +38,8 @@ pub(super) struct Trail {
     /// How the walk gets from page to page, as far as that is settled.
     pub(super) paginate: String,
     pub(super) items_at: Option<Pointer>,
+    /// The request for the first page.
+    pub(super) first_call: Option<Call>,
     /// The request for the page that the walk is on.
     pub(super) call: Option<Call>,
     /// The number of that page, from 1.
@@ -56,6 +58,7 @@ pub(super) struct Trail {
     pub(super) repeated: u64,
     pub(super) tried: Vec<Try>,
     pub(super) pages_read: u64,
+    pub(super) sizes: Sizes,
     /// The most items that a page has held.
     pub(super) largest_page: u64,
     /// Items that were taken before the walk was resumed.
@@ -64,8 +67,12 @@ pub(super) struct Trail {
     /// none.
     pub(super) has_new: bool,
     pub(super) stale: u64,
-    /// Items that an earlier page had held.
+    /// Items that an earlier page had held, and whether one of them came after an item of
+    /// its page that none had held.
     pub(super) seen_before: u64,
+    pub(super) is_scattered: bool,
+    /// How many items stand before the one that was the first when the walk began.
+    pub(super) added_in_front: u64,
     pub(super) left_out: u64,
     pub(super) calls: Seen<u64>,
     pub(super) last_call: u64,
@@ -92,6 +99,8 @@ pub(super) struct Trail {
     pub(super) not_followed: Option<Doubt>,
     /// Whether pages are counted from the front.
     pub(super) is_counted: bool,
+    /// Whether their numbers are counted here, and not followed in links.
+    pub(super) is_numbered: bool,
     /// What the pages before said of how their requests went.
     pub(super) earlier: Earlier,
     pub(super) doubts: Vec<Doubt>,
@@ -153,6 +162,9 @@ impl Trail {
         self.overlap = 0;
         self.paginate = kind.describe();
         self.call = Some(call.stored().clone());
+        if self.page == 1 {
+            self.first_call = Some(call.call().clone());
+        }
         let mark = mark_of_call(call.call());
         let is_kept_place = kind.repeats_calls() && self.last_call == mark;
         self.last_call = mark;
@@ -179,6 +191,7 @@ impl Trail {
         if !self.repeats.note(item.mark, self.page) {
             self.has_new = true;
         } else {
+            self.is_scattered |= self.has_new;
             self.seen_before += 1;
             self.repeated += u64::from(identity(&item.text).is_some());
         }
@@ -222,14 +235,16 @@ impl Trail {
     ) -> Result<(PageEnd, Pointer), Error> {
         let redacted = page.call.redacted();
         self.check_contents(&page, &redacted)?;
+        self.check_progress(&redacted)?;
+        self.check_errors(&page)?;
+        self.check_place(&page.envelope, &redacted)?;
         let envelope = page.envelope;
         if envelope.is_lines && page.ends_with_connection {
             self.doubts.push(Doubt::NoEndMark);
         }
-        self.check_progress(&redacted)?;
-        self.check_errors(&envelope.document, page.items, &redacted)?;
         self.check_ends(page.last.as_ref(), page.items);
         self.is_counted = kind.counts_from_front(&page.call);
+        self.is_numbered = self.is_counted && kind.makes_its_calls();
         let mut stated = Stated::read(&page.headers, &envelope.document);
         let fell = self.total.note(&stated, page.items);
         if let Some((from, to)) = fell.filter(|_| kind.counts_from_front(&page.call)) {
@@ -238,6 +253,7 @@ impl Trail {
         // With what earlier pages tell of the meaning of a count.
         stated.items = self.total.certain();
         self.pages_read += 1;
+        self.sizes.note(self.page, page.items);
         self.largest_page = self.largest_page.max(page.items);
         self.check_envelope(&envelope);
         self.received += page.items - self.overlap;
@@ -262,6 +278,24 @@ impl Trail {
             .then(|| audit::not_followed(&end))
             .flatten();
         Ok((end, envelope.items_at))
+    }
+
+    /// Pages that were sent ahead of the first one's end were searched for their items, each
+    /// by itself.
+    fn check_place(&self, envelope: &Envelope, redacted: &str) -> Result<(), Error> {
+        let Some(items_at) = self.items_at.as_ref().filter(|_| self.pages_read > 0) else {
+            return Ok(());
+        };
+        if !envelope.is_resource && envelope.items_at == *items_at {
+            return Ok(());
+        }
+        Err(Error::no_items(format!(
+            "page {} of the walk has its items at {}, and those before at {}",
+            self.page,
+            envelope.items_at.described(),
+            items_at.described()
+        ))
+        .at_request(redacted))
     }
 
     /// Two pages with the same items are one.
@@ -299,21 +333,35 @@ impl Trail {
         }
     }
 
+    /// What a page without items says in their place, if it is an error.
+    pub(super) fn says_failure(&self, page: &Summary) -> Option<Error> {
+        if let Err(error) = self.check_place(&page.envelope, &page.call.redacted()) {
+            return Some(error);
+        }
+        let document = &page.envelope.document;
+        let message = match partial::error(document) {
+            Some(error) => format!("answered with an error: {error}"),
+            None => {
+                let said = match self.pages_read {
+                    0 => partial::failure(document),
+                    _ => self.earlier.change(&page.around(), 0),
+                }?;
+                format!("answered with something else than a page: {said}, and there are no items")
+            }
+        };
+        Some(Error::content(message).at_request(page.call.redacted()))
+    }
+
     /// An answer may hold an error in the place of its items, or beside a part of them.
-    fn check_errors(&mut self, document: &Value, items: u64, redacted: &str) -> Result<(), Error> {
+    fn check_errors(&mut self, page: &Summary) -> Result<(), Error> {
+        if page.items == 0
+            && let Some(failure) = self.says_failure(page)
+        {
+            return Err(failure);
+        }
+        let document = &page.envelope.document;
         let error = partial::error(document);
-        if let (Some(error), 0) = (&error, items) {
-            return Err(
-                Error::content(format!("answered with an error: {error}")).at_request(redacted)
-            );
-        }
-        let changed = self.earlier.note(document, items);
-        if let (Some(said), 0) = (&changed, items) {
-            return Err(Error::content(format!(
-                "answered with something else than a page: {said}, and there are no items"
-            ))
-            .at_request(redacted));
-        }
+        let changed = self.earlier.note(&page.around(), page.items);
         let doubt = error.or(changed).or_else(|| partial::part(document));
         (self.doubts).extend(doubt.map(|error| Doubt::PartialAnswer { error }));
         Ok(())
@@ -415,6 +463,33 @@ impl Trail {
         details
     }
 
+    /// Items that came twice, unless as many were added in front, which moved others to the
+    /// next page.
+    fn displaced(&self) -> Option<Doubt> {
+        let displaced = self.repeated.max(self.left_out);
+        let are_pushed = !self.is_scattered && displaced <= self.added_in_front;
+        audit::in_the_place_of_others(
+            displaced,
+            self.is_counted && !are_pushed,
+            self.total.items(),
+        )
+    }
+
+    /// Whether the first page tells if the items that came twice were moved by others that
+    /// were added in front of them.
+    pub(super) fn may_be_pushed(&self) -> bool {
+        !self.is_scattered && self.first.is_some() && self.displaced().is_some()
+    }
+
+    /// Looks for the first item on the first page as it is now.
+    pub(super) fn look_in_front(&mut self, item: &Item, before: u64) -> bool {
+        let is_first = self.is_first(item.mark) || self.is_first_by_identity(&item.text);
+        if is_first {
+            self.added_in_front = before;
+        }
+        is_first
+    }
+
     /// The walk is at its end: what speaks against that being all.
     pub(super) fn conclude(&mut self, ended: Ended, doubt: Option<Doubt>) -> Conclusion<Walked> {
         let distinct = self.distinct();
@@ -429,12 +504,10 @@ impl Trail {
                     key: unique.key.to_string(),
                 }),
         );
-        let displaced = self.repeated.max(self.left_out);
-        doubts.extend(audit::in_the_place_of_others(
-            displaced,
-            self.is_counted,
-            self.total.items(),
-        ));
+        doubts.extend(self.displaced());
+        if self.is_numbered && self.total.items().is_none() {
+            doubts.extend(self.sizes.empty_between());
+        }
         match self.total.items().filter(|_| ended != Ended::Asked) {
             Some(stated) if stated == self.received && distinct < stated => {
                 doubts.push(Doubt::Repeated { stated, distinct });
@@ -470,6 +543,15 @@ impl Trail {
             doubt.each_text(|text| *text = secrets.shown(text));
         }
         Conclusion { ended, doubts }
+    }
+}
+
+impl Summary {
+    fn around(&self) -> Around<'_> {
+        Around {
+            headers: &self.headers,
+            envelope: &self.envelope.document,
+        }
     }
 }
 

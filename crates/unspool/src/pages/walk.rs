@@ -9,6 +9,7 @@ use reqwest::StatusCode;
 use unspool_core::{AsyncGenerator, generator};
 
 use super::account::{Doubt, Ended};
+use super::again::{Opened, opened};
 use super::ahead::{InFlight, Page};
 use super::fetch::PageFetcher;
 use super::kinds::{Kind, Next, PageEnd};
@@ -59,13 +60,19 @@ where
             let call = match next {
                 Next::Call(call) => cleaned(&fetcher, call)?,
                 Next::Prove(_) => return Ok((Ended::OnlyPage, None)),
-                Next::End(ended) => return Ok((ended, None)),
+                Next::End(ended) => {
+                    if walk.trail().may_be_pushed() {
+                        look_in_front(&fetcher, &walk).await;
+                    }
+                    return Ok((ended, None));
+                }
                 Next::Doubtful(ended, doubt) => return Ok((ended, Some(doubt))),
             };
             walk.trail().visit(&call, &*kind)?;
-            let opening = flight.opening(&fetcher, &*kind, &walk.trail(), proved.take(), call);
-            let mut page = match opening.page(&fetcher).await {
-                Ok(page) => page,
+            let opening = flight.opening(&fetcher, &*kind, &walk.trail(), proved.take(), call.clone());
+            let opened = opened(opening, &fetcher, &walk, &call).await;
+            let Opened { mut page, first, empty } = match opened {
+                Ok(opened) => opened,
                 Err(error) => {
                     let is_first = walk.trail().page == 1;
                     next = if is_first { None } else { end_by(&error, &*kind) }.ok_or(error)?;
@@ -76,7 +83,8 @@ where
             // What comes next is known before the last item is taken, where the page
             // is read ahead.
             let mut decided = None;
-            while let Some(item) = page.next_item().await? {
+            let mut arrived = first;
+            while let Some(item) = arrived {
                 let (batch, fault) =
                     batch(item, &mut page, &mut index, &mut skip, &mut walk.trail(), &*kind, &decode);
                 if flight.is_on() && flight.is_empty() && decided.is_none()
@@ -94,11 +102,15 @@ where
                     yield batch;
                 }
                 fault.map_or(Ok(()), Err)?;
+                arrived = page.next_item().await?;
             }
             skip.end(&mut walk.trail());
             let (after, end) = match decided {
                 Some(step) => step?,
-                None => step(&walk, &mut kind, &mut fetcher, page.whole()?)?,
+                None => {
+                    let summary = empty.map_or_else(|| page.whole(), Ok)?;
+                    step(&walk, &mut kind, &mut fetcher, summary)?
+                }
             };
             // Whoever has no more demand can drop the walk here, before it asks
             // for a page that nobody wants.
@@ -235,6 +247,26 @@ fn begin(plan: Plan, walk: &Walk) -> Result<Begun, Error> {
         skip,
         flight: InFlight::new(in_flight, demand),
     })
+}
+
+/// Looks at the first page once more: where items were added in front of it, others came
+/// twice, and none is missing.
+async fn look_in_front(fetcher: &Arc<PageFetcher>, walk: &Walk) {
+    let first = walk.trail().first_call.clone();
+    let Some(Ok(call)) = first.map(|call| fetcher.http.clean(call)) else {
+        return;
+    };
+    // What does not come proves nothing.
+    let Ok(mut page) = PageReader::open_once(Arc::clone(fetcher), call).await else {
+        return;
+    };
+    let mut before = 0;
+    while let Ok(Some(item)) = page.next_item().await {
+        if walk.trail().look_in_front(&item, before) {
+            return;
+        }
+        before += 1;
+    }
 }
 
 /// What a page that did not come means, if it is this API's way to end.

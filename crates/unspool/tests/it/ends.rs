@@ -334,3 +334,151 @@ async fn a_key_that_no_item_has_is_a_doubt() {
         assert_eq!(account.unwrap().doubts.len(), doubts, "{key}");
     }
 }
+
+/// Pages of so many items each, counted, with nothing that states how many there are.
+fn of_sizes(sizes: &'static [u64]) -> Server {
+    Server::start(move |request| {
+        let page = request.page() as usize;
+        let before: u64 = sizes.iter().take(page - 1).sum();
+        let items = sizes.get(page - 1).copied().unwrap_or(0);
+        let rows: Vec<String> = (before..before + items)
+            .map(|id| format!("{{\"id\":{id}}}"))
+            .collect();
+        Reply::json(format!(
+            r#"{{"page": {page}, "items": [{}]}}"#,
+            rows.join(",")
+        ))
+    })
+}
+
+#[tokio::test]
+async fn an_empty_page_among_full_ones_is_a_doubt_where_pages_are_counted() {
+    for in_flight in [1, 3] {
+        let server = of_sizes(&[3, 3, 0, 3, 1]);
+        let request = unspool::pages(server.url("/")).paginate(PageNumber::new("page"));
+        let (items, account) = drain(request.in_flight(in_flight).raw()).await;
+        assert_eq!(items.len(), 10);
+        assert_eq!(account.unwrap().doubts, [Doubt::EmptyBetween { page: 3 }]);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_page_is_none_where_pages_are_filtered_or_a_total_agrees() {
+    let server = of_sizes(&[3, 2, 3, 0, 3, 1]);
+    let request = unspool::pages(server.url("/")).paginate(PageNumber::new("page"));
+    assert_eq!(complete(request.raw()).await.0.len(), 12);
+    // Tokens may lead over a page that holds nothing.
+    let server = Server::start(|request| {
+        let page = request.page();
+        let items = if page == 2 {
+            numbers(0..0)
+        } else {
+            numbers(page * 3..page * 3 + 3)
+        };
+        let next = if page < 4 {
+            (page + 1).to_string()
+        } else {
+            "null".to_owned()
+        };
+        Reply::json(format!(r#"{{"items": {items}, "next": {next}}}"#))
+    });
+    let request = unspool::pages(server.url("/")).paginate(
+        "cursor:/next,to=page"
+            .parse::<unspool::pages::Paginate>()
+            .unwrap(),
+    );
+    assert_eq!(complete(request.raw()).await.0.len(), 9);
+}
+
+#[tokio::test]
+async fn a_graphql_query_that_takes_no_cursor_is_a_wrong_request() {
+    let server = Server::start(|_| {
+        let page_info = r#"{"hasNextPage": true, "endCursor": "c"}"#;
+        Reply::json(format!(
+            r#"{{"data": {{"users": {{"nodes": [{{"id": 1}}], "pageInfo": {page_info}}}}}}}"#
+        ))
+    });
+    // One that declares a variable has to use it, too.
+    for declared in ["", "query($cursor: String) "] {
+        let query = "{ users(first: 1) { nodes { id } pageInfo { hasNextPage endCursor } } }";
+        let query = serde_json::json!({ "query": format!("{declared}{query}") });
+        let request = || unspool::pages(server.url("/")).data(query.clone());
+        let pinned = request().paginate(unspool::pages::Relay::new());
+        for (request, requests, items) in [(pinned, 0, 0), (request(), 1, 1)] {
+            let before = server.targets().len();
+            let (came, account) = drain(request.raw()).await;
+            let error = account.unwrap_err();
+            assert!(error.is_request(), "{error}");
+            assert!(
+                error.to_string().contains("pass it on (`after: $after`)"),
+                "{error}"
+            );
+            assert_eq!(
+                (came.len(), server.targets().len() - before),
+                (items, requests)
+            );
+        }
+    }
+}
+
+/// A list of 9 items from which pages of 3 are cut, with so many items in front of them, and
+/// after so many of them, as there have been requests.
+fn busy_list(cut: impl Fn(i64, i64) -> i64 + Send + Sync + 'static) -> Server {
+    let count = std::sync::atomic::AtomicI64::new(0);
+    Server::start(move |request| {
+        let page = request.page() as i64;
+        let asked = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let items: Vec<String> = ((page - 1) * 3..page * 3)
+            .map(|at| cut(at, asked))
+            .filter(|id| *id < 9)
+            .map(|id| format!("{{\"id\":{id}}}"))
+            .collect();
+        Reply::json(format!(
+            r#"{{"page": {page}, "items": [{}]}}"#,
+            items.join(",")
+        ))
+    })
+}
+
+#[tokio::test]
+async fn items_that_are_pushed_by_new_ones_in_front_are_no_doubt() {
+    for unique in [false, true] {
+        // The second request finds one more in front, and all after it two.
+        let server = busy_list(|at, asked| at - asked.min(2));
+        let mut request = unspool::pages(server.url("/")).paginate(PageNumber::new("page"));
+        if unique {
+            request = request.unique("/id".parse().unwrap());
+        }
+        let (items, account) = complete(request.raw()).await;
+        let old = items.iter().filter(|item| !item.contains('-'));
+        let old: std::collections::BTreeSet<&String> = old.collect();
+        assert!(
+            old.len() == 9 && account.ended == Ended::EmptyPages,
+            "{items:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn items_that_come_twice_in_a_list_that_did_not_grow_are_a_doubt() {
+    // Each page but the first begins with the last item of the one before.
+    let begins_late = busy_list(|at, _| if at % 3 == 0 && at > 0 { at - 1 } else { at });
+    let request = || unspool::pages(begins_late.url("/")).paginate(PageNumber::new("page"));
+    let (_, account) = drain(request().raw()).await;
+    assert!(matches!(
+        account.unwrap().doubts[..],
+        [Doubt::Displaced { .. }]
+    ));
+    // Two new ones in front do not explain that items come again in the middle of a page.
+    let scattered = busy_list(|at, asked| match asked {
+        0..=2 if at == 4 => 0,
+        3.. => at - 2,
+        _ => at,
+    });
+    let request = unspool::pages(scattered.url("/")).paginate(PageNumber::new("page"));
+    let (_, account) = drain(request.raw()).await;
+    assert!(matches!(
+        account.unwrap().doubts[..],
+        [Doubt::Displaced { .. }]
+    ));
+}

@@ -51,7 +51,7 @@ const FAULTS: &[Fault] = &[
     (
         "an error in the place of the items",
         |_| Reply::json(r#"{"errors": [{"message": "busy"}], "data": []}"#),
-        false,
+        true,
     ),
     ("403", |_| Reply::status(403).body("no"), false),
 ];

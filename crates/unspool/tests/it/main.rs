@@ -23,6 +23,7 @@ mod examples;
 mod faults;
 mod filler;
 mod in_flight;
+mod kinds;
 mod listings;
 mod macros;
 mod members;

@@ -297,3 +297,137 @@ async fn each_page_has_its_own_tries() {
     assert_eq!(items.len(), 4);
     assert_eq!(account.retries, 4);
 }
+
+/// Four pages of two items, of which the third is this until it has been asked for so often.
+fn soft_failure(body: &'static str, times: usize) -> Server {
+    let count = AtomicUsize::new(0);
+    Server::start(move |request| {
+        let page = request.page();
+        if page == 3 && count.fetch_add(1, Relaxed) < times {
+            return Reply::json(body);
+        }
+        let items = numbers((page - 1) * 2..(page * 2).min(8));
+        let next = if page < 4 {
+            format!("\"?page={}\"", page + 1)
+        } else {
+            "null".to_owned()
+        };
+        Reply::json(format!(
+            r#"{{"code": 0, "msg": "ok", "items": {items}, "next": {next}}}"#
+        ))
+    })
+}
+
+/// How answers of status 200 that may pass say that they are none.
+const SOFT: &[&str] = &[
+    r#"{"code": 429, "msg": "too many", "items": [], "next": null}"#,
+    r#"{"code": 0, "msg": "please wait", "items": [], "next": null}"#,
+    r#"{"code": 0, "msg": "ok", "items": [], "next": null, "errorMessage": "busy"}"#,
+    r#"{"error": "busy"}"#,
+    r#"{"code": 99, "msg": "frequency limit"}"#,
+    r#"{"msg": "ok", "result": {"rows": []}}"#,
+];
+
+#[tokio::test]
+async fn a_page_that_says_that_it_is_an_error_is_asked_for_again() {
+    for body in SOFT {
+        for (kind, in_flight) in [
+            ("next:/next", 1),
+            ("next:/next", 3),
+            ("page", 1),
+            ("page", 3),
+        ] {
+            let kind: unspool::pages::Paginate = kind.parse().unwrap();
+            let name = format!("{body} by {kind}, {in_flight} in flight");
+            let server = soft_failure(body, 2);
+            let request = hasty(unspool::pages(server.url("/"))).paginate(kind);
+            let (items, account) = complete(request.in_flight(in_flight).raw()).await;
+            assert_eq!(items, ["0", "1", "2", "3", "4", "5", "6", "7"], "{name}");
+            assert_eq!(account.retries, 2, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_stays_an_error_is_quoted() {
+    for (body, words) in SOFT.iter().zip([
+        "`/code` is `429`",
+        "`/msg` is `\"please wait\"`",
+        "busy",
+        "busy",
+        "frequency limit",
+        "found an object without it",
+    ]) {
+        let server = soft_failure(body, usize::MAX);
+        let request = hasty(unspool::pages(server.url("/"))).retries(2);
+        let (items, account) = drain(request.raw()).await;
+        let error = account.unwrap_err();
+        assert_eq!(items, ["0", "1", "2", "3"]);
+        assert!(error.to_string().contains(words), "{body}: {error}");
+        assert_eq!(server.targets().len(), 5, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_will_not_pass_is_not_asked_for_again() {
+    for body in [
+        r#"{"code": 403, "msg": "permission denied", "items": []}"#,
+        r#"{"code": 0, "msg": "ok", "items": [], "error": "token expired"}"#,
+        r#"{"error": {"code": 7, "message": "no such account"}}"#,
+    ] {
+        let server = soft_failure(body, usize::MAX);
+        let (_, account) = drain(hasty(unspool::pages(server.url("/"))).raw()).await;
+        account.unwrap_err();
+        assert_eq!(server.targets().len(), 3, "{body}");
+    }
+}
+
+/// A first page has nothing to be compared with: only plain words count.
+#[tokio::test]
+async fn a_first_page_that_is_plainly_an_error_is_one() {
+    for body in [
+        r#"{"code": 429, "message": "Too many requests", "items": []}"#,
+        r#"{"message": "The server is busy, try again", "items": []}"#,
+        r#"{"code": 503}"#,
+    ] {
+        let count = AtomicUsize::new(0);
+        let server = Server::start(move |_| match count.fetch_add(1, Relaxed) {
+            0 => Reply::json(body),
+            _ => Reply::json(r#"{"code": 0, "items": [1]}"#),
+        });
+        let (items, account) = complete(hasty(unspool::pages(server.url("/"))).raw()).await;
+        assert_eq!((items.len(), account.retries), (1, 1), "{body}");
+    }
+    for body in [
+        r#"{"code": 200, "message": "OK", "items": []}"#,
+        r#"{"code": 1, "message": "No results found", "items": []}"#,
+        r#"{"status": "active", "state": "DONE", "detail": "full", "items": []}"#,
+        r#"{"count": 404, "limit": 500, "items": []}"#,
+    ] {
+        let server = Server::start(move |_| Reply::json(body));
+        let request = unspool::pages(server.url("/")).paginate(unspool::pages::Single::new());
+        drain(request.raw()).await.1.unwrap();
+        assert_eq!(server.targets().len(), 1, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_that_stands_in_a_sentence_is_waited_for() {
+    let server = faulty(vec![
+        || Reply::status(429).body(r#"{"detail": "Expected available in 300 ms."}"#),
+        || Reply::json(r#"{"code": 429, "message": "retry after 0.3 seconds"}"#),
+    ]);
+    let begin = Instant::now();
+    complete(hasty(unspool::pages(server.url("/"))).raw()).await;
+    assert!(begin.elapsed() >= Duration::from_millis(600));
+}
+
+#[tokio::test]
+async fn a_wait_in_a_sentence_that_is_too_long_is_said_at_once() {
+    let server = Server::start(|_| Reply::status(503).body("down: try again in 2 hours"));
+    let (_, account) = drain(unspool::pages(server.url("/")).raw()).await;
+    let error = account.unwrap_err().to_string();
+    assert!(error.contains("try again in 2 hours"), "{error}");
+    assert!(error.contains("asks for a wait of 2 h"), "{error}");
+    assert_eq!(server.targets().len(), 1);
+}

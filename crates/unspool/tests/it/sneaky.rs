@@ -196,14 +196,19 @@ async fn a_page_that_is_stated_and_missing_is_a_doubt() {
 
 #[tokio::test]
 async fn empty_pages_among_those_that_are_stated_are_passed_over() {
-    let answer = |request: &Request| {
-        let items = match request.page() {
-            3 | 4 => "[]".to_owned(),
-            page => items(page * 10..page * 10 + 10),
-        };
-        Reply::json(format!(r#"{{"total_pages": 6, "items": {items}}}"#))
+    let answer = |short: u64| {
+        move |request: &Request| {
+            let items = match request.page() {
+                2 => items(20..20 + short),
+                3 | 4 => "[]".to_owned(),
+                page => items(page * 10..page * 10 + 10),
+            };
+            Reply::json(format!(r#"{{"total_pages": 6, "items": {items}}}"#))
+        }
     };
-    check_complete(walk(answer, PageNumber::new("page")).await, 40);
+    check_complete(walk(answer(7), PageNumber::new("page")).await, 37);
+    let doubt = Doubt::EmptyBetween { page: 3 };
+    check_doubt(walk(answer(10), PageNumber::new("page")).await, 40, &doubt);
 }
 
 /// A query that sorts by nothing: each page is another choice.
