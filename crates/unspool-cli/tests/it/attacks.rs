@@ -47,10 +47,13 @@ fn limited(command: &mut Command) -> Run {
     let (items, words) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let (items, words) = (read(items), read(words));
     let pid = Pid::from_child(&child);
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
     let waiter = thread::spawn(move || child.wait4().unwrap());
     let begin = Instant::now();
     while !waiter.is_finished() && begin.elapsed() < HANGS {
         thread::park_timeout(Duration::from_millis(5));
+        peak = peak.max(peak_memory(&status));
     }
     let hangs = !waiter.is_finished();
     if hangs {
@@ -62,12 +65,20 @@ fn limited(command: &mut Command) -> Run {
     assert!(!hangs, "{command:?} hangs: {words}");
     let time = used.rusage.utime + used.rusage.stime;
     assert!(time < MOST_TIME, "{command:?} took {time:?}: {words}");
-    let peak = used.rusage.maxrss;
     assert!(peak < MOST_MEMORY, "{command:?} took {peak} bytes: {words}");
     let code = used.status.code();
     assert_ne!(code, Some(101), "{command:?} panicked: {words}");
     assert!(code.is_some(), "{command:?} crashed: {words}");
     Run { code, items, words }
+}
+
+/// The most memory that a process has had since it began to run its program; the system's own
+/// count at the end begins before, with that of this test.
+fn peak_memory(status: &str) -> u64 {
+    let status = fs::read_to_string(status).unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) << 10
 }
 
 fn read(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
@@ -384,7 +395,7 @@ fn what_surrounds_the_items_costs_a_few_times_the_limit_at_most() {
 #[test]
 fn pages_in_flight_share_one_budget() {
     let server = Server::start(|request| {
-        let item = format!("\"{}\"", attacks::long(200_000));
+        let item = format!("\"{} {}\"", request.page(), attacks::long(200_000));
         let items = vec![item; if request.page() <= 100 { 10 } else { 0 }];
         Reply::json(format!("[{}]", items.join(",")))
     });
@@ -415,7 +426,11 @@ fn many_arrays_and_much_white_space_take_little_time() {
         let begin: String = body.chars().take(20).collect();
         let server = Server::start(move |_| Reply::json(&body));
         let run = attacked(&pages(&server.url("/")));
-        assert!(matches!(run.code, Some(0 | 3)), "{begin}: {}", run.words);
+        assert!(
+            matches!(run.code, Some(0 | 1 | 3)),
+            "{begin}: {}",
+            run.words
+        );
         check_words(&run.words);
     }
 }
