@@ -277,10 +277,10 @@ impl fmt::Display for Doubt {
                 )
             }
             Doubt::Displaced { repeated } => {
-                let items = if *repeated == 1 { "item" } else { "items" };
                 write!(
                     f,
-                    "{repeated} {items} came more than once while pages were counted: as many others may be missing"
+                    "{repeated} item{} came more than once while pages were counted: as many others may be missing",
+                    if *repeated == 1 { "" } else { "s" }
                 )
             }
             Doubt::EmptyBetween { page } => {

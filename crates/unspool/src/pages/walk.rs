@@ -87,16 +87,9 @@ where
             while let Some(item) = arrived {
                 let (batch, fault) =
                     batch(item, &mut page, &mut index, &mut skip, &mut walk.trail(), &*kind, &decode);
-                if flight.is_on() && flight.is_empty() && decided.is_none()
-                    && let Some(summary) = page.summary()
-                {
-                    let step = step(&walk, &mut kind, &mut fetcher, summary);
-                    if let Ok((Next::Call(call), _)) = &step
-                        && flight.needs_more(&walk.trail())
-                    {
-                        flight.send(&fetcher, cleaned(&fetcher, call.clone())?);
-                    }
-                    decided = Some(step);
+                if decided.is_none() {
+                    decided =
+                        step_ahead(&walk, &mut kind, &mut fetcher, &mut page, &mut flight)?;
                 }
                 if batch.len() > 0 {
                     yield batch;
@@ -304,6 +297,30 @@ fn step(
         next = Next::End(Ended::AllItems);
     }
     Ok((next, end))
+}
+
+/// The same before the items of the page have been taken, where it is read ahead: the next
+/// call is sent at once.
+fn step_ahead(
+    walk: &Walk,
+    kind: &mut Box<dyn Kind>,
+    fetcher: &mut Arc<PageFetcher>,
+    page: &mut Page,
+    flight: &mut InFlight,
+) -> Result<Option<Result<(Next, PageEnd), Error>>, Error> {
+    if !flight.is_on() || !flight.is_empty() {
+        return Ok(None);
+    }
+    let Some(summary) = page.summary() else {
+        return Ok(None);
+    };
+    let step = step(walk, kind, fetcher, summary);
+    if let Ok((Next::Call(call), _)) = &step
+        && flight.needs_more(&walk.trail())
+    {
+        flight.send(fetcher, cleaned(fetcher, call.clone())?);
+    }
+    Ok(Some(step))
 }
 
 /// The items that were handed out before the walk was resumed.
