@@ -61,9 +61,7 @@ where
                 Next::Call(call) => cleaned(&fetcher, call)?,
                 Next::Prove(_) => return Ok((Ended::OnlyPage, None)),
                 Next::End(ended) => {
-                    if walk.trail().may_be_pushed() {
-                        look_in_front(&fetcher, &walk).await;
-                    }
+                    look_in_front(&fetcher, &walk).await;
                     return Ok((ended, None));
                 }
                 Next::Doubtful(ended, doubt) => return Ok((ended, Some(doubt))),
@@ -244,6 +242,9 @@ fn begin(plan: Plan, walk: &Walk) -> Result<Begun, Error> {
 /// Looks at the first page once more: where items were added in front of it, others came
 /// twice, and none is missing.
 async fn look_in_front(fetcher: &Arc<PageFetcher>, walk: &Walk) {
+    if !walk.trail().may_be_pushed() {
+        return;
+    }
     let first = walk.trail().first_call.clone();
     let Some(Ok(call)) = first.map(|call| fetcher.http.clean(call)) else {
         return;
@@ -299,6 +300,9 @@ fn step(
     Ok((next, end))
 }
 
+/// What a page leads to, and what it was.
+type Step = Result<(Next, PageEnd), Error>;
+
 /// The same before the items of the page have been taken, where it is read ahead: the next
 /// call is sent at once.
 fn step_ahead(
@@ -307,7 +311,7 @@ fn step_ahead(
     fetcher: &mut Arc<PageFetcher>,
     page: &mut Page,
     flight: &mut InFlight,
-) -> Result<Option<Result<(Next, PageEnd), Error>>, Error> {
+) -> Result<Option<Step>, Error> {
     if !flight.is_on() || !flight.is_empty() {
         return Ok(None);
     }
