@@ -142,7 +142,7 @@ pub(crate) fn failure(document: &Value) -> Option<String> {
         let is_about_errors = ["err", "fault", "exception"]
             .iter()
             .any(|name| key.starts_with(name));
-        is_status || is_about_errors || value.as_str().is_some_and(|text| is_transient(text))
+        is_status || is_about_errors || value.as_str().is_some_and(is_transient)
     };
     let mut said = fields.iter().filter(|(key, value)| speaks(key, value));
     said.find(|(key, value)| is_plain(key, value))?;

@@ -277,18 +277,16 @@ impl fmt::Display for Doubt {
                 )
             }
             Doubt::Displaced { repeated } => {
-                let items = if *repeated == 1 { "item" } else { "items" };
                 write!(
                     f,
-                    "{repeated} {items} came more than once while pages were counted: as many others may be missing"
+                    "{repeated} item{} came more than once while pages were counted: as many others may be missing",
+                    if *repeated == 1 { "" } else { "s" }
                 )
             }
-            Doubt::EmptyBetween { page } => {
-                write!(
-                    f,
-                    "page {page} of the walk was empty, but all others before the last were full: its items may be missing"
-                )
-            }
+            Doubt::EmptyBetween { page } => write!(
+                f,
+                "page {page} of the walk was empty, but all others before the last were full: its items may be missing"
+            ),
             Doubt::Shrunk { from, to } => {
                 write!(
                     f,
@@ -301,9 +299,7 @@ impl fmt::Display for Doubt {
                     "page {page} of the walk begins and ends with items of the same keys as the page before: the upstream may not move on"
                 )
             }
-            Doubt::SaysMore { evidence } => {
-                write!(f, "the walk is at its end, but {evidence}")
-            }
+            Doubt::SaysMore { evidence } => write!(f, "the walk is at its end, but {evidence}"),
             Doubt::MorePages { evidence } => {
                 write!(
                     f,

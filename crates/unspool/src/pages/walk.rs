@@ -61,9 +61,7 @@ where
                 Next::Call(call) => cleaned(&fetcher, call)?,
                 Next::Prove(_) => return Ok((Ended::OnlyPage, None)),
                 Next::End(ended) => {
-                    if walk.trail().may_be_pushed() {
-                        look_in_front(&fetcher, &walk).await;
-                    }
+                    look_in_front(&fetcher, &walk).await;
                     return Ok((ended, None));
                 }
                 Next::Doubtful(ended, doubt) => return Ok((ended, Some(doubt))),
@@ -87,16 +85,9 @@ where
             while let Some(item) = arrived {
                 let (batch, fault) =
                     batch(item, &mut page, &mut index, &mut skip, &mut walk.trail(), &*kind, &decode);
-                if flight.is_on() && flight.is_empty() && decided.is_none()
-                    && let Some(summary) = page.summary()
-                {
-                    let step = step(&walk, &mut kind, &mut fetcher, summary);
-                    if let Ok((Next::Call(call), _)) = &step
-                        && flight.needs_more(&walk.trail())
-                    {
-                        flight.send(&fetcher, cleaned(&fetcher, call.clone())?);
-                    }
-                    decided = Some(step);
+                if decided.is_none() {
+                    decided =
+                        step_ahead(&walk, &mut kind, &mut fetcher, &mut page, &mut flight)?;
                 }
                 if batch.len() > 0 {
                     yield batch;
@@ -252,6 +243,9 @@ fn begin(plan: Plan, walk: &Walk) -> Result<Begun, Error> {
 /// Looks at the first page once more: where items were added in front of it, others came
 /// twice, and none is missing.
 async fn look_in_front(fetcher: &Arc<PageFetcher>, walk: &Walk) {
+    if !walk.trail().may_be_pushed() {
+        return;
+    }
     let first = walk.trail().first_call.clone();
     let Some(Ok(call)) = first.map(|call| fetcher.http.clean(call)) else {
         return;
@@ -305,6 +299,33 @@ fn step(
         next = Next::End(Ended::AllItems);
     }
     Ok((next, end))
+}
+
+/// What a page leads to, and what it was.
+type Step = Result<(Next, PageEnd), Error>;
+
+/// The same before the items of the page have been taken, where it is read ahead: the next
+/// call is sent at once.
+fn step_ahead(
+    walk: &Walk,
+    kind: &mut Box<dyn Kind>,
+    fetcher: &mut Arc<PageFetcher>,
+    page: &mut Page,
+    flight: &mut InFlight,
+) -> Result<Option<Step>, Error> {
+    if !flight.is_on() || !flight.is_empty() {
+        return Ok(None);
+    }
+    let Some(summary) = page.summary() else {
+        return Ok(None);
+    };
+    let step = step(walk, kind, fetcher, summary);
+    if let Ok((Next::Call(call), _)) = &step
+        && flight.needs_more(&walk.trail())
+    {
+        flight.send(fetcher, cleaned(fetcher, call.clone())?);
+    }
+    Ok(Some(step))
 }
 
 /// The items that were handed out before the walk was resumed.
