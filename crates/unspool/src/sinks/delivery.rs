@@ -1,6 +1,7 @@
 //! What goes into a sink and what comes out of it.
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 use crate::account::{Account, Details, Verdict};
 use crate::position::Position;
@@ -62,13 +63,54 @@ pub struct Batch {
     lines: Vec<u8>,
     /// Where each line ends, after its line feed.
     ends: Vec<usize>,
+    /// Where its memory goes to be used again: new pages cost more than what is written to
+    /// them.
+    home: Option<mpsc::Sender<Memory>>,
+}
+
+/// The largest memory that is used again: one item may have been a thousand times the others.
+const KEPT: usize = 1 << 20;
+
+/// The memory of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    lines: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Memory {
+    /// Room for so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Memory {
+            lines: Vec::with_capacity(bytes),
+            ends: Vec::new(),
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        let Some(home) = self.home.take() else { return };
+        if self.lines.capacity() > KEPT {
+            return;
+        }
+        self.lines.clear();
+        self.ends.clear();
+        // Where nobody wants it any more, it is given back.
+        let _ = home.try_send(Memory {
+            lines: std::mem::take(&mut self.lines),
+            ends: std::mem::take(&mut self.ends),
+        });
+    }
 }
 
 impl Batch {
-    pub(super) fn with_capacity(bytes: usize) -> Self {
+    /// An empty one in this memory, which goes home at its end.
+    pub(super) fn within(memory: Memory, home: &mpsc::Sender<Memory>) -> Self {
         Batch {
-            lines: Vec::with_capacity(bytes),
-            ends: Vec::new(),
+            lines: memory.lines,
+            ends: memory.ends,
+            home: Some(home.clone()),
         }
     }
 

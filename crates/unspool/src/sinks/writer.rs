@@ -10,13 +10,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use unspool_core::AsyncGenerator;
 
-use super::delivery::{Batch, Delivery, Ended, Mark};
+use super::delivery::{Batch, Delivery, Ended, Mark, Memory};
 use super::{Notes, Pace, Sink, SinkAccount, SinkGenerator};
 use crate::error::Error;
 use crate::position::Position;
 
 /// How many bytes of items travel together, unless one alone has more.
 const BATCH: usize = 256 << 10;
+
+/// How much room a batch has: its last item goes beyond its size.
+const ROOM: usize = BATCH + (64 << 10);
+
+/// How many batches' memory is kept to be used again.
+const KEPT: usize = 4;
 
 /// How many deliveries wait for the sink at most.
 const WAITING: usize = 2;
@@ -41,6 +47,8 @@ pub struct Writer {
     pace: Pace,
     notes: Notes,
     to_sink: mpsc::Sender<Delivery>,
+    /// The memory of batches that have been written, and the way for it to come back.
+    used: (mpsc::Sender<Memory>, mpsc::Receiver<Memory>),
     durable: watch::Receiver<Durable>,
     result: Option<oneshot::Receiver<Result<(), Error>>>,
 }
@@ -70,6 +78,7 @@ impl Writer {
         let (to_sink, deliveries) = mpsc::channel(WAITING);
         let (to_durable, mut durable) = watch::channel(Durable::default());
         let (to_result, result) = oneshot::channel();
+        let used = mpsc::channel(KEPT);
         let spawned = std::thread::Builder::new()
             .name("sink".to_owned())
             .spawn(move || {
@@ -81,7 +90,8 @@ impl Writer {
         let begun = durable.borrow_and_update().mark.clone();
         let mut writer = Writer {
             target,
-            batch: Batch::with_capacity(BATCH),
+            batch: Batch::within(Memory::with_capacity(ROOM), &used.0),
+            used,
             put: Mark {
                 position: None,
                 ..begun.clone()
@@ -308,7 +318,10 @@ impl Writer {
         let Ok(room) = self.to_sink.reserve().await else {
             return Err(self.failure().await);
         };
-        let batch = std::mem::replace(&mut self.batch, Batch::with_capacity(BATCH));
+        let (home, used) = &mut self.used;
+        let memory = used.try_recv();
+        let next = Batch::within(memory.unwrap_or_else(|_| Memory::with_capacity(ROOM)), home);
+        let batch = std::mem::replace(&mut self.batch, next);
         room.send(Delivery::Items(batch));
         Ok(())
     }
