@@ -8,10 +8,13 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use std::task::{Context, Poll};
+
 use unspool_core::generator;
 
 use super::*;
 use crate::position::Position;
+use crate::source::Source;
 
 /// Every format of files, by its extension.
 const FILES: &[&str] = &[
@@ -355,7 +358,107 @@ async fn a_sink_that_fails_says_why_at_once_and_at_the_end() {
 fn an_unknown_target_is_refused_with_what_there_is() {
     let error = open("items.xyz", Options::default()).unwrap_err();
     assert!(error.to_string().contains("FILE.jsonl"), "{error}");
-    let mut options = Options::default();
-    options.key = vec!["id".to_owned()];
+    let options = Options {
+        key: vec!["id".to_owned()],
+        ..Options::default()
+    };
     assert!(open("items.jsonl", options).unwrap_err().is_request());
+}
+
+/// A walk that remembers what it was told, and what the state said then.
+struct Told {
+    walk: crate::pages::Pages<crate::RawItem>,
+    state: PathBuf,
+    told: std::sync::Arc<std::sync::Mutex<Vec<Position>>>,
+}
+
+impl futures_core::Stream for Told {
+    type Item = Result<crate::RawItem, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.walk).poll_next(cx)
+    }
+}
+
+impl futures_core::FusedStream for Told {
+    fn is_terminated(&self) -> bool {
+        self.walk.is_terminated()
+    }
+}
+
+impl Source<crate::RawItem> for Told {
+    fn name(&self) -> &'static str {
+        "told"
+    }
+
+    fn position(&self) -> Option<Position> {
+        self.walk.position()
+    }
+
+    fn account(&self) -> crate::Account {
+        self.walk.account().erased()
+    }
+
+    fn waiting(&self) -> Option<String> {
+        self.walk.waiting()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.walk.is_ready()
+    }
+
+    fn acknowledge(self: Pin<&mut Self>, position: &Position) {
+        let kept = std::fs::read_to_string(&self.state).unwrap();
+        let kept = state::Record::read(&kept, "the state").unwrap();
+        assert_eq!(
+            kept.mark.position.as_ref(),
+            Some(position),
+            "first the state, then the source"
+        );
+        self.told.lock().unwrap().push(position.clone());
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.walk).poll_close(cx)
+    }
+}
+
+#[tokio::test]
+async fn a_source_is_told_what_is_durable_and_a_pull_is_resumed() {
+    use test_servers::{Reply, Server, linked_page};
+    let is_broken = std::sync::atomic::AtomicBool::new(true);
+    let server = Server::start(move |request| match request.page() {
+        3 if is_broken.swap(false, std::sync::atomic::Ordering::Relaxed) => {
+            Reply::status(404).body("gone")
+        }
+        // The source waits, so that what came becomes durable before the next page does.
+        _ => linked_page(request, 4, 10).pause(std::time::Duration::from_millis(100)),
+    });
+    let case = Case::new("jsonl");
+    let told = std::sync::Arc::default();
+    let run = || {
+        let request = crate::pages(server.url("/"));
+        let mut options = Options::new(request.identity().unwrap());
+        options.state = case.options().state;
+        options.checkpoint_after = Some(Duration::from_millis(1));
+        let told = std::sync::Arc::clone(&told);
+        let state = case.options().state.unwrap();
+        let open = |from| {
+            Ok(Told {
+                walk: request.resume(from).raw(),
+                state,
+                told,
+            })
+        };
+        crate::pull(open, case.sink(options))
+    };
+    let error = run().await.unwrap_err();
+    assert_eq!(error.status(), Some(404));
+    assert!(!told.lock().unwrap().is_empty());
+    let pulled = run().await.unwrap();
+    assert_eq!((pulled.sink.before, pulled.sink.items), (20, 40));
+    assert_eq!(pulled.source.unwrap().items, 20);
+    assert_eq!(case.items(), (0..40).collect::<Vec<_>>());
+    let again = run().await.unwrap();
+    assert_eq!((again.source, again.sink.items), (None, 40));
 }
