@@ -323,10 +323,6 @@ impl Row {
             .get(at)
             .map_or(Value::Null, |cell| cell.value(item))
     }
-
-    pub(crate) fn values<'a>(&'a self, item: &'a str) -> impl Iterator<Item = Value<'a>> {
-        self.cells.iter().map(|cell| cell.value(item))
-    }
 }
 
 impl Cell {

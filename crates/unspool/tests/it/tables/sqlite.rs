@@ -46,11 +46,7 @@ impl Database {
     fn columns(&self) -> Vec<String> {
         let connection = self.connection();
         let statement = connection.prepare("select * from t").unwrap();
-        statement
-            .column_names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect()
+        statement.column_names().map(str::to_owned).collect()
     }
 }
 
