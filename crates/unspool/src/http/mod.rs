@@ -23,6 +23,7 @@ mod refusal;
 mod retry;
 mod secrets;
 mod session;
+mod upgrade;
 mod visible;
 
 use url::Url;
