@@ -18,6 +18,7 @@ mod custom;
 mod descriptions;
 mod detection;
 mod ends;
+mod events;
 mod examples;
 mod faults;
 mod in_flight;
