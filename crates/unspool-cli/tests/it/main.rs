@@ -9,6 +9,7 @@
 mod ask;
 mod credentials;
 mod demo;
+mod events;
 mod help;
 mod interrupts;
 mod pages;
