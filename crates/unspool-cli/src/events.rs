@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use serde_json::Value;
-use unspool::events::{Doubt, Events, ResumeAs, Transport, Until};
+use unspool::events::{Doubt, Events, Request, ResumeAs, Transport, Until};
 use unspool::{Pointer, RawItem};
 
 use crate::args::{Common, HttpArgs};
@@ -175,67 +175,47 @@ fn request(args: &Args) -> Result<Events<RawItem>, String> {
         .reconnects(args.reconnects)
         .max_item(args.max_item)
         .on_doubt(|doubt: &Doubt| report::problem(&format!("doubt: {doubt}")));
-    for url in others {
-        request = request.and(url);
-    }
-    request = (args.send.iter()).fold(request, unspool::events::Request::send);
-    request = (args.subprotocol.iter()).fold(request, unspool::events::Request::subprotocol);
-    if let Some(transport) = args.transport {
-        request = request.transport(transport);
-    }
-    if let Some(time) = args.every {
-        request = request.every(time);
-    }
-    if let Some(pointer) = &args.id {
-        request = request.id(pointer.clone());
-    }
-    if let Some(pointer) = &args.cursor {
-        request = request.cursor(pointer.clone());
-    }
-    if let Some(pointer) = &args.items {
-        request = request.items_at(pointer.clone());
-    }
-    if let Some(pointer) = &args.position {
-        request = request.position(pointer.clone());
-    }
-    if let Some(resume_as) = &args.resume_as {
-        request = request.resume_as(resume_as.clone());
-    }
-    if let Some(until) = &args.until {
-        request = request.until(until.clone());
-    }
-    if let Some(time) = args.stop_after {
-        request = request.stop_after(time);
-    }
-    if let Some(limit) = args.idle {
-        request = request.idle(limit);
-    }
-    if let Some(body) = &args.data {
-        request = request.data(body.clone());
-    }
-    if let Some(rate) = args.http.rate {
-        request = request.rate(rate);
-    }
-    if let Some(limit) = args.http.timeout {
-        request = request.timeout(limit);
-    }
-    for (is_set, set) in [
-        (
-            args.parse,
-            unspool::events::Request::parse_data as fn(_) -> _,
-        ),
-        (args.meta, unspool::events::Request::with_meta),
-        (args.once, unspool::events::Request::once),
-        (args.ordered_ids, unspool::events::Request::ordered_ids),
-    ] {
-        if is_set {
-            request = set(request);
-        }
-    }
+    request = others.iter().fold(request, Request::and);
+    request = given(request, &args.data, Request::data);
+    request = given(request, &args.idle, Request::idle);
+    request = given(request, &args.until, Request::until);
+    request = given(request, &args.stop_after, Request::stop_after);
+    request = given(request, &args.http.rate, Request::rate);
+    request = given(request, &args.http.timeout, Request::timeout);
+    request = flagged(request, args.parse, Request::parse_data);
+    request = flagged(request, args.meta, Request::with_meta);
+    request = flagged(request, args.once, Request::once);
     for (name, value) in credentials::headers(&args.http.headers)? {
         request = request.header(name, value);
     }
+    request = carried(request, args);
     Ok(args.credentials.apply(request, first)?.raw())
+}
+
+/// The request with how the feed is carried, and where its position is.
+fn carried(mut request: Request, args: &Args) -> Request {
+    request = given(request, &args.transport, Request::transport);
+    request = given(request, &args.every, Request::every);
+    request = given(request, &args.id, Request::id);
+    request = given(request, &args.cursor, Request::cursor);
+    request = given(request, &args.items, Request::items_at);
+    request = given(request, &args.position, Request::position);
+    request = given(request, &args.resume_as, Request::resume_as);
+    request = flagged(request, args.ordered_ids, Request::ordered_ids);
+    request = args.send.iter().fold(request, Request::send);
+    args.subprotocol.iter().fold(request, Request::subprotocol)
+}
+
+/// The request with the value of a flag that may be given.
+fn given<T: Clone>(request: Request, value: &Option<T>, add: fn(Request, T) -> Request) -> Request {
+    match value {
+        Some(value) => add(request, value.clone()),
+        None => request,
+    }
+}
+
+fn flagged(request: Request, is_set: bool, set: fn(Request) -> Request) -> Request {
+    if is_set { set(request) } else { request }
 }
 
 /// The transports, from the library's own table.

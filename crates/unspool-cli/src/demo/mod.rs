@@ -25,11 +25,11 @@ use model::Model;
 pub(crate) async fn run() -> Exit {
     let folder = std::env::temp_dir().join(format!("unspool-demo-{}", std::process::id()));
     let shown = match show_pages(&folder.join("posts.ndjson")).await {
-        Ok(()) => show_answers().await,
+        Ok(()) => show_feed().await,
         Err(error) => Err(error),
     };
     let shown = match shown {
-        Ok(()) => show_feed().await,
+        Ok(()) => show_answers().await,
         Err(error) => Err(error),
     };
     // The folder is there only if the demo came that far.
@@ -110,6 +110,10 @@ async fn show_answers() -> io::Result<()> {
     say(&format!("\n$ echo $?\n{}", exit as u8));
     expect(&exit, Exit::NotProved)?;
 
+    say(
+        "\nNow yours: `unspool pages URL`, `unspool ask PROMPT`, `unspool events URL`; with `--help`\n\
+         each has the rest.",
+    );
     Ok(())
 }
 
@@ -128,10 +132,6 @@ async fn show_feed() -> io::Result<()> {
     say(&format!("\n$ echo $?\n{}", exit as u8));
     expect(&exit, Exit::NotProved)?;
 
-    say(
-        "\nNow yours: `unspool pages URL`, `unspool ask PROMPT`, `unspool events URL`; with `--help`\n\
-         each has the rest.",
-    );
     Ok(())
 }
 

@@ -4,8 +4,8 @@ use crate::run;
 fn the_demo_shows_the_main_job_and_checks_it() {
     let (code, lines, words) = run(&["demo"]);
     assert_eq!(code, 0, "{words}");
-    // Eleven items, a poem, its first line, a line and a half of it, and two feeds.
-    assert_eq!(lines.len(), 11 + 9 + 1 + 2 + 12 + 6);
+    // Eleven items, two feeds, a poem, its first line, and a line and a half of it.
+    assert_eq!(lines.len(), 11 + 12 + 6 + 9 + 1 + 2);
     for part in [
         "$ unspool pages http://127.0.0.1:",
         "complete: 5,000 items from 50 pages in 52 requests (2 repeated)",

@@ -73,9 +73,10 @@ impl LineWriter {
         buffer.put_slice(b"{\"event\":");
         put_text(buffer, &event.name);
         buffer.put_slice(b",\"id\":");
-        match event.id.is_empty() {
-            true => buffer.put_slice(b"null"),
-            false => put_text(buffer, &event.id),
+        if event.id.is_empty() {
+            buffer.put_slice(b"null");
+        } else {
+            put_text(buffer, &event.id);
         }
         buffer.put_slice(b",\"data\":");
         if self.form.parses && serde_json::from_str::<IgnoredAny>(&event.data).is_ok() {

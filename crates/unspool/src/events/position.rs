@@ -114,9 +114,13 @@ pub(super) fn origin(call: &Call) -> Call {
     let _ = call.url.set_password(None);
     if (call.url.query_pairs()).any(|(name, value)| is_secret(&name, &value)) {
         let pairs: Vec<(String, String)> = (call.url.query_pairs())
-            .map(|(name, value)| match is_secret(&name, &value) {
-                true => (name.into_owned(), HIDDEN.to_owned()),
-                false => (name.into_owned(), value.into_owned()),
+            .map(|(name, value)| {
+                let shown = if is_secret(&name, &value) {
+                    HIDDEN
+                } else {
+                    &*value
+                };
+                (name.to_string(), shown.to_owned())
             })
             .collect();
         call.url.query_pairs_mut().clear().extend_pairs(pairs);

@@ -211,10 +211,7 @@ impl Seen {
         if self.is_replayed(id, fingerprint, has_own_id) {
             return (Sight::Replayed, None);
         }
-        let doubt = match has_own_id {
-            true => self.count(id),
-            false => None,
-        };
+        let doubt = if has_own_id { self.count(id) } else { None };
         self.has_new = true;
         self.may_be_head = false;
         self.expected.clear();
@@ -289,16 +286,12 @@ impl Seen {
             self.is_irregular = true;
             return None;
         }
-        let (after, next_id) = (self.stood.id.to_string(), id.to_string());
-        Some(match next > last {
-            true => Doubt::Gap {
-                after,
-                next: next_id,
-            },
-            false => Doubt::Renumbered {
-                after,
-                next: next_id,
-            },
+        let is_gap = next > last;
+        let (after, next) = (self.stood.id.to_string(), id.to_string());
+        Some(if is_gap {
+            Doubt::Gap { after, next }
+        } else {
+            Doubt::Renumbered { after, next }
         })
     }
 

@@ -115,8 +115,8 @@ pub(super) fn merged<T: Send + 'static>(
         let mut last = Ended::default();
         while !feeds.is_empty() {
             match poll_fn(|cx| poll_any(&mut feeds, &mut turn, cx)).await {
-                Ok(batch) => yield batch,
-                Err(ended) => last = ended?,
+                Given::Batch(batch) => yield batch,
+                Given::End(ended) => last = ended?,
             }
             if let Ended::Until | Ended::TimeUp = last {
                 break;
@@ -126,13 +126,19 @@ pub(super) fn merged<T: Send + 'static>(
     }
 }
 
+/// What one of several feeds gives.
+enum Given<T> {
+    Batch(IntoIter<(T, Place)>),
+    End(Result<Ended, Error>),
+}
+
 /// Polls the feeds, beginning after the one that gave something last: a batch, or how one of
 /// them ended, which is then no longer among them.
 fn poll_any<T: Send>(
     feeds: &mut Vec<SourceGenerator<T, Feeds>>,
     turn: &mut usize,
     cx: &mut Context<'_>,
-) -> Poll<Result<IntoIter<(T, Place)>, Result<Ended, Error>>> {
+) -> Poll<Given<T>> {
     for step in 0..feeds.len() {
         let number = (*turn + step) % feeds.len();
         let feed: Pin<&mut _> = feeds[number].as_mut();
@@ -141,10 +147,10 @@ fn poll_any<T: Send>(
         };
         *turn = number + 1;
         return Poll::Ready(match given {
-            Some(batch) => Ok(batch),
+            Some(batch) => Given::Batch(batch),
             None => {
                 let mut feed = feeds.remove(number);
-                Err(feed.as_mut().take_return().unwrap_or(Ok(Ended::Stopped)))
+                Given::End(feed.as_mut().take_return().unwrap_or(Ok(Ended::Stopped)))
             }
         });
     }
@@ -302,7 +308,7 @@ impl Follower {
         };
         let (feed, entry) = HttpFeed::of(answer, self.transport, self.reading()).await?;
         self.connected(entry);
-        Ok(Connection::Http(feed))
+        Ok(Connection::Http(Box::new(feed)))
     }
 
     async fn open_socket(&mut self, form: SocketForm) -> Result<Connection, Over> {

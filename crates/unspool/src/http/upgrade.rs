@@ -35,11 +35,11 @@ impl Session {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let is_success = response.status().is_success();
             let error = Refusal::read(self, &call, response).await.into_error();
-            return Err(match is_success {
-                true => Error::content(format!("expected a WebSocket, and it {}", error.message()))
-                    .at_request(call.redacted()),
-                false => error,
-            });
+            if !is_success {
+                return Err(error);
+            }
+            let message = format!("expected a WebSocket, and it {}", error.message());
+            return Err(Error::content(message).at_request(call.redacted()));
         }
         let checked = check(response.headers(), &key, protocols);
         checked.map_err(|error| error.at_request(call.redacted()))?;

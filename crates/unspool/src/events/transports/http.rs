@@ -28,8 +28,8 @@ pub(in crate::events) struct HttpFeed {
 }
 
 pub(super) enum Reader {
-    Sse(SseReader),
-    Json(JsonReader),
+    Sse(Box<SseReader>),
+    Json(Box<JsonReader>),
 }
 
 /// What a reader needs to know.

@@ -30,7 +30,9 @@ pub(super) static TRANSPORTS: &[TransportEntry] = &[
         is_type: is_event_stream,
         may_be: is_event_stream,
         resumes_by_itself: true,
-        reader: Some(|reading| Reader::Sse(SseReader::new(reading.after, reading.max_item))),
+        reader: Some(|reading| {
+            Reader::Sse(Box::new(SseReader::new(reading.after, reading.max_item)))
+        }),
     },
     TransportEntry {
         name: "ndjson",
@@ -42,7 +44,12 @@ pub(super) static TRANSPORTS: &[TransportEntry] = &[
             is_json(media) || matches!(media, "" | "text/plain" | "application/octet-stream")
         },
         resumes_by_itself: false,
-        reader: Some(|reading| Reader::Json(JsonReader::new(reading.position, reading.max_item))),
+        reader: Some(|reading| {
+            Reader::Json(Box::new(JsonReader::new(
+                reading.position,
+                reading.max_item,
+            )))
+        }),
     },
     TransportEntry {
         name: "poll",
@@ -134,7 +141,7 @@ pub(super) enum Over {
 
 /// A feed that is connected.
 pub(super) enum Connection {
-    Http(HttpFeed),
+    Http(Box<HttpFeed>),
     Poll(PollFeed),
     Socket(SocketFeed),
 }

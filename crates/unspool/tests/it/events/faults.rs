@@ -411,3 +411,22 @@ async fn a_reader_that_pauses_holds_the_server_up() {
     let sent = tokio::task::spawn_blocking(move || sent.recv().unwrap());
     assert!(sent.await.unwrap() < 16 << 20);
 }
+
+#[tokio::test]
+async fn wherever_connections_break_nothing_is_lost_and_nothing_comes_twice() {
+    const ALL: u64 = 100;
+    // A comment at the begin, so that each connection says something.
+    let server = serving(|connection, after| {
+        let rest = numbered(number(after) + 1..=ALL);
+        let length = (connection * 37) % 83;
+        match (number(after), rest.get(..length)) {
+            (ALL, _) => no_more(),
+            (_, Some(part)) => cut(&format!(": hello\n\n{part}")),
+            (_, None) => cut(&rest),
+        }
+    });
+    let found = drain(feed(&server).events()).await;
+    check_whole(&found, &items(1..=ALL));
+    let account = found.1.unwrap();
+    assert!(account.connections >= 50, "{account:?}");
+}

@@ -35,9 +35,10 @@ async fn what_is_new_is_handed_out_oldest_first() {
     for newest_first in [false, true] {
         let server = serving(move |connection, _| {
             let last = 3 + connection as u64;
-            match newest_first {
-                true => page((last - 2..=last).rev()),
-                false => page(last - 2..=last),
+            if newest_first {
+                page((last - 2..=last).rev())
+            } else {
+                page(last - 2..=last)
             }
         });
         let request = polled(&server).id("/id".parse().unwrap());

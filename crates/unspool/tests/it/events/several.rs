@@ -10,9 +10,10 @@ fn named(name: &'static str, step: u64, count: u64) -> Server {
         let after: u64 = after.map_or(0, |after| after.parse().unwrap());
         let last = count.min(after + step);
         let events = (after + 1..=last).map(|id| format!("id: {id}\ndata: {name} {id}\n\n"));
-        match after < count {
-            true => cut(&events.collect::<String>()),
-            false => no_more(),
+        if after < count {
+            cut(&events.collect::<String>())
+        } else {
+            no_more()
         }
     })
 }

@@ -130,9 +130,9 @@ fn read_frame(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     Some((head[0] & 15, payload))
 }
 
-/// Reads until the client is gone.
+/// Reads until the client is gone, or closes: who has been answered closes the connection.
 fn until_gone(stream: &mut TcpStream) {
-    while read_frame(stream).is_some() {}
+    while read_frame(stream).is_some_and(|(code, _)| code != CLOSE) {}
 }
 
 /// A server that sends these frames on each connection, and then waits.
@@ -202,6 +202,19 @@ async fn close_codes_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_close_is_waited_for_a_little() {
+    let server = Sockets::start(|_, mut stream| {
+        stream
+            .write_all(&[text("a"), close(1000)].concat())
+            .unwrap();
+        while read_frame(&mut stream).is_some() {}
+    });
+    let begin = std::time::Instant::now();
+    assert!(drain(server.feed().events()).await.1.unwrap().complete);
+    assert!(begin.elapsed() >= Duration::from_secs(2));
+}
+
+#[tokio::test]
 async fn a_feed_that_closes_before_it_has_said_anything_has_not_ended() {
     let server = sending(|number| match number {
         0 => close(1000),
@@ -260,7 +273,11 @@ fn answers(frames: Vec<u8>) -> (Sockets, Receiver<(u8, Vec<u8>)>) {
     let server = Sockets::start(move |_, mut stream| {
         stream.write_all(&frames).unwrap();
         while let Some(frame) = read_frame(&mut stream) {
+            let is_close = frame.0 == CLOSE;
             let _ = sender.lock().unwrap().send(frame);
+            if is_close {
+                return;
+            }
         }
     });
     (server, received)
