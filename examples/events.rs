@@ -1,4 +1,7 @@
-//! An endless feed, stopped and cleaned up.
+//! An endless feed, stopped and cleaned up: the loop by hand, and the library's own source,
+//! which reconnects where it stopped.
+//!
+//!     cargo run --example events -- https://stream.wikimedia.org/v2/stream/recentchange
 //!
 //! ```python
 //! async def events() -> AsyncGenerator[Event, None]:
@@ -13,7 +16,9 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use tokio::time::sleep;
+use unspool::events::Events;
 use unspool::{AsyncGenerator, generator};
 
 #[derive(Debug, PartialEq)]
@@ -42,8 +47,16 @@ pub(crate) fn events() -> impl AsyncGenerator<Yield = Event> {
     }
 }
 
+/// The same over a live feed: what breaks is connected again after the last event, and what
+/// may be missing is said.
+pub(crate) fn feed(url: &str) -> Events<unspool::events::Event> {
+    unspool::events(url)
+        .on_doubt(|doubt| eprintln!("{doubt}"))
+        .events()
+}
+
 #[tokio::main]
-async fn main() {
+async fn main() -> Result<(), unspool::Error> {
     let mut events = pin!(events());
     for _ in 0..3 {
         println!("{:?}", events.anext().await);
@@ -51,4 +64,11 @@ async fn main() {
     if let Err(ignored) = events.aclose().await {
         eprintln!("{ignored}");
     }
+    if let Some(url) = std::env::args().nth(1) {
+        let mut feed = feed(&url);
+        while let Some(event) = feed.try_next().await? {
+            println!("{}: {}", event.name, event.data);
+        }
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! bench ask [GROUP]
+//! bench events
 //! bench generators [--wall] [ROW | COLUMN]...
 //! bench pages [GROUP]
 //! bench sinks [SINK]...
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+mod events;
 mod figures;
 mod generators;
 mod pages;
@@ -25,13 +27,14 @@ mod sse;
 use std::env;
 use std::process::ExitCode;
 
-const COMMANDS: &str = "`ask`, `generators`, `pages`, `sinks`, `splitter` and `sse`";
+const COMMANDS: &str = "`ask`, `events`, `generators`, `pages`, `sinks`, `splitter` and `sse`";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let done = match arguments.split_first() {
         Some((command, rest)) => match command.as_str() {
             "ask" => ask::run(rest),
+            "events" => events::run(rest),
             "generators" => generators::run(rest),
             "pages" => pages::run(rest),
             "sinks" => sinks::run(rest),

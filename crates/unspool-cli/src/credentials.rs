@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 use unspool::ClientCredentials;
-use unspool::pages::Request;
 
 use crate::report::SECRETS;
 use crate::{expand, flags, netrc};
@@ -95,7 +94,11 @@ pub(crate) struct Credentials {
 
 impl Credentials {
     /// The request with them; `url` is where it goes.
-    pub(crate) fn apply(&self, mut request: Request, url: &str) -> Result<Request, String> {
+    pub(crate) fn apply<R: TakesCredentials>(
+        &self,
+        mut request: R,
+        url: &str,
+    ) -> Result<R, String> {
         if let Some((user, password)) = self.user_and_password(url)? {
             SECRETS.keep(&password);
             request = request.basic_auth(&user, &password);
@@ -179,6 +182,44 @@ impl Credentials {
         }))
     }
 }
+
+/// A request that takes them all.
+pub(crate) trait TakesCredentials: Sized {
+    fn basic_auth(self, user: &str, password: &str) -> Self;
+    fn bearer_auth(self, token: &str) -> Self;
+    fn api_key_header(self, name: &str, key: &str) -> Self;
+    fn api_key_query(self, name: &str, key: &str) -> Self;
+    fn cookie(self, name: &str, value: &str) -> Self;
+    fn oauth2(self, client: ClientCredentials) -> Self;
+}
+
+macro_rules! takes_credentials {
+    ($request:ty) => {
+        impl TakesCredentials for $request {
+            fn basic_auth(self, user: &str, password: &str) -> Self {
+                self.basic_auth(user, password)
+            }
+            fn bearer_auth(self, token: &str) -> Self {
+                self.bearer_auth(token)
+            }
+            fn api_key_header(self, name: &str, key: &str) -> Self {
+                self.api_key_header(name, key)
+            }
+            fn api_key_query(self, name: &str, key: &str) -> Self {
+                self.api_key_query(name, key)
+            }
+            fn cookie(self, name: &str, value: &str) -> Self {
+                self.cookie(name, value)
+            }
+            fn oauth2(self, client: ClientCredentials) -> Self {
+                self.oauth2(client)
+            }
+        }
+    };
+}
+
+takes_credentials!(unspool::pages::Request);
+takes_credentials!(unspool::events::Request);
 
 /// The headers of `-H`.
 pub(crate) fn headers(texts: &[String]) -> Result<Vec<flags::Header>, String> {

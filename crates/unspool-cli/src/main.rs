@@ -7,6 +7,7 @@ mod ask;
 mod credentials;
 mod demo;
 mod destination;
+mod events;
 mod exit;
 mod expand;
 mod flags;
@@ -52,6 +53,8 @@ enum Command {
     Ask(Box<ask::Args>),
     /// The columns that a table of the items of a paginated HTTP API would have.
     Schema(Box<pages::Args>),
+    /// Messages of a live feed.
+    Events(Box<events::Args>),
     /// The other commands at work, against servers that this one starts on loopback.
     Demo,
 }
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let in_flight = match &cli.command {
         Command::Pages(args) | Command::Schema(args) => args.in_flight(),
-        Command::Ask(_) | Command::Demo => 1,
+        Command::Ask(_) | Command::Events(_) | Command::Demo => 1,
     };
     let started = signals::listen().and_then(|()| runtime(in_flight));
     let runtime = match started {
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
             Command::Pages(args) => pages::run(*args, &mut Output::stdout()).await,
             Command::Ask(args) => ask::run(*args, Output::stdout()).await,
             Command::Schema(args) => schema::run(*args, &mut Output::stdout()).await,
+            Command::Events(args) => events::run(*args, &mut Output::stdout()).await,
             Command::Demo => demo::run().await,
         }
     });

@@ -180,6 +180,11 @@ impl<D: Details> Conclusion<D> {
         Conclusion::of(D::failed())
     }
 
+    /// The same with these doubts.
+    pub(crate) fn with(self, doubts: Vec<D::Doubt>) -> Self {
+        Conclusion { doubts, ..self }
+    }
+
     fn verdict(&self) -> Verdict {
         verdict::<D>(&self.ended, &self.doubts)
     }

@@ -8,17 +8,18 @@ use reqwest::header::{HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
+use url::Url;
 
 use crate::error::Error;
-use crate::http::{ClientCredentials, Credentials, Rate};
+use crate::http::{ClientCredentials, Credentials, Rate, is_secret_name};
 use crate::item::RawItem;
 use crate::position::Position;
 use crate::secret::Secret;
 use crate::source::Source;
-use crate::{ask, pages};
+use crate::{ask, events, pages};
 
 /// All sources. To add one: its module, a line here.
-static SOURCES: &[SourceEntry] = &[pages::SOURCE, ask::SOURCE];
+static SOURCES: &[SourceEntry] = &[pages::SOURCE, ask::SOURCE, events::SOURCE];
 
 /// A source by its name.
 pub(crate) struct SourceEntry {
@@ -97,7 +98,7 @@ impl Description {
 
     /// The parts that can be opened apart from each other, and whose items together are
     /// those of the source, in order. One, the source itself, where it cannot be cut: so
-    /// it is with `pages` and `ask` today.
+    /// it is with all sources today.
     ///
     /// # Errors
     ///
@@ -127,6 +128,29 @@ pub(crate) fn read<T: DeserializeOwned>(source: &str, members: Value) -> Result<
         Error::request(format!("the description of `{source}` is wrong: {error}"))
             .with_source(error)
     })
+}
+
+/// Checks that a URL, to be written down, holds no credential as it is.
+pub(crate) fn check_url(url: &str) -> Result<(), Error> {
+    let Ok(url) = Url::parse(url) else {
+        return Ok(());
+    };
+    let is_given = |value: &str| !value.is_empty() && !Secret::new(value).is_named();
+    let in_query = (url.query_pairs())
+        .find(|(name, value)| is_secret_name(name) && is_given(value))
+        .map(|(name, _)| name.into_owned());
+    let password = url.password().map(percent_encoding::percent_decode_str);
+    let password = password.map(|password| password.decode_utf8_lossy().into_owned());
+    let has_password = password.as_deref().is_some_and(is_given);
+    match in_query {
+        Some(name) => Err(Error::request(format!(
+            "`{name}` in the URL looks like a credential: to write it down, name it as `${{NAME}}`"
+        ))),
+        None if has_password => Err(Error::request(
+            "the URL holds a password: to write it down, name it as `${NAME}`",
+        )),
+        None => Ok(()),
+    }
 }
 
 /// How requests are sent, as plain data: credentials for the origin of the URL, by name,

@@ -7,6 +7,7 @@ pub mod ask;
 mod boxed;
 mod description;
 mod error;
+pub mod events;
 mod http;
 #[cfg(any(test, feature = "internals"))]
 #[doc(hidden)]
@@ -30,6 +31,8 @@ pub use ask::ask;
 pub use boxed::{BoxGenerator, Generators, Shutdown};
 pub use description::{AnySource, Description, HttpDescription, OAuth2Description};
 pub use error::{Error, ErrorKind};
+#[doc(inline)]
+pub use events::events;
 #[doc(hidden)]
 pub use http::Secrets;
 pub use http::{ClientCredentials, Credentials, Http, HttpBuilder, Rate};

@@ -99,6 +99,11 @@ impl Lines {
         Ok(Some((&self.spanning, 0..self.spanning.len())))
     }
 
+    /// Whether a line has begun whose end has not come.
+    pub(crate) fn is_inside(&self) -> bool {
+        !self.begun.is_empty()
+    }
+
     /// There is no more: what came after the end of the last line.
     pub(crate) fn end(&mut self) -> Bytes {
         self.begun.split().freeze()

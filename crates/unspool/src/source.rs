@@ -161,6 +161,13 @@ pub trait SourceKind: Send + Sync + 'static {
         let _ = position;
     }
 
+    /// What speaks against it being complete so far, for a source that does not come to an
+    /// end by itself.
+    #[doc(hidden)]
+    fn doubts(&self) -> Vec<<Self::Details as Details>::Doubt> {
+        Vec::new()
+    }
+
     /// The generator is over or gone.
     #[doc(hidden)]
     fn over(&self) {}
@@ -229,8 +236,8 @@ impl<T: Send, K: SourceKind> SourceStream<T, K> {
     pub fn account(&self) -> Account<K::Details> {
         let conclusion = match &self.end {
             Some(End::Concluded(conclusion)) => conclusion.clone(),
-            Some(End::Failed) => Conclusion::failed(),
-            None => Conclusion::stopped(),
+            Some(End::Failed) => Conclusion::failed().with(self.kind.doubts()),
+            None => Conclusion::stopped().with(self.kind.doubts()),
         };
         let details = self.kind.details(&conclusion.ended);
         Account::new(K::NAME, conclusion, self.items, self.kind.counts(), details)

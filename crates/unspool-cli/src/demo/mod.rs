@@ -1,6 +1,7 @@
 //! `unspool demo`: what the other commands do, against servers on loopback.
 
 mod api;
+mod feed;
 mod model;
 mod server;
 
@@ -11,17 +12,23 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use crate::ask;
+use crate::events;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::pages;
 use crate::report;
 use api::{Api, ITEMS, PAGES};
+use feed::{EVENTS, Feed};
 use model::Model;
 
 /// Starts the servers, runs the commands that it prints, and checks what came.
 pub(crate) async fn run() -> Exit {
     let folder = std::env::temp_dir().join(format!("unspool-demo-{}", std::process::id()));
     let shown = match show_pages(&folder.join("posts.ndjson")).await {
+        Ok(()) => show_feed().await,
+        Err(error) => Err(error),
+    };
+    let shown = match shown {
         Ok(()) => show_answers().await,
         Err(error) => Err(error),
     };
@@ -104,10 +111,41 @@ async fn show_answers() -> io::Result<()> {
     expect(&exit, Exit::NotProved)?;
 
     say(
-        "\nNow yours: `unspool pages URL`, `unspool ask PROMPT`; `unspool pages --help` and\n\
-         `unspool ask --help` have the rest.",
+        "\nNow yours: `unspool pages URL`, `unspool ask PROMPT`, `unspool events URL`; with `--help`\n\
+         each has the rest.",
     );
     Ok(())
+}
+
+async fn show_feed() -> io::Result<()> {
+    let feed = Feed::start().await?;
+    say(&format!(
+        "\nA live feed of {EVENTS} events now listens on {}. It breaks each connection after a few;\n\
+         each time, it is asked to go on after the last event:",
+        feed.url("/")
+    ));
+    let exit = follow(&[&feed.url("/ticks"), "--parse"]).await;
+    expect(&exit, Exit::Complete)?;
+
+    say("\nOne that has lost some by then does not pass for whole:");
+    let exit = follow(&[&feed.url("/forgetful"), "--parse", "--quiet"]).await;
+    say(&format!("\n$ echo $?\n{}", exit as u8));
+    expect(&exit, Exit::NotProved)?;
+
+    Ok(())
+}
+
+/// Prints a command that follows a feed and runs it, through the code that `unspool` itself
+/// runs.
+async fn follow(args: &[&str]) -> Exit {
+    say(&format!("\n$ unspool events {}", args.join(" ")));
+    match events::Args::try_parse_from([&["events"], args].concat()) {
+        Ok(args) => events::run(args, &mut Output::stdout()).await,
+        Err(error) => {
+            report::problem(&error.to_string());
+            Exit::WrongRequest
+        }
+    }
 }
 
 /// Prints a question and asks it, through the code that `unspool` itself runs.

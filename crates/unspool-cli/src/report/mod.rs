@@ -1,6 +1,7 @@
 //! What people read: the progress line, the closing sentence, errors.
 
 pub(crate) mod ask;
+pub(crate) mod events;
 pub(crate) mod pages;
 
 use std::io::Write as _;

@@ -5,7 +5,7 @@ fn help_lists_the_commands_the_kinds_and_the_codes() {
     let (code, lines, _) = run(&["--help"]);
     let help = lines.join("\n");
     assert_eq!(code, 0);
-    for word in ["pages", "ask", "demo", "Exit codes:", "130"] {
+    for word in ["pages", "ask", "events", "demo", "Exit codes:", "130"] {
         assert!(help.contains(word), "{word} in {help}");
     }
     let (_, lines, _) = run(&["pages", "--help"]);
@@ -33,6 +33,17 @@ fn the_help_of_ask_has_all_providers_and_their_variables() {
         }
     }
     assert!(help.contains(unspool::ask::DEFAULT_MODEL), "{help}");
+}
+
+#[test]
+fn the_help_of_events_has_all_kinds_of_feeds() {
+    let (code, lines, _) = run(&["events", "--help"]);
+    let help = lines.join("\n");
+    assert_eq!(code, 0);
+    for (name, about) in unspool::events::Transport::all() {
+        assert!(help.contains(&format!("  {name}\n")), "{name} in {help}");
+        assert!(help.contains(&about[..20]), "{about} in {help}");
+    }
 }
 
 #[test]

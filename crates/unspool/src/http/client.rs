@@ -1,13 +1,18 @@
 //! The clients of reqwest that an [`Http`](super::Http) sends with.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use reqwest::header::UPGRADE;
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, Request};
 use url::Url;
 
 use super::secrets::in_address;
 use crate::error::Error;
+
+/// After so long a silence the peer's system is asked whether the connection is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Who sends the requests.
 pub(super) enum Clients {
@@ -20,6 +25,8 @@ pub(super) enum Clients {
         plain: OnceLock<Client>,
         /// For `https:`.
         secure: OnceLock<Client>,
+        /// For `https:` where the connection is to leave HTTP, which HTTP/2 does otherwise.
+        leaving: OnceLock<Client>,
     },
 }
 
@@ -28,18 +35,29 @@ impl Default for Clients {
         Clients::Own {
             plain: OnceLock::new(),
             secure: OnceLock::new(),
+            leaving: OnceLock::new(),
         }
     }
 }
 
 impl Clients {
-    pub(super) fn for_url(&self, url: &Url) -> Result<&Client, Error> {
-        let (plain, secure) = match self {
+    /// The client for a request.
+    pub(super) fn for_request(&self, request: &Request) -> Result<&Client, Error> {
+        let (plain, secure, leaving) = match self {
             Clients::Given(client) => return Ok(client),
-            Clients::Own { plain, secure } => (plain, secure),
+            Clients::Own {
+                plain,
+                secure,
+                leaving,
+            } => (plain, secure, leaving),
         };
-        let is_secure = url.scheme() == "https";
-        let cell = if is_secure { secure } else { plain };
+        let is_secure = request.url().scheme() == "https";
+        let is_leaving = request.headers().contains_key(UPGRADE);
+        let cell = match (is_secure, is_leaving) {
+            (false, _) => plain,
+            (true, false) => secure,
+            (true, true) => leaving,
+        };
         if let Some(client) = cell.get() {
             return Ok(client);
         }
@@ -47,6 +65,11 @@ impl Clients {
             Client::builder()
         } else {
             Client::builder().tls_certs_only([])
+        };
+        let builder = if is_leaving {
+            builder.http1_only()
+        } else {
+            builder
         };
         let made = client(builder)?;
         Ok(cell.get_or_init(|| made))
@@ -85,6 +108,9 @@ fn client(builder: ClientBuilder) -> Result<Client, Error> {
         .no_gzip()
         .no_brotli()
         .no_zstd()
+        .tcp_keepalive(KEEP_ALIVE)
+        .tcp_keepalive_interval(KEEP_ALIVE / 3)
+        .tcp_keepalive_retries(3)
         .user_agent(concat!("unspool/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| Error::request("cannot set up the HTTP client").with_source(error))

@@ -263,7 +263,8 @@ impl Grants {
         for (name, value) in &call.fields {
             let wrong = || Error::content(format!("`{value}` cannot be sent in `{name}`"));
             let name: HeaderName = name.parse().map_err(|_| wrong())?;
-            headers.insert(name, value.parse().map_err(|_| wrong())?);
+            let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong())?;
+            headers.insert(name, value);
         }
         if let Some(token) = token {
             headers.insert(AUTHORIZATION, token.header.clone());

@@ -17,13 +17,20 @@ const SHOWN: usize = 200;
 impl Session {
     /// Sends a call, follows redirects, and gives the answer, whatever its status.
     pub(crate) async fn send_any(&self, call: &CleanCall) -> Result<Reply, Error> {
+        let (call, response) = self.follow(call).await?;
+        self.reply(call, response).await
+    }
+
+    /// Sends a call, follows redirects, and gives the head of what leads nowhere else, with the
+    /// call that it answers.
+    pub(super) async fn follow(&self, call: &CleanCall) -> Result<(CleanCall, Response), Error> {
         let mut call = call.clone();
         for _ in 0..=MAX_REDIRECTS {
             let sent = self.exchange(&call).await;
             let response = sent.map_err(|error| error.at_request(call.redacted()))?;
             call = self.answering(call, &response)?;
             match target(call.call(), &response) {
-                None => return self.reply(call, response).await,
+                None => return Ok((call, response)),
                 Some(target) => {
                     let target = target.and_then(|target| self.followed(target));
                     call = target.map_err(|error| {

@@ -95,6 +95,12 @@ impl Secrets {
         }
     }
 
+    /// Keeps the words of others, too.
+    pub(crate) fn keep_all(&self, others: &Secrets) {
+        let others = others.lock().clone();
+        self.lock().extend(others);
+    }
+
     /// Words of others as people may see them: without secrets, on one line, without what
     /// a terminal obeys or what changes the order of letters, and not without end.
     #[must_use]

@@ -178,7 +178,7 @@ impl Session {
     pub(super) async fn transmit(&self, mut request: Request) -> Result<Response, Error> {
         let headers = request.headers_mut();
         headers.entry(ACCEPT_ENCODING).or_insert(ENCODINGS);
-        let client = self.clients.for_url(request.url())?;
+        let client = self.clients.for_request(&request)?;
         let (pace, url) = (&self.http.shared.pace, request.url().clone());
         let turn = pace.turn(url.origin(), &self.queue, &self.meter).await?;
         self.meter.request();

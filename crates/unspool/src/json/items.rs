@@ -93,6 +93,16 @@ impl ItemScanner {
         }
     }
 
+    /// Values one after the other, on lines of their own or not, or after record separators
+    /// (RFC 7464).
+    pub(super) fn in_sequence(check: Check, max_bytes: usize) -> Self {
+        ItemScanner {
+            state: ItemState::Line,
+            after: ItemState::Line,
+            ..ItemScanner::new(check, max_bytes)
+        }
+    }
+
     /// A chunk begins.
     pub(crate) fn begin_chunk(&mut self) {
         self.checker.begin_chunk();

@@ -110,6 +110,22 @@ impl Splitter {
         self
     }
 
+    /// Splits values that follow each other, on lines of their own or not, or after record
+    /// separators (RFC 7464).
+    pub(crate) fn in_sequence(check: Check, max_bytes: usize) -> Self {
+        Splitter {
+            elements: ItemScanner::in_sequence(check, max_bytes),
+            at_items: true,
+            on_lines: true,
+            ..Splitter::new(Place::Auto, check, max_bytes)
+        }
+    }
+
+    /// Whether an item has come in part.
+    pub(crate) fn is_inside(&self) -> bool {
+        self.elements.is_inside()
+    }
+
     /// Gives the next bytes of the document; those before must have been read.
     pub(crate) fn push(&mut self, chunk: Bytes) {
         debug_assert_eq!(self.at, self.chunk.len(), "the last chunk was not read");

@@ -2,13 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use url::Url;
 
 use super::position::SOURCE as NAME;
 use super::request::Request;
 use crate::description::{self, HttpDescription, SourceEntry};
 use crate::error::Error;
-use crate::http::is_secret_name;
 use crate::secret::Secret;
 
 /// `pages` among the sources.
@@ -134,29 +132,6 @@ impl Description {
         }
         Ok(request)
     }
-
-    /// That the URL holds no credential as it is.
-    fn check_url(&self) -> Result<(), Error> {
-        let Ok(url) = Url::parse(&self.url) else {
-            return Ok(());
-        };
-        let is_given = |value: &str| !value.is_empty() && !Secret::new(value).is_named();
-        let in_query = (url.query_pairs())
-            .find(|(name, value)| is_secret_name(name) && is_given(value))
-            .map(|(name, _)| name.into_owned());
-        let password = url.password().map(percent_encoding::percent_decode_str);
-        let password = password.map(|password| password.decode_utf8_lossy().into_owned());
-        let has_password = password.as_deref().is_some_and(is_given);
-        match in_query {
-            Some(name) => Err(Error::request(format!(
-                "`{name}` in the URL looks like a credential: to write it down, name it as `${{NAME}}`"
-            ))),
-            None if has_password => Err(Error::request(
-                "the URL holds a password: to write it down, name it as `${NAME}`",
-            )),
-            None => Ok(()),
-        }
-    }
 }
 
 impl TryFrom<&Description> for crate::Description {
@@ -166,7 +141,7 @@ impl TryFrom<&Description> for crate::Description {
     ///
     /// A credential is given as it is, and not by name.
     fn try_from(own: &Description) -> Result<Self, Error> {
-        own.check_url()?;
+        description::check_url(&own.url)?;
         crate::Description::new(NAME, own)
     }
 }

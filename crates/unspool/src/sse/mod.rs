@@ -103,6 +103,15 @@ impl Decoder {
         self
     }
 
+    /// For a stream that goes on after the event with this id, on a new connection: its
+    /// events have it until the stream gives another.
+    #[must_use]
+    pub fn after(mut self, last_event_id: ByteString) -> Self {
+        self.id = last_event_id.clone();
+        self.last_event_id = last_event_id;
+        self
+    }
+
     /// Gives the next bytes of the stream; the events of those before must have been
     /// taken.
     pub fn push(&mut self, chunk: Bytes) {
@@ -172,6 +181,11 @@ impl Decoder {
     #[must_use]
     pub fn last_event_id(&self) -> &str {
         &self.last_event_id
+    }
+
+    /// Whether an event has begun that has not ended, or may have.
+    pub(crate) fn is_inside(&self) -> bool {
+        !matches!(self.data, Data::None) || self.lines.is_inside()
     }
 
     /// How long to wait before connecting again, if the stream has said so.

@@ -95,6 +95,19 @@ async fn events_end_with_their_cleanup() {
 }
 
 #[tokio::test]
+async fn a_feed_is_followed_to_its_end() {
+    let server = Server::start(|request| match request.header("last-event-id") {
+        None => Reply::status(200)
+            .header("content-type", "text/event-stream")
+            .body("id: 1\ndata: something happened\n\n"),
+        Some(_) => Reply::status(204),
+    });
+    let events: Vec<_> = events::feed(&server.url("/")).try_collect().await.unwrap();
+    assert_eq!(events.len(), 1);
+    assert_eq!(&*events[0].data, "something happened");
+}
+
+#[tokio::test]
 async fn database_cursor_gives_all_rows_in_batches() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("users.sqlite");

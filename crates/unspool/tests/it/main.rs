@@ -19,6 +19,7 @@ mod custom;
 mod descriptions;
 mod detection;
 mod ends;
+mod events;
 mod examples;
 mod faults;
 mod filler;

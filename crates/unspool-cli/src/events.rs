@@ -1,0 +1,232 @@
+//! `unspool events`.
+
+use std::time::Duration;
+
+use clap::Parser;
+use serde_json::Value;
+use unspool::events::{Doubt, Events, Request, ResumeAs, Transport, Until};
+use unspool::{Pointer, RawItem};
+
+use crate::args::{Common, HttpArgs};
+use crate::credentials::{self, Credentials};
+use crate::exit::Exit;
+use crate::expand;
+use crate::flags;
+use crate::output::Output;
+use crate::pull::pull;
+use crate::report::{self, events::EventsReport};
+
+#[derive(Parser)]
+#[command(after_long_help = after_long_help())]
+pub(crate) struct Args {
+    /// Where the feed is; of several, the events come as they arrive.
+    #[arg(required = true, value_name = "URL")]
+    urls: Vec<String>,
+
+    /// Read the feed as KIND; `--help` has the kinds.
+    ///
+    /// By default its address and its answer tell.
+    #[arg(long = "as", value_name = "KIND")]
+    transport: Option<Transport>,
+
+    /// Embed data that is JSON as JSON.
+    ///
+    /// By default `data` is the text as it came. What is not JSON stays a text.
+    #[arg(long)]
+    parse: bool,
+
+    /// Add `source` and `received` to each line.
+    ///
+    /// The address of the feed, and when the event came (RFC 3339).
+    #[arg(long)]
+    meta: bool,
+
+    /// Stop after TIME.
+    ///
+    /// Unlike `--deadline`, that is no error.
+    #[arg(long = "for", value_name = "TIME", value_parser = flags::duration)]
+    stop_after: Option<Duration>,
+
+    /// Stop after the event whose data has VALUE at POINTER.
+    ///
+    /// VALUE is JSON, or else a text: `/status=done`. Without POINTER, it is all of the data:
+    /// `=[DONE]`.
+    #[arg(long, value_name = "POINTER=VALUE")]
+    until: Option<Until>,
+
+    /// Stop at the end of the body.
+    ///
+    /// By default that is the end of a connection, and the next one is made.
+    #[arg(long)]
+    once: bool,
+
+    /// Connect again after a silence of TIME.
+    ///
+    /// Comments count as life. By default three times the longest pause that the feed has made,
+    /// and at least a minute.
+    #[arg(long, value_name = "TIME", value_parser = flags::duration)]
+    idle: Option<Duration>,
+
+    /// Give up after N connections in a row that came to nothing.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    reconnects: usize,
+
+    /// Ask for the same document every TIME, and write what is new in it.
+    ///
+    /// The oldest first. The upstream may ask for a longer time (`X-Poll-Interval`).
+    #[arg(long, value_name = "TIME", value_parser = flags::duration)]
+    every: Option<Duration>,
+
+    /// Tell what is new by the value at POINTER in an item, such as `/id`.
+    ///
+    /// With `--every`; by default by all of the item.
+    #[arg(long, value_name = "POINTER", requires = "every")]
+    id: Option<Pointer>,
+
+    /// Ask again with the value at POINTER in the answer before, such as `/next_batch`.
+    ///
+    /// Once its items are taken. `--resume-as` says where it goes.
+    #[arg(
+        long,
+        value_name = "POINTER",
+        requires = "resume_as",
+        conflicts_with = "every"
+    )]
+    cursor: Option<Pointer>,
+
+    /// Take the items from the array at POINTER in an answer.
+    ///
+    /// With `--every` and `--cursor`; by default the answer is that array, or the only item.
+    #[arg(long, value_name = "POINTER")]
+    items: Option<Pointer>,
+
+    /// Send a message first, with each connection of a WebSocket.
+    ///
+    /// May be given several times; `@FILE` reads it from a file.
+    #[arg(long, value_name = "TEXT", value_parser = flags::text)]
+    send: Vec<String>,
+
+    /// Offer a subprotocol to a WebSocket.
+    #[arg(long, value_name = "NAME")]
+    subprotocol: Vec<String>,
+
+    /// Take the position of an item from POINTER, such as `/seq`.
+    ///
+    /// For feeds of JSON; it is the `id` of the event, and goes where `--resume-as` says.
+    #[arg(long, value_name = "POINTER")]
+    position: Option<Pointer>,
+
+    /// Send the position as the parameter NAME, to go on after it.
+    ///
+    /// Or in a header, as `header:NAME`. By default in `Last-Event-ID`, for server-sent events.
+    #[arg(long, value_name = "NAME")]
+    resume_as: Option<ResumeAs>,
+
+    /// Leave out events after a reconnect whose id is not above the last one.
+    ///
+    /// For feeds whose ids are numbers that only grow. By default the last 1,000 events are known
+    /// again.
+    #[arg(long)]
+    ordered_ids: bool,
+
+    /// Send a JSON document, with `POST`; `@FILE` reads it from a file.
+    ///
+    /// `@-` reads it from standard input. It is sent again with each connection.
+    #[arg(short, long, value_name = "JSON", value_parser = flags::json)]
+    data: Option<Value>,
+
+    /// Refuse an event above SIZE bytes, its lines together.
+    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = flags::bytes)]
+    max_item: usize,
+
+    #[command(flatten)]
+    common: Common,
+
+    #[command(flatten)]
+    http: HttpArgs,
+
+    #[command(flatten)]
+    credentials: Credentials,
+}
+
+/// Writes the events of feeds to `output` as they arrive.
+pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
+    let events = match request(&args) {
+        Ok(events) => events,
+        Err(message) => {
+            report::problem(&message);
+            return Exit::WrongRequest;
+        }
+    };
+    let line = |item: &RawItem, buffer: &mut Vec<u8>| {
+        buffer.extend_from_slice(item.as_bytes());
+        buffer.push(b'\n');
+    };
+    pull(events, &args.common, output, &EventsReport, line).await
+}
+
+fn request(args: &Args) -> Result<Events<RawItem>, String> {
+    let urls: Vec<String> = (args.urls.iter())
+        .map(|url| expand::address(url))
+        .collect::<Result<_, _>>()?;
+    let (first, others) = urls.split_first().ok_or("expected a URL")?;
+    let mut request = unspool::events(first)
+        .retries(args.http.retries)
+        .reconnects(args.reconnects)
+        .max_item(args.max_item)
+        .on_doubt(|doubt: &Doubt| report::problem(&format!("doubt: {doubt}")));
+    request = others.iter().fold(request, Request::and);
+    request = given(request, &args.data, Request::data);
+    request = given(request, &args.idle, Request::idle);
+    request = given(request, &args.until, Request::until);
+    request = given(request, &args.stop_after, Request::stop_after);
+    request = given(request, &args.http.rate, Request::rate);
+    request = given(request, &args.http.timeout, Request::timeout);
+    request = flagged(request, args.parse, Request::parse_data);
+    request = flagged(request, args.meta, Request::with_meta);
+    request = flagged(request, args.once, Request::once);
+    for (name, value) in credentials::headers(&args.http.headers)? {
+        request = request.header(name, value);
+    }
+    request = carried(request, args);
+    Ok(args.credentials.apply(request, first)?.raw())
+}
+
+/// The request with how the feed is carried, and where its position is.
+fn carried(mut request: Request, args: &Args) -> Request {
+    request = given(request, &args.transport, Request::transport);
+    request = given(request, &args.every, Request::every);
+    request = given(request, &args.id, Request::id);
+    request = given(request, &args.cursor, Request::cursor);
+    request = given(request, &args.items, Request::items_at);
+    request = given(request, &args.position, Request::position);
+    request = given(request, &args.resume_as, Request::resume_as);
+    request = flagged(request, args.ordered_ids, Request::ordered_ids);
+    request = args.send.iter().fold(request, Request::send);
+    args.subprotocol.iter().fold(request, Request::subprotocol)
+}
+
+/// The request with the value of a flag that may be given.
+fn given<T: Clone>(request: Request, value: &Option<T>, add: fn(Request, T) -> Request) -> Request {
+    match value {
+        Some(value) => add(request, value.clone()),
+        None => request,
+    }
+}
+
+fn flagged(request: Request, is_set: bool, set: fn(Request) -> Request) -> Request {
+    if is_set { set(request) } else { request }
+}
+
+/// The transports, from the library's own table.
+fn after_long_help() -> String {
+    let transports: Vec<String> = Transport::all()
+        .map(|(name, about)| format!("  {name}\n          {about}"))
+        .collect();
+    format!(
+        "Kinds of feeds:\n{}\n\n{}\n\n{}",
+        transports.join("\n"),
+        crate::credentials::HELP,
+        crate::exit::HELP
+    )
+}

@@ -1,0 +1,183 @@
+//! `unspool events` as its users run it.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use serde_json::Value;
+use test_servers::Reply;
+
+use crate::server::Server;
+use crate::{run, unspool};
+
+/// A feed of so many numbered events, two a connection.
+fn feed(count: u64) -> Server {
+    Server::start(move |request| {
+        let after: u64 = (request.header("last-event-id")).map_or(0, |id| id.parse().unwrap());
+        let events: String = (after + 1..=count.min(after + 2))
+            .map(|id| format!("event: tick\nid: {id}\ndata: {{\"n\": {id}}}\n\n"))
+            .collect();
+        match after < count {
+            true => stream().chunk(events).close(),
+            false => Reply::status(204),
+        }
+    })
+}
+
+fn stream() -> Reply {
+    Reply::status(200)
+        .header("content-type", "text/event-stream")
+        .chunked()
+}
+
+#[test]
+fn events_are_lines_and_a_feed_that_ends_is_complete() {
+    let server = feed(3);
+    let (code, lines, words) = run(&["events", &server.url("/feed")]);
+    assert_eq!(code, 0, "{words}");
+    assert_eq!(
+        lines,
+        [
+            r#"{"event":"tick","id":"1","data":"{\"n\": 1}"}"#,
+            r#"{"event":"tick","id":"2","data":"{\"n\": 2}"}"#,
+            r#"{"event":"tick","id":"3","data":"{\"n\": 3}"}"#,
+        ]
+    );
+    assert!(words.contains("complete: 3 events, "), "{words}");
+    assert!(words.contains("2 connections"), "{words}");
+}
+
+#[test]
+fn data_is_embedded_and_meta_is_added_when_asked_for() {
+    let server = feed(2);
+    let (code, lines, _) = run(&["events", &server.url("/feed"), "--parse", "--meta", "-q"]);
+    assert_eq!(code, 0);
+    let line: Value = serde_json::from_str(&lines[0]).unwrap();
+    assert_eq!(line["data"]["n"], 1);
+    assert_eq!(line["source"], server.url("/feed"));
+    let received = line["received"].as_str().unwrap();
+    assert!(
+        received.starts_with("20") && received.ends_with('Z'),
+        "{received}"
+    );
+}
+
+#[test]
+fn it_stops_where_it_is_told_to() {
+    let server = feed(9);
+    let url = server.url("/feed");
+    for (flags, count) in [
+        (vec!["--take", "3"], 3),
+        (vec!["--until", "/n=4"], 4),
+        (vec!["--for", "60s"], 9),
+    ] {
+        let (code, lines, words) = run(&[&["events", &url], &flags[..]].concat());
+        assert_eq!((code, lines.len()), (0, count), "{flags:?}: {words}");
+    }
+    let quiet = Server::start(|_| stream().chunk("data: a\n\n").until_gone().0);
+    let (code, lines, words) = run(&["events", &quiet.url("/"), "--for", "200ms"]);
+    assert_eq!((code, lines.len()), (0, 1), "{words}");
+    assert!(words.contains("the time was up"), "{words}");
+}
+
+#[test]
+fn a_gap_is_said_when_it_happens_and_ends_with_code_3() {
+    let server = Server::start(|request| match request.header("last-event-id") {
+        None => stream()
+            .chunk("id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\ndata: c\n\n")
+            .close(),
+        Some(_) => stream().chunk("id: 9\ndata: d\n\n").until_gone().0,
+    });
+    let mut child = unspool(&["events", &server.url("/"), "--take", "5", "--for", "600s"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The feed goes on: what is said has been said by then.
+    let mut words = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    words.read_line(&mut line).unwrap();
+    assert!(
+        line.contains("doubt: after a reconnect the ids go on with `9`"),
+        "{line}"
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (code, lines, words) = run(&["events", &server.url("/"), "--take", "4"]);
+    assert_eq!((code, lines.len()), (3, 4), "{words}");
+    assert!(words.contains("not proved complete"), "{words}");
+}
+
+#[test]
+fn a_page_in_the_place_of_a_feed_is_an_error_and_never_items() {
+    let server = Server::start(|_| {
+        Reply::status(200)
+            .header("content-type", "text/html")
+            .body("<h1>Log in</h1>")
+    });
+    let (code, lines, words) = run(&["events", &server.url("/")]);
+    assert_eq!((code, lines.len()), (1, 0));
+    assert!(
+        words.contains("found `text/html`: <h1>Log in</h1>"),
+        "{words}"
+    );
+}
+
+#[test]
+fn feeds_of_json_go_on_after_their_position() {
+    let server = Server::start(|request| {
+        let since: u64 = request
+            .query("since")
+            .map_or(0, |since| since.parse().unwrap());
+        let lines: String = (since + 1..=4.min(since + 2))
+            .map(|seq| format!("{{\"seq\":{seq}}}\n"))
+            .collect();
+        match since {
+            4 => Reply::status(204),
+            _ => Reply::status(200)
+                .header("content-type", "application/x-ndjson")
+                .chunked()
+                .chunk(lines)
+                .close(),
+        }
+    });
+    let url = server.url("/changes");
+    let (code, lines, words) = run(&[
+        "events",
+        &url,
+        "--position",
+        "/seq",
+        "--resume-as",
+        "since",
+        "--parse",
+    ]);
+    assert_eq!((code, lines.len()), (0, 4), "{words}");
+    assert_eq!(lines[3], r#"{"event":"message","id":"4","data":{"seq":4}}"#);
+}
+
+#[test]
+fn credentials_and_documents_are_sent() {
+    let server = feed(1);
+    let (code, _, words) = run(&[
+        "events",
+        &server.url("/feed"),
+        "--bearer",
+        "a-secret",
+        "--data",
+        r#"{"topic":"a"}"#,
+        "-H",
+        "X-Tenant: blue",
+    ]);
+    assert_eq!(code, 0, "{words}");
+    let request = &server.requests()[0];
+    assert_eq!(request.method, "POST");
+    assert_eq!(request.header("authorization"), Some("Bearer a-secret"));
+    assert_eq!(request.header("x-tenant"), Some("blue"));
+    assert!(!words.contains("a-secret"));
+}
+
+#[test]
+fn several_feeds_are_one_stream() {
+    let (a, b) = (feed(3), feed(4));
+    let (code, lines, words) = run(&["events", &a.url("/a"), &b.url("/b")]);
+    assert_eq!((code, lines.len()), (0, 7), "{words}");
+}

@@ -1,0 +1,219 @@
+//! What is known of the feeds so far, for the generator that follows them and for whoever
+//! watches it from outside.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec::IntoIter;
+
+use tokio::time::Instant;
+
+use super::account::{Doubt, Ended, Followed};
+use super::position::{SOURCE, Stand, Stands};
+use super::seen::{Mark, Stood};
+use crate::account::{Conclusion, Counts};
+use crate::http::{Call, Meter, Secrets};
+use crate::position::Position;
+use crate::source::SourceKind;
+
+/// How many doubts are kept, the first ones.
+const DOUBTS: usize = 100;
+
+/// Whoever wants to know of doubts when they come up.
+pub(super) type Listener = Box<dyn Fn(&Doubt) + Send + Sync>;
+
+/// Live feeds, as one of the sources.
+pub struct Feeds {
+    pub(super) meter: Arc<Meter>,
+    listener: Option<Listener>,
+    draft: Mutex<Draft>,
+}
+
+/// Where an item stands: in which feed, and there in which batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub(super) feed: usize,
+    pub(super) batch: u64,
+    pub(super) index: usize,
+}
+
+#[derive(Default)]
+struct Draft {
+    feeds: Vec<Feed>,
+    secrets: Vec<Secrets>,
+    followed: Followed,
+    doubts: Vec<Doubt>,
+    begin: Option<Instant>,
+    end: Option<Instant>,
+}
+
+/// One of the feeds.
+#[derive(Default)]
+struct Feed {
+    /// None before its first poll.
+    origin: Option<Call>,
+    /// Where it stands before its last batch.
+    stood: Stood,
+    batch: u64,
+    marks: Vec<Mark>,
+}
+
+impl Feeds {
+    pub(super) fn new(count: usize, listener: Option<Listener>) -> Self {
+        let mut draft = Draft::default();
+        draft.feeds.resize_with(count, Feed::default);
+        Feeds {
+            meter: Arc::default(),
+            listener,
+            draft: Mutex::new(draft),
+        }
+    }
+
+    /// A feed is polled for the first time.
+    pub(super) fn begin(&self, feed: usize, origin: Call, stood: Stood, secrets: Secrets) {
+        let mut draft = self.draft();
+        draft.begin.get_or_insert_with(Instant::now);
+        draft.secrets.push(secrets);
+        draft.feeds[feed].stood = stood;
+        draft.feeds[feed].origin = Some(origin);
+    }
+
+    /// A connection is made.
+    pub(super) fn connected(&self, transport: &'static str) {
+        let followed = &mut self.draft().followed;
+        followed.transport = Some(transport);
+        followed.connections += 1;
+    }
+
+    /// Events came again.
+    pub(super) fn replayed(&self, count: u64) {
+        self.draft().followed.replayed += count;
+    }
+
+    /// A batch of events is about to be handed out: the number that it has.
+    pub(super) fn hands_out(&self, feed: usize, marks: Vec<Mark>) -> u64 {
+        let mut draft = self.draft();
+        let feed = &mut draft.feeds[feed];
+        feed.settle();
+        feed.batch += 1;
+        feed.marks = marks;
+        feed.batch
+    }
+
+    /// There is no going on after the last event.
+    pub(super) fn forget_position(&self, feed: usize) {
+        let mut draft = self.draft();
+        let feed = &mut draft.feeds[feed];
+        feed.marks.clear();
+        feed.stood = Stood::default();
+    }
+
+    /// Something speaks against having all events.
+    pub(super) fn doubt(&self, doubt: Doubt) {
+        if let Some(listener) = &self.listener {
+            listener(&doubt);
+        }
+        let mut draft = self.draft();
+        draft.followed.gaps += 1;
+        if draft.doubts.len() < DOUBTS {
+            draft.doubts.push(doubt);
+        }
+    }
+
+    fn draft(&self) -> MutexGuard<'_, Draft> {
+        self.draft.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Feed {
+    /// The last batch has been taken.
+    fn settle(&mut self) {
+        for mark in self.marks.drain(..) {
+            self.stood.add(&mark);
+        }
+    }
+
+    /// Where the feed stands after so many events of its last batch.
+    fn stood_after(&self, count: usize) -> Stood {
+        let mut stood = self.stood.clone();
+        let marks = &self.marks[..count.min(self.marks.len())];
+        let begin = marks.iter().rposition(|mark| mark.has_own_id);
+        marks[begin.unwrap_or(0)..]
+            .iter()
+            .for_each(|mark| stood.add(mark));
+        stood
+    }
+}
+
+impl SourceKind for Feeds {
+    const NAME: &'static str = SOURCE;
+
+    type Details = Followed;
+    type Batch<T: Send> = IntoIter<(T, Place)>;
+    type Place = Place;
+    type Return = Ended;
+
+    fn position(&self, last: Option<Place>) -> Option<Position> {
+        let draft = self.draft();
+        let stands = draft.feeds.iter().enumerate().filter_map(|(number, feed)| {
+            let count = match last {
+                Some(last) if last.feed == number && last.batch == feed.batch => last.index + 1,
+                // Batches come one at a time: that of another feed has been taken.
+                Some(_) => feed.marks.len(),
+                None => 0,
+            };
+            Some(Stand::new(feed.origin.as_ref()?, &feed.stood_after(count)))
+        });
+        let stands = Stands {
+            feeds: stands.collect(),
+        };
+        (!stands.feeds.is_empty()).then(|| stands.position())?
+    }
+
+    fn counts(&self) -> Counts {
+        self.meter.counts()
+    }
+
+    fn waiting(&self) -> Option<String> {
+        self.meter.waiting_for()
+    }
+
+    fn secrets(&self) -> Secrets {
+        let all = Secrets::default();
+        for secrets in &self.draft().secrets {
+            all.keep_all(secrets);
+        }
+        all
+    }
+
+    fn details(&self, _: &Ended) -> Followed {
+        let draft = self.draft();
+        let end = draft.end.unwrap_or_else(Instant::now);
+        let last_id = draft.feeds.iter().rev().find_map(|feed| {
+            let id = feed.stood_after(feed.marks.len()).id;
+            (!id.is_empty()).then(|| id.to_string())
+        });
+        Followed {
+            took: draft.begin.map(|begin| end - begin).unwrap_or_default(),
+            last_id,
+            ..draft.followed.clone()
+        }
+    }
+
+    fn conclude(&self, ended: Ended) -> Conclusion<Followed> {
+        Conclusion::of(ended).with(self.doubts())
+    }
+
+    fn doubts(&self) -> Vec<Doubt> {
+        self.draft().doubts.clone()
+    }
+
+    fn over(&self) {
+        self.draft().end.get_or_insert_with(Instant::now);
+    }
+}
+
+impl fmt::Debug for Feeds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feeds").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,590 @@
+//! The source: a feed, connection after connection.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+use std::vec::IntoIter;
+
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, HeaderValue};
+use tokio::time::{Instant, timeout_at};
+use unspool_core::{AsyncGenerator, Resume, generator};
+
+use super::account::{Doubt, Ended};
+use super::delays::Delays;
+use super::event::Event;
+use super::position;
+use super::progress::{Feeds, Place};
+use super::request::ResumeAs;
+use super::rhythm::Rhythm;
+use super::seen::{Manner, Mark, Seen, Sight, Stood};
+use super::transports::{
+    Arrival, Asked, Asking, Connection, HttpFeed, Memory, Over, PollFeed, Reading, SocketFeed,
+    SocketForm, TransportEntry, WEBSOCKET, named,
+};
+use super::until::Until;
+use crate::error::{Error, ErrorKind, Kind};
+use crate::http::{Attempts, Call, HttpOptions, Refusal, Reply, Session, after};
+use crate::json::Pointer;
+use crate::source::SourceGenerator;
+
+/// The longest silence before the head of an answer, where nobody says another.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is asked for where nobody says how the feed is carried.
+const ACCEPTED: &str = "text/event-stream, application/x-ndjson, application/json-seq, \
+                        application/json;q=0.9";
+
+/// A connection that has lived so long was a good one.
+const HEALTHY: Duration = Duration::from_secs(60);
+
+/// One that has lived so long was one at all.
+const ALIVE: Duration = Duration::from_secs(10);
+
+/// The longest wait that an upstream may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// Statuses with which an upstream refuses a position, and not the one who asks.
+const REFUSALS: [u16; 6] = [400, 409, 410, 412, 416, 422];
+
+/// The status with which an upstream says that a position is too old.
+const GONE: u16 = 410;
+
+/// What to follow, and how.
+pub(super) struct Plan {
+    /// Which of the feeds it is.
+    pub(super) number: usize,
+    pub(super) call: Call,
+    pub(super) http: HttpOptions,
+    pub(super) stood: Stood,
+    /// How it is carried, where the caller says so.
+    pub(super) transport: Option<&'static TransportEntry>,
+    /// Where the position is in an item, where it has no place of its own.
+    pub(super) position: Option<Pointer>,
+    pub(super) resume_as: Option<ResumeAs>,
+    /// How it is asked again and again, if it is.
+    pub(super) asking: Option<Asking>,
+    /// What it is told, where it is a WebSocket.
+    pub(super) socket: Option<SocketForm>,
+    /// Where the items are in an answer to that.
+    pub(super) items_at: Option<Pointer>,
+    pub(super) is_ordered: bool,
+    pub(super) is_once: bool,
+    pub(super) until: Option<Until>,
+    pub(super) stop_after: Option<Duration>,
+    pub(super) idle: Option<Duration>,
+    pub(super) reconnects: usize,
+    pub(super) first_wait: Duration,
+    pub(super) max_item: usize,
+}
+
+/// Yields what `take` makes of the events of a feed, and returns why it ended.
+pub(super) fn follow<T: Send + 'static>(
+    plan: Result<Plan, Error>,
+    feeds: Arc<Feeds>,
+    mut take: impl FnMut(Event) -> Result<T, Error> + Send + 'static,
+) -> impl AsyncGenerator<Yield = IntoIter<(T, Place)>, Return = Result<Ended, Error>> + Send {
+    generator! {
+        let mut follower = Follower::new(plan?, feeds)?;
+        loop {
+            let over = match follower.connect().await {
+                Err(over) => over,
+                Ok(mut connection) => loop {
+                    match follower.next(&mut connection).await {
+                        Ok(events) => yield follower.batch(events, &mut take)?,
+                        Err(over) => break over,
+                    }
+                },
+            };
+            if let Some(ended) = follower.after(over).await? {
+                return Ok(ended);
+            }
+        }
+    }
+}
+
+/// Yields what several feeds give, each in its turn, until the last one has ended, or one
+/// where the caller wanted to stop.
+pub(super) fn merged<T: Send + 'static>(
+    mut feeds: Vec<SourceGenerator<T, Feeds>>,
+) -> impl AsyncGenerator<Yield = IntoIter<(T, Place)>, Return = Result<Ended, Error>> + Send {
+    generator! {
+        let mut turn = 0;
+        let mut last = Ended::default();
+        while !feeds.is_empty() {
+            match poll_fn(|cx| poll_any(&mut feeds, &mut turn, cx)).await {
+                Given::Batch(batch) => yield batch,
+                Given::End(ended) => last = ended?,
+            }
+            if let Ended::Until | Ended::TimeUp = last {
+                break;
+            }
+        }
+        Ok(last)
+    }
+}
+
+/// What one of several feeds gives.
+enum Given<T> {
+    Batch(IntoIter<(T, Place)>),
+    End(Result<Ended, Error>),
+}
+
+/// Polls the feeds, beginning after the one that gave something last: a batch, or how one of
+/// them ended, which is then no longer among them.
+fn poll_any<T: Send>(
+    feeds: &mut Vec<SourceGenerator<T, Feeds>>,
+    turn: &mut usize,
+    cx: &mut Context<'_>,
+) -> Poll<Given<T>> {
+    for step in 0..feeds.len() {
+        let number = (*turn + step) % feeds.len();
+        let feed: Pin<&mut _> = feeds[number].as_mut();
+        let Poll::Ready(given) = feed.poll_resume(cx, &mut Some(Resume::Send(()))) else {
+            continue;
+        };
+        *turn = number + 1;
+        return Poll::Ready(match given {
+            Some(batch) => Given::Batch(batch),
+            None => {
+                let mut feed = feeds.remove(number);
+                Given::End(feed.as_mut().take_return().unwrap_or(Ok(Ended::Stopped)))
+            }
+        });
+    }
+    Poll::Pending
+}
+
+/// A feed that is being followed.
+struct Follower {
+    feeds: Arc<Feeds>,
+    number: usize,
+    /// Its address, for its events.
+    source: Arc<str>,
+    http: Arc<Session>,
+    call: Call,
+    asking: Option<Asking>,
+    socket: Option<SocketForm>,
+    idle: Option<Duration>,
+    items_at: Option<Pointer>,
+    transport: Option<&'static TransportEntry>,
+    position: Option<Pointer>,
+    resume_as: Option<ResumeAs>,
+    is_once: bool,
+    until: Option<Until>,
+    stop_at: Option<Instant>,
+    max_item: usize,
+    seen: Seen,
+    memory: Memory,
+    delays: Delays,
+    /// The tries that the first connection has.
+    attempts: Attempts,
+    reconnects: usize,
+    /// Connections in a row that came to nothing.
+    failures: usize,
+    was_connected: bool,
+    /// Whether the next request can say after which event to go on.
+    can_resume: bool,
+    /// Why the last connection ended, until there is the next.
+    reason: Option<String>,
+    /// The connection at hand.
+    health: Option<Health>,
+    arrivals: Vec<Arrival>,
+    /// What is to be said once the events before it have been taken.
+    pending: Option<Over>,
+}
+
+/// How a connection is.
+struct Health {
+    since: Instant,
+    /// Whether a byte of it has come.
+    is_heard: bool,
+}
+
+impl Follower {
+    fn new(plan: Plan, feeds: Arc<Feeds>) -> Result<Self, Error> {
+        let Plan {
+            number,
+            mut call,
+            mut http,
+            ..
+        } = plan;
+        let accepted = match (plan.transport, &plan.asking) {
+            (Some(entry), _) => entry.accept,
+            (None, Some(_)) => "application/json",
+            (None, None) => ACCEPTED,
+        };
+        (http.credentials).usual_header(ACCEPT, HeaderValue::from_static(accepted));
+        let origin = position::origin(&call);
+        let manner = match plan.asking {
+            Some(Asking::Every(..)) => Manner::Window,
+            Some(Asking::Cursor(_)) => Manner::Cursor,
+            _ if plan.is_ordered => Manner::Ordered,
+            _ => Manner::Usual,
+        };
+        let http = Session::new(
+            &mut call.url,
+            &http,
+            (TIMEOUT, TIMEOUT),
+            Arc::clone(&feeds.meter),
+        )?;
+        feeds.begin(number, origin.clone(), plan.stood.clone(), http.secrets());
+        Ok(Follower {
+            number,
+            source: match &plan.socket {
+                // The handshake of `ws:` is one of `http:`.
+                Some(_) => origin.url.as_str().replacen("http", "ws", 1).into(),
+                None => origin.url.as_str().into(),
+            },
+            attempts: http.attempts(),
+            http: Arc::new(http),
+            call,
+            asking: plan.asking,
+            socket: plan.socket,
+            idle: plan.idle,
+            items_at: plan.items_at,
+            transport: plan.transport,
+            position: plan.position,
+            resume_as: plan.resume_as,
+            is_once: plan.is_once,
+            until: plan.until,
+            stop_at: plan.stop_after.map(after),
+            max_item: plan.max_item,
+            memory: Memory {
+                rhythm: Rhythm::new(plan.idle),
+                asked: Asked::after(plan.stood.id.clone()),
+            },
+            seen: Seen::new(plan.stood, manner),
+            delays: Delays::new(plan.first_wait),
+            reconnects: plan.reconnects,
+            failures: 0,
+            was_connected: false,
+            can_resume: false,
+            reason: None,
+            health: None,
+            arrivals: Vec::new(),
+            pending: None,
+            feeds,
+        })
+    }
+
+    /// Connects, to go on after the last event.
+    async fn connect(&mut self) -> Result<Connection, Over> {
+        match within(self.stop_at, self.open()).await {
+            Some(opened) => opened,
+            None => Err(Over::Ended(Ended::TimeUp)),
+        }
+    }
+
+    async fn open(&mut self) -> Result<Connection, Over> {
+        if let Some(asking) = &self.asking {
+            return Ok(Connection::Poll(PollFeed {
+                http: Arc::clone(&self.http),
+                call: self.call.clone(),
+                asking: asking.clone(),
+                resume_as: self.resume_as.clone(),
+                items_at: self.items_at.clone(),
+                max_item: self.max_item,
+            }));
+        }
+        if let Some(form) = &self.socket {
+            return self.open_socket(form.clone()).await;
+        }
+        let mut reply = self.ask().await?;
+        if let Reply::Refusal(refusal) = &reply
+            && self.is_refused_position(refusal)
+        {
+            self.forget_position(refusal.status.as_u16());
+            reply = self.ask().await?;
+        }
+        let answer = match reply {
+            Reply::Refusal(refusal) => return Err(refusal.into_error().into()),
+            Reply::Success(answer) if answer.status == StatusCode::NO_CONTENT => {
+                return Err(Over::Ended(Ended::NoContent));
+            }
+            Reply::Success(answer) => *answer,
+        };
+        let (feed, entry) = HttpFeed::of(answer, self.transport, self.reading()).await?;
+        self.connected(entry);
+        Ok(Connection::Http(Box::new(feed)))
+    }
+
+    async fn open_socket(&mut self, form: SocketForm) -> Result<Connection, Over> {
+        let connection = (self.http)
+            .upgrade(self.next_call(), &form.protocols)
+            .await?;
+        let limits = (self.is_once, self.max_item, self.idle);
+        let (position, meter) = (self.position.clone(), Arc::clone(&self.feeds.meter));
+        let feed = SocketFeed::new(connection, &form, position, limits, meter).await?;
+        self.connected(named(WEBSOCKET)?);
+        Ok(Connection::Socket(feed))
+    }
+
+    async fn ask(&self) -> Result<Reply, Error> {
+        let call = self.http.clean(self.next_call())?;
+        self.http.send_any(&call).await
+    }
+
+    /// The request that goes on after the last event.
+    fn next_call(&self) -> Call {
+        let mut call = self.call.clone();
+        let id = self.seen.id();
+        if id.is_empty() || (self.socket.is_some() && self.resume_as.is_none()) {
+            return call;
+        }
+        let usual = ResumeAs::Header("last-event-id".to_owned());
+        (self.resume_as.as_ref().unwrap_or(&usual)).put(&mut call, id);
+        call
+    }
+
+    fn reading(&self) -> Reading {
+        Reading {
+            after: self.seen.id().clone(),
+            position: self.position.clone(),
+            max_item: self.max_item,
+        }
+    }
+
+    fn is_refused_position(&self, refusal: &Refusal) -> bool {
+        !self.seen.id().is_empty() && REFUSALS.contains(&refusal.status.as_u16())
+    }
+
+    /// The upstream refuses to go on after the last event, with this status.
+    fn forget_position(&mut self, status: u16) {
+        self.doubt(Doubt::PositionRefused { status });
+        self.seen.forget_position();
+        self.memory.asked = Asked::default();
+        self.feeds.forget_position(self.number);
+        // That much is said.
+        self.reason = None;
+    }
+
+    /// The upstream has answered as a feed.
+    fn connected(&mut self, entry: &'static TransportEntry) {
+        self.feeds.connected(entry.name);
+        self.can_resume = entry.resumes_by_itself || self.resume_as.is_some();
+        if let Some(reason) = self.reason.take()
+            && self.asking.is_none()
+            && (self.seen.id().is_empty() || !self.can_resume)
+        {
+            self.doubt(Doubt::NoPosition { reason });
+        }
+        self.seen.connect();
+        self.was_connected = true;
+        self.health = Some(Health {
+            since: Instant::now(),
+            is_heard: false,
+        });
+    }
+
+    /// The transport of a feed that is asked again and again.
+    fn asked_as(&self) -> Result<&'static TransportEntry, Error> {
+        named(match self.asking {
+            Some(Asking::Cursor(_)) => "long-poll",
+            _ => "poll",
+        })
+    }
+
+    fn doubt(&self, doubt: Doubt) {
+        self.feeds.doubt(doubt);
+    }
+
+    /// The next events that have not been handed out, each with its mark; or how the
+    /// connection ended.
+    async fn next(&mut self, connection: &mut Connection) -> Result<Vec<(Event, Mark)>, Over> {
+        if let Some(over) = self.pending.take() {
+            return Err(over);
+        }
+        loop {
+            let heard = connection.hear(&mut self.memory, &mut self.arrivals);
+            let heard = match within(self.stop_at, heard).await {
+                Some(heard) => heard,
+                None => Err(Over::Ended(Ended::TimeUp)),
+            };
+            if heard.is_ok() && self.health.is_none() {
+                self.connected(self.asked_as()?);
+            }
+            if let Some(health) = &mut self.health {
+                health.is_heard |= heard.is_ok();
+            }
+            if let Some(retry) = connection.retry() {
+                self.delays.state(retry);
+            }
+            let events = self.look();
+            match heard {
+                Ok(()) if events.is_empty() && self.pending.is_none() => {}
+                Ok(()) => return Ok(events),
+                Err(over) if events.is_empty() => return Err(self.pending.take().unwrap_or(over)),
+                Err(over) => {
+                    // What was to be the last event goes before what broke after it.
+                    self.pending.get_or_insert(over);
+                    return Ok(events);
+                }
+            }
+        }
+    }
+
+    /// Looks at what has come: what of it is to be handed out.
+    fn look(&mut self) -> Vec<(Event, Mark)> {
+        let received = SystemTime::now();
+        let mut events = Vec::with_capacity(self.arrivals.len());
+        let mut replayed = 0;
+        if !self.seen.is_overlapped_by(&self.arrivals) {
+            self.doubt(Doubt::NoOverlap);
+        }
+        self.seen.expect(self.arrivals.len());
+        for arrival in std::mem::take(&mut self.arrivals) {
+            let (sight, doubt) = (self.seen).look(&arrival.position, &arrival.name, &arrival.data);
+            if let Some(doubt) = doubt {
+                self.doubt(doubt);
+            }
+            let Sight::New(mark) = sight else {
+                replayed += 1;
+                continue;
+            };
+            let is_last = (self.until.as_ref()).is_some_and(|until| until.is_met(&arrival.data));
+            let event = Event {
+                name: arrival.name,
+                id: arrival.id,
+                data: arrival.data,
+                received,
+                source: Arc::clone(&self.source),
+            };
+            events.push((event, mark));
+            if is_last {
+                self.pending = Some(Over::Ended(Ended::Until));
+                break;
+            }
+        }
+        if replayed > 0 && !self.seen.is_window() {
+            self.feeds.replayed(replayed);
+        }
+        events
+    }
+
+    /// The events as they are handed out.
+    fn batch<T>(
+        &self,
+        events: Vec<(Event, Mark)>,
+        take: &mut impl FnMut(Event) -> Result<T, Error>,
+    ) -> Result<IntoIter<(T, Place)>, Error> {
+        let feed = self.number;
+        let (events, marks): (Vec<Event>, Vec<Mark>) = events.into_iter().unzip();
+        let batch = self.feeds.hands_out(feed, marks);
+        let items: Result<Vec<_>, Error> = (events.into_iter().enumerate())
+            .map(|(index, event)| Ok((take(event)?, Place { feed, batch, index })))
+            .collect();
+        Ok(items?.into_iter())
+    }
+
+    /// What comes after the end of a connection: the end of the feed, or a wait before the
+    /// next one.
+    async fn after(&mut self, over: Over) -> Result<Option<Ended>, Error> {
+        let reason = match over {
+            Over::Ended(ended) => return Ok(Some(ended)),
+            Over::Body {
+                with_connection,
+                is_inside: false,
+            } if self.is_once => {
+                if with_connection {
+                    self.doubt(Doubt::EndNotStated);
+                }
+                return Ok(Some(Ended::EndOfBody));
+            }
+            Over::Body {
+                is_inside: true, ..
+            } => Error::new(Kind::Truncated, "the body ended inside of an event"),
+            Over::Body { .. } if self.can_resume => Error::new(Kind::Truncated, "the body ended"),
+            Over::Body { .. } => {
+                return Err(Error::new(
+                    Kind::Truncated,
+                    "the body ended, and nothing says where to go on: the feed needs a position, or \
+                     its end is to be that of the body",
+                ));
+            }
+            Over::Broken(error) if error.status() == Some(GONE) && !self.seen.id().is_empty() => {
+                self.forget_position(GONE);
+                return Ok(None);
+            }
+            Over::Broken(error) => error,
+        };
+        let reason = reason.at_request(self.call.redacted());
+        let health = self.health.take();
+        if !self.was_connected {
+            return self.try_first_again(reason).await;
+        }
+        let (wait, words) = self.wait_before_next(health, reason)?;
+        let slept = {
+            let _waiting = self.feeds.meter.waiting(words);
+            within(self.stop_at, tokio::time::sleep(wait)).await
+        };
+        self.feeds.meter.retry();
+        Ok(slept.is_none().then_some(Ended::TimeUp))
+    }
+
+    /// How long to wait before the next connection, and what is said meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// There is no use in another one.
+    fn wait_before_next(
+        &mut self,
+        health: Option<Health>,
+        reason: Error,
+    ) -> Result<(Duration, String), Error> {
+        if let Some(health) = health {
+            let lived = health.since.elapsed();
+            let has_new_position = self.seen.has_new() && !self.seen.id().is_empty();
+            if lived >= HEALTHY || has_new_position {
+                self.delays.reset();
+            }
+            if health.is_heard || lived >= ALIVE {
+                self.failures = 0;
+            }
+        }
+        let asked = reason.retry_after().unwrap_or_default();
+        let is_too_long = reason.is_throttled() || asked > LONGEST_WAIT;
+        if !reason.is_retryable() || is_too_long {
+            return Err(reason);
+        }
+        if self.failures >= self.reconnects {
+            return Err(match self.reconnects {
+                0 => reason,
+                tried => reason.with_note(format!("connected again {tried} times in a row")),
+            });
+        }
+        self.failures += 1;
+        let wait = self.delays.next().max(asked);
+        let words = format!(
+            "waiting {:.1} s to connect again ({} of {}): {}",
+            wait.as_secs_f64(),
+            self.failures,
+            self.reconnects,
+            reason.message()
+        );
+        let secrets = self.http.secrets();
+        (self.reason).get_or_insert_with(|| secrets.masked(reason.message()));
+        Ok((wait, words))
+    }
+
+    /// The first connection was not made: what an upstream says against it stays.
+    async fn try_first_again(&mut self, error: Error) -> Result<Option<Ended>, Error> {
+        if error.kind() == ErrorKind::Status {
+            return Err(error);
+        }
+        match within(self.stop_at, self.attempts.after(error)).await {
+            Some(tried) => tried.map(|()| None),
+            None => Ok(Some(Ended::TimeUp)),
+        }
+    }
+}
+
+/// What the future gives, if that is before the time is up.
+async fn within<T>(until: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+    match until {
+        None => Some(future.await),
+        Some(until) => timeout_at(until, future).await.ok(),
+    }
+}

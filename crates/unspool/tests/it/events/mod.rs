@@ -1,0 +1,104 @@
+//! Live feeds: what a connection's end means, and what is said when events may be missing.
+
+mod ends;
+mod faults;
+mod json;
+mod polls;
+mod positions;
+mod several;
+mod sockets;
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use unspool::Error;
+use unspool::events::{Account, Event, Events, Request};
+
+use crate::server::{Reply, Server};
+
+/// What one connection does, by its number from 0, and by the id that it goes on after.
+type Serve = dyn Fn(usize, Option<&str>) -> Reply + Send + Sync;
+
+/// A server whose connections do this.
+fn serving(serve: impl Fn(usize, Option<&str>) -> Reply + Send + Sync + 'static) -> Server {
+    let serve: Box<Serve> = Box::new(serve);
+    let count = AtomicUsize::new(0);
+    Server::start(move |request| {
+        let number = count.fetch_add(1, Relaxed);
+        serve(number, request.header("last-event-id"))
+    })
+}
+
+/// The feed of a server, whose connections are made again at once.
+fn feed(server: &Server) -> Request {
+    unspool::events(server.url("/feed"))
+        .first_wait(Duration::from_millis(1))
+        .reconnects(5)
+}
+
+/// The head of an event stream in chunks.
+fn stream() -> Reply {
+    Reply::status(200)
+        .header("content-type", "text/event-stream; charset=utf-8")
+        .chunked()
+}
+
+/// Such events, and then an end of the body.
+fn events(events: &str) -> Reply {
+    stream().chunk(events).last_chunk()
+}
+
+/// Such events, and then a broken connection.
+fn cut(events: &str) -> Reply {
+    stream().chunk(events).close()
+}
+
+/// The end of a feed.
+fn no_more() -> Reply {
+    Reply::status(204)
+}
+
+/// Events with these ids, whose data is `item N`.
+fn numbered(ids: impl IntoIterator<Item = u64>) -> String {
+    (ids.into_iter())
+        .map(|id| format!("id: {id}\ndata: item {id}\n\n"))
+        .collect()
+}
+
+fn items(ids: impl IntoIterator<Item = u64>) -> Vec<String> {
+    ids.into_iter().map(|id| format!("item {id}")).collect()
+}
+
+/// All events, and the account or the error at their end. Doubts are in the account.
+async fn drain(feed: Events<Event>) -> (Vec<Event>, Result<Account, Error>) {
+    let mut feed = feed.allow_doubts();
+    let mut events = Vec::new();
+    while let Some(event) = feed.next().await {
+        match event {
+            Ok(event) => events.push(event),
+            Err(error) => return (events, Err(error)),
+        }
+    }
+    (events, Ok(feed.account()))
+}
+
+fn data(events: &[Event]) -> Vec<&str> {
+    events.iter().map(|event| &*event.data).collect()
+}
+
+/// The ids that the requests asked to go on after.
+fn asked_after(server: &Server) -> Vec<Option<String>> {
+    (server.requests().iter())
+        .map(|request| request.header("last-event-id").map(str::to_owned))
+        .collect()
+}
+
+/// A feed that must be whole: these texts, without a doubt.
+#[track_caller]
+fn check_whole(found: &(Vec<Event>, Result<Account, Error>), texts: &[String]) {
+    let (events, account) = found;
+    assert_eq!(data(events), texts);
+    let account = account.as_ref().unwrap();
+    assert!(account.complete && account.doubts.is_empty(), "{account:?}");
+}
