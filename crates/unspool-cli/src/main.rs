@@ -14,6 +14,7 @@ mod output;
 mod pages;
 mod pull;
 mod report;
+mod rows;
 mod signals;
 mod stdin;
 mod system;
@@ -40,6 +41,8 @@ enum Command {
     Pages(Box<pages::Args>),
     /// The text of a language model's answer, as it arrives.
     Ask(Box<ask::Args>),
+    /// Rows of a database query.
+    Rows(Box<rows::Args>),
     /// The other commands at work, against servers that this one starts on loopback.
     Demo,
 }
@@ -48,7 +51,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let in_flight = match &cli.command {
         Command::Pages(args) => args.in_flight(),
-        Command::Ask(_) | Command::Demo => 1,
+        Command::Ask(_) | Command::Rows(_) | Command::Demo => 1,
     };
     let started = signals::listen().and_then(|()| runtime(in_flight));
     let runtime = match started {
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Pages(args) => pages::run(*args, &mut Output::stdout()).await,
             Command::Ask(args) => ask::run(*args, Output::stdout()).await,
+            Command::Rows(args) => rows::run(*args, &mut Output::stdout()).await,
             Command::Demo => demo::run().await,
         }
     });

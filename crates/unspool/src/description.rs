@@ -18,7 +18,12 @@ use crate::source::Source;
 use crate::{ask, pages};
 
 /// All sources. To add one: its module, a line here.
-static SOURCES: &[SourceEntry] = &[pages::SOURCE, ask::SOURCE];
+static SOURCES: &[SourceEntry] = &[
+    pages::SOURCE,
+    ask::SOURCE,
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    crate::rows::SOURCE,
+];
 
 /// A source by its name.
 pub(crate) struct SourceEntry {

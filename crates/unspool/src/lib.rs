@@ -16,6 +16,8 @@ mod json;
 mod lines;
 pub mod pages;
 mod position;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub mod rows;
 mod secret;
 mod source;
 mod split;
@@ -38,6 +40,9 @@ pub use pages::pages;
 pub use position::Position;
 /// The version of the HTTP client that [`Request::client`](pages::Request::client) takes.
 pub use reqwest;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[doc(inline)]
+pub use rows::rows;
 pub use secret::Secret;
 pub use source::{Source, SourceExt, SourceKind, SourceStream};
 pub use unspool_core::{

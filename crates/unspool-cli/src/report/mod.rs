@@ -2,6 +2,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod pages;
+pub(crate) mod rows;
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};

@@ -14,6 +14,7 @@ mod interrupts;
 mod pages;
 mod real_models;
 mod real_servers;
+mod rows;
 mod terminal;
 mod tls;
 

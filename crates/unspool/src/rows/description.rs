@@ -1,0 +1,136 @@
+//! A query as plain data.
+
+use std::num::NonZeroUsize;
+
+use serde::{Deserialize, Serialize};
+
+use super::account::Mode;
+use super::database::Range;
+use super::dsn;
+use super::param::Param;
+use super::position::NAME;
+use super::request::{Request, What};
+use crate::description::{self, SourceEntry};
+use crate::error::Error;
+use crate::secret::Secret;
+
+/// `rows` among the sources.
+pub(crate) const SOURCE: SourceEntry = SourceEntry {
+    name: NAME,
+    open: |members, from| {
+        let description: Description = description::read(NAME, members)?;
+        let mut request = description.request()?;
+        if let Some(position) = from {
+            request = request.from(position.clone());
+        }
+        Ok(Box::pin(request.raw()))
+    },
+};
+
+/// A query as plain data, with the password by name.
+///
+/// ```
+/// use unspool::rows::Description;
+///
+/// # fn main() -> Result<(), unspool::Error> {
+/// let users = Description::new("sqlite:users.db", "select id, name from users");
+/// let text = serde_json::to_string(&unspool::Description::try_from(&users)?).unwrap();
+/// assert_eq!(
+///     text,
+///     r#"{"source":"rows","dsn":"sqlite:users.db","sql":"select id, name from users"}"#
+/// );
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Description {
+    /// Where the database is; `${NAME}` in it stands for a variable of the environment.
+    pub dsn: String,
+    /// The statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
+    /// A table, all of whose rows are asked for; in the place of a statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// Values for the parameters of the statement.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<Param>,
+    /// The columns of the key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
+    /// How many rows travel together at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<NonZeroUsize>,
+    /// How the rows are fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Whether the statement may change the database.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub write: bool,
+    /// How often a connection is made again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<usize>,
+    /// Which keys are asked for.
+    #[serde(skip_serializing_if = "is_all")]
+    range: Range,
+}
+
+fn is_all(range: &Range) -> bool {
+    *range == Range::default()
+}
+
+impl Description {
+    /// A query, with nothing else said.
+    pub fn new(dsn: impl Into<String>, sql: impl Into<String>) -> Self {
+        Description {
+            dsn: dsn.into(),
+            sql: Some(sql.into()),
+            ..Description::default()
+        }
+    }
+
+    /// The request that it describes, with the password looked up.
+    ///
+    /// # Errors
+    ///
+    /// A member is wrong, or a password is not to be had.
+    pub fn request(&self) -> Result<Request, Error> {
+        let what = match (&self.sql, &self.table) {
+            (Some(sql), None) => What::Sql(sql.clone()),
+            (None, Some(table)) => What::Table(table.clone()),
+            _ => return Err(Error::request("expected either `sql` or `table`")),
+        };
+        let dsn = Secret::new(self.dsn.as_str()).resolve()?;
+        let mut request = Request::new(dsn, what).range(self.range.clone());
+        request = (self.params.iter().cloned()).fold(request, Request::bind);
+        request = self.key.iter().fold(request, Request::key);
+        if let Some(rows) = self.batch {
+            request = request.batch(rows);
+        }
+        if let Some(mode) = self.mode {
+            request = request.mode(mode);
+        }
+        if let Some(retries) = self.retries {
+            request = request.retries(retries);
+        }
+        Ok(if self.write {
+            request.allow_writes()
+        } else {
+            request
+        })
+    }
+}
+
+impl TryFrom<&Description> for crate::Description {
+    type Error = Error;
+
+    /// # Errors
+    ///
+    /// The address holds a password as it is, and not by name.
+    fn try_from(own: &Description) -> Result<Self, Error> {
+        dsn::check_named(&own.dsn)?;
+        crate::Description::new(NAME, own)
+    }
+}
