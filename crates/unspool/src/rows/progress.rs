@@ -82,13 +82,11 @@ impl Cursor {
         state.before
     }
 
-    /// The key of the last row that came, or else the one that it was resumed after.
+    /// The key of the last row that came; none where there is no key.
     pub(super) fn last_key(&self) -> Option<Vec<String>> {
         let state = self.state();
-        match state.batch.len().checked_sub(1) {
-            Some(last) => key_of(&state.batch.row(last)?, &state.details.key),
-            None => state.start.clone(),
-        }
+        let last = state.batch.row(state.batch.len().checked_sub(1)?)?;
+        (!state.details.key.is_empty()).then(|| key_of(&last, &state.details.key))?
     }
 
     /// Whether rows have come.

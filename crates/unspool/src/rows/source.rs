@@ -120,10 +120,11 @@ impl Fetch {
                     self.close().await;
                     let error = error.at_request(&self.shown);
                     if self.cursor.has_rows() {
-                        match self.cursor.last_key() {
-                            Some(key) => self.query.range.after = Some(key),
-                            None => return Err(error),
-                        }
+                        // Without a key nothing says where to go on.
+                        let Some(key) = self.cursor.last_key() else {
+                            return Err(error);
+                        };
+                        self.query.range.after = Some(key);
                     }
                     self.attempts.after(error).await?;
                 }

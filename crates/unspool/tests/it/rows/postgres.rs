@@ -45,7 +45,7 @@ impl Database {
     fn running(&self, words: &str) -> usize {
         let sql = format!(
             "select count(*) from pg_stat_activity where state = 'active' and query like \
-             '%{words}%' and pid <> pg_backend_pid()"
+             '%{words}%' and datname = current_database() and leader_pid is null and pid <> pg_backend_pid()"
         );
         self.psql(&sql).trim().parse().unwrap()
     }
@@ -103,7 +103,7 @@ insert into types values
 
 /// The rows as the database's own JSON.
 const OWN: &str = "set timezone = 'UTC'; set intervalstyle = 'iso_8601';
-    select row_to_json(t) from (select * from types) t order by id";
+    select replace(row_to_json(t)::text, E'\\n', ' ') from (select * from types) t order by id";
 
 /// As `text` has it, but for what is a number, of which the value counts.
 fn same(found: &Value, own: &Value, column: &str) {
@@ -146,6 +146,11 @@ async fn every_type_is_what_the_database_itself_makes_of_it() {
             match column.as_str() {
                 // Its own cast to JSON is not its text.
                 "hstore" => {}
+                // Which makes a text of what is a number.
+                "oid" => assert_eq!(
+                    Some(found.to_string().as_str()),
+                    own.as_str().or(Some("null"))
+                ),
                 _ => same(&found, own, column),
             }
         }
@@ -454,7 +459,7 @@ async fn a_connection_that_is_terminated_is_truncated_and_with_a_key_made_again(
     for mode in [Mode::Copy, Mode::Portal] {
         let mut rows = database.rows(LONG).mode(mode).raw();
         rows.try_next().await.unwrap();
-        database.psql(kill);
+        assert_eq!(database.psql(kill).trim(), "t", "{mode}");
         let error = loop {
             match rows.next().await {
                 Some(Ok(_)) => {}
