@@ -206,7 +206,7 @@ fn programs() -> Result<PathBuf, String> {
 }
 
 /// A program, as somebody else where we are root: the server refuses to run as root.
-fn command(program: &Path) -> Result<Command, String> {
+pub(crate) fn command(program: &Path) -> Result<Command, String> {
     let mut command = Command::new(program);
     command.current_dir("/");
     if fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0) {

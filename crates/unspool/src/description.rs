@@ -1,6 +1,7 @@
 //! Sources as plain data, to be opened elsewhere.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -30,7 +31,12 @@ pub(crate) struct SourceEntry {
     pub(crate) name: &'static str,
     /// Makes the source from its members, at a position if there is one.
     pub(crate) open: fn(Value, Option<&Position>) -> Result<AnySource, Error>,
+    /// Finds the members of its parts, where it can be cut.
+    pub(crate) parts: Option<fn(Value) -> Parts>,
 }
+
+/// The members of a source's parts, once the upstream has been asked.
+pub(crate) type Parts = Pin<Box<dyn Future<Output = Result<Vec<Value>, Error>> + Send>>;
 
 /// A source whose kind is not known where it is used: items as JSON text.
 pub type AnySource = Pin<Box<dyn Source<RawItem>>>;
@@ -102,14 +108,25 @@ impl Description {
 
     /// The parts that can be opened apart from each other, and whose items together are
     /// those of the source, in order. One, the source itself, where it cannot be cut: so
-    /// it is with `pages` and `ask` today.
+    /// it is with `pages` and `ask`, and with `rows` that are not asked for in parts.
     ///
     /// # Errors
     ///
     /// As [`open`](Description::open), and what the upstream says where it has to be asked.
     pub async fn partitions(&self) -> Result<Vec<Description>, Error> {
         self.open(None)?;
-        Ok(vec![self.clone()])
+        let Some(parts) = self.entry()?.parts else {
+            return Ok(vec![self.clone()]);
+        };
+        let parts = parts(Value::Object(self.members.clone())).await?;
+        let described = |members| match members {
+            Value::Object(members) => Description {
+                source: self.source.clone(),
+                members,
+            },
+            _ => self.clone(),
+        };
+        Ok(parts.into_iter().map(described).collect())
     }
 
     fn entry(&self) -> Result<&'static SourceEntry, Error> {

@@ -19,6 +19,8 @@ static DATABASES: &[&Database] = &[
     &super::sqlite::DATABASE,
     #[cfg(feature = "postgres")]
     &super::postgres::DATABASE,
+    #[cfg(feature = "mysql")]
+    &super::mysql::DATABASE,
 ];
 
 /// A database that can be asked.

@@ -28,18 +28,18 @@ pub(super) struct Style<'s> {
 /// after the key where there is one, and else after the begin of the range.
 pub(super) fn page(
     query: &Query,
-    is_after: bool,
+    after: Option<&[String]>,
     limit: Option<usize>,
     mut style: Style<'_>,
 ) -> String {
-    let columns: Vec<String> = query
-        .key
-        .iter()
+    let columns: Vec<String> = (query.key.iter())
         .map(|name| quoted(name, style.quote))
         .collect();
     let mut conditions = Vec::new();
-    if is_after {
-        conditions.push(compared(&columns, ">", ">", Bound::After, &mut style));
+    // The bounds of a part have fewer columns than the key.
+    let some = |key: &[String]| &columns[..key.len().min(columns.len())];
+    if let Some(key) = after {
+        conditions.push(compared(some(key), ">", ">", Bound::After, &mut style));
     } else if query.range.since.is_some() {
         conditions.push(format!(
             "{} >= {}",
@@ -47,8 +47,8 @@ pub(super) fn page(
             (style.place)(Bound::Since, 0)
         ));
     }
-    if query.range.until.is_some() {
-        conditions.push(compared(&columns, "<", "<=", Bound::Until, &mut style));
+    if let Some(key) = &query.range.until {
+        conditions.push(compared(some(key), "<", "<=", Bound::Until, &mut style));
     }
     let mut sql = format!(
         "select {} from ({}\n) as unspool_rows",
@@ -96,11 +96,11 @@ fn compared(
         if index + 1 == columns.len() {
             written += &format!("{column} {last} {}", (style.place)(bound, index));
         } else {
-            let place = (style.place)(bound, index);
-            let again = (style.place)(bound, index);
-            let third = (style.place)(bound, index);
+            let mut place = || (style.place)(bound, index);
+            // Some places are told apart by their order alone.
+            let (first, second, third) = (place(), place(), place());
             written += &format!(
-                "{column} {strict}= {third} and ({column} {strict} {place} or {column} = {again} and ("
+                "{column} {strict}= {first} and ({column} {strict} {second} or {column} = {third} and ("
             );
         }
     }

@@ -16,6 +16,8 @@ mod database;
 mod description;
 mod dsn;
 mod keyset;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod param;
 mod position;
 #[cfg(feature = "postgres")]
@@ -26,6 +28,8 @@ mod source;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod task;
 mod write;
 
 pub use account::{Account, Doubt, Ended, Fetched, Mode};

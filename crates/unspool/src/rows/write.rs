@@ -141,6 +141,12 @@ impl RowWriter {
         (!self.last_key.is_empty()).then(|| self.last_key.iter().map(token).collect())
     }
 
+    /// How many bytes are there that have not been taken.
+    #[cfg(feature = "mysql")]
+    pub(super) fn written_bytes(&self) -> usize {
+        self.text.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }

@@ -1,11 +1,10 @@
 //! The task that answers a query: connects, decides how to fetch, and hands over batches.
 
-use std::future::{Future, pending};
-use std::pin::pin;
+use std::future::pending;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::Stream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
@@ -20,11 +19,11 @@ use super::tls::{Encrypted, Tls};
 use super::types::{Decode, decoder, may_be_key, select_list};
 use crate::error::{Error, Kind};
 use crate::rows::account::{Doubt, Mode};
-use crate::rows::batch::Batch;
 use crate::rows::database::Query;
 use crate::rows::keyset::{self, Bound, Style, text_of};
 use crate::rows::progress::Cursor;
 use crate::rows::sql::quoted;
+use crate::rows::task::{Message, Outlet};
 use crate::rows::write::{self, RowWriter};
 
 /// How every session is set up: texts of values are the same everywhere, and a client that
@@ -33,13 +32,6 @@ const SESSION: &str = "set timezone = 'UTC'; set datestyle = 'ISO'; set interval
      set extra_float_digits = 1; \
      select set_config(name, '500ms', false) from pg_settings \
      where name = 'client_connection_check_interval'";
-
-/// What the task hands over.
-pub(super) enum Message {
-    Batch(Batch),
-    /// The end, which is the last.
-    End(Result<(), Error>),
-}
 
 type PgConnection = Connection<Socket, Encrypted<Socket>>;
 
@@ -261,14 +253,15 @@ impl Asking<'_> {
             .await
             .map_err(|error| failed(error, None))?;
         let mut reader = CopyReader::new(prepared.decoders);
-        let mut out = Out {
-            asking: self,
-            writer: prepared.writer,
-        };
-        out.pour(stream, |writer, bytes| {
-            self.cursor.meter.bytes(bytes.len());
-            reader.read(&bytes, writer)
-        })
+        let mut out = Outlet::new(prepared.writer, self.sender);
+        out.pour(
+            stream,
+            |error| failed(error, None),
+            |writer, bytes| {
+                self.cursor.meter.bytes(bytes.len());
+                reader.read(&bytes, writer)
+            },
+        )
         .await?;
         out.flush().await;
         reader.end()
@@ -293,16 +286,13 @@ impl Asking<'_> {
             .bind(&statement, &borrowed(&params))
             .await
             .map_err(lost)?;
-        let mut out = Out {
-            asking: self,
-            writer: prepared.writer,
-        };
+        let mut out = Outlet::new(prepared.writer, self.sender);
         loop {
             let stream = transaction
                 .query_portal_raw(&portal, rows)
                 .await
                 .map_err(lost)?;
-            if out.pour_rows(stream, &prepared.decoders).await? < rows as usize {
+            if self.pour_rows(&mut out, stream, &prepared.decoders).await? < rows as usize {
                 break;
             }
         }
@@ -325,16 +315,15 @@ impl Asking<'_> {
             })
             .collect();
         let mut after = self.query.range.after.clone();
-        let mut out = Out {
-            asking: self,
-            writer: prepared.writer,
-        };
+        let mut out = Outlet::new(prepared.writer, self.sender);
         // It is the same for all pages but the first.
-        let mut page: Option<(bool, Statement)> = None;
+        let mut page: Option<(Option<usize>, Statement)> = None;
         loop {
             let (sql, values) = self.page(&prepared.select_list, &types, after.as_deref());
             let statement = match page.take() {
-                Some((is_after, statement)) if is_after == after.is_some() => statement,
+                Some((bound_by, statement)) if bound_by == after.as_ref().map(Vec::len) => {
+                    statement
+                }
                 _ => client.prepare(&sql).await.map_err(lost)?,
             };
             let params = self.params(&values);
@@ -343,11 +332,11 @@ impl Asking<'_> {
                 .query_raw(&statement, borrowed(&params))
                 .await
                 .map_err(lost)?;
-            let count = out.pour_rows(stream, &prepared.decoders).await?;
+            let count = self.pour_rows(&mut out, stream, &prepared.decoders).await?;
             if count < self.query.limits.rows {
                 break;
             }
-            page = Some((after.is_some(), statement));
+            page = Some((after.as_ref().map(Vec::len), statement));
             after = out.writer.last_key();
         }
         let params = self.params(&[]);
@@ -361,6 +350,24 @@ impl Asking<'_> {
         }
         out.flush().await;
         Ok(())
+    }
+
+    async fn pour_rows(
+        &self,
+        out: &mut Outlet<'_>,
+        stream: impl Stream<Item = Result<Row, tokio_postgres::Error>>,
+        decoders: &[Decode],
+    ) -> Result<usize, Error> {
+        let lost = |error| failed(error, None);
+        out.pour(stream, lost, |writer, row| {
+            self.cursor.meter.bytes(row.raw_size_bytes());
+            for (column, decode) in decoders.iter().enumerate() {
+                let value: Option<RawValue<'_>> = row.try_get(column).map_err(lost)?;
+                put(writer, column, *decode, value.map(|value| value.0))?;
+            }
+            writer.end_row()
+        })
+        .await
     }
 
     /// The statement for the rows after a key, and the values that it bounds them with.
@@ -398,12 +405,7 @@ impl Asking<'_> {
             place: &mut place,
         };
         (
-            keyset::page(
-                self.query,
-                after.is_some(),
-                Some(self.query.limits.rows),
-                style,
-            ),
+            keyset::page(self.query, after, Some(self.query.limits.rows), style),
             values,
         )
     }
@@ -417,92 +419,6 @@ impl Asking<'_> {
             .map(|param| TextParam(param.text()));
         own.chain(more.iter().map(|text| TextParam(Some(text.clone()))))
             .collect()
-    }
-}
-
-/// Where rows are written, and from where they are handed over.
-struct Out<'a> {
-    asking: &'a Asking<'a>,
-    writer: RowWriter,
-}
-
-impl Out<'_> {
-    /// Writes all that a stream gives, and hands over what is full, or what there is while
-    /// nothing comes and somebody waits; gives how many parts there were.
-    async fn pour<T>(
-        &mut self,
-        stream: impl Stream<Item = Result<T, tokio_postgres::Error>>,
-        mut write: impl FnMut(&mut RowWriter, T) -> Result<(), Error>,
-    ) -> Result<usize, Error> {
-        let mut stream = pin!(stream);
-        let mut count = 0;
-        loop {
-            let next = match stream.next().now_or_never() {
-                Some(next) => next,
-                None => self.wait(stream.next()).await,
-            };
-            match next {
-                Some(Ok(part)) => {
-                    if let Err(error) = write(&mut self.writer, part) {
-                        // What came before it is not lost.
-                        self.flush().await;
-                        return Err(error);
-                    }
-                }
-                Some(Err(error)) => {
-                    self.flush().await;
-                    return Err(failed(error, None));
-                }
-                None => return Ok(count),
-            }
-            count += 1;
-            if self.writer.is_full() {
-                self.flush().await;
-            }
-        }
-    }
-
-    async fn pour_rows(
-        &mut self,
-        stream: impl Stream<Item = Result<Row, tokio_postgres::Error>>,
-        decoders: &[Decode],
-    ) -> Result<usize, Error> {
-        let meter = &self.asking.cursor.meter;
-        self.pour(stream, |writer, row| {
-            meter.bytes(row.raw_size_bytes());
-            for (column, decode) in decoders.iter().enumerate() {
-                let value: Option<RawValue<'_>> =
-                    row.try_get(column).map_err(|error| failed(error, None))?;
-                put(writer, column, *decode, value.map(|value| value.0))?;
-            }
-            writer.end_row()
-        })
-        .await
-    }
-
-    /// Waits for the next part; whoever wants rows gets those that there are.
-    async fn wait<T>(&mut self, next: impl Future<Output = T>) -> T {
-        let mut next = pin!(next);
-        loop {
-            tokio::select! {
-                biased;
-                part = &mut next => return part,
-                Ok(permit) = self.asking.sender.reserve(), if !self.writer.is_empty() => {
-                    permit.send(Message::Batch(self.writer.take()));
-                }
-            }
-        }
-    }
-
-    async fn flush(&mut self) {
-        if !self.writer.is_empty() {
-            // Whoever does not want it drops the task.
-            let _ = self
-                .asking
-                .sender
-                .send(Message::Batch(self.writer.take()))
-                .await;
-        }
     }
 }
 

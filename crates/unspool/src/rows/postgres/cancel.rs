@@ -7,6 +7,8 @@ use tokio::time::timeout;
 use tokio_postgres::CancelToken;
 
 use super::tls::Tls;
+use crate::rows::database::Answer;
+use crate::rows::task::Stop;
 
 /// How long a server may take to hear of it.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -28,18 +30,21 @@ impl Canceler {
         self.take();
     }
 
-    /// Stops it, if it runs.
-    pub(super) async fn cancel(&self) {
-        if let Some((token, tls)) = self.take() {
-            // Whether the server has heard of it or not: the connection is closed then.
-            let _ = timeout(LONGEST, token.cancel_query(tls)).await;
-        }
-    }
-
     fn take(&self) -> Option<(CancelToken, Tls)> {
         self.running
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+}
+
+impl Stop for Canceler {
+    fn stop(&self) -> Answer<'_, ()> {
+        Box::pin(async {
+            if let Some((token, tls)) = self.take() {
+                // Whether the server has heard of it or not: the connection is closed then.
+                let _ = timeout(LONGEST, token.cancel_query(tls)).await;
+            }
+        })
     }
 }

@@ -189,12 +189,7 @@ impl Reading<'_> {
             compares_rows: true,
             place: &mut place,
         };
-        let sql = keyset::page(
-            &self.query,
-            after.is_some(),
-            Some(self.query.limits.rows),
-            style,
-        );
+        let sql = keyset::page(&self.query, after, Some(self.query.limits.rows), style);
         fault.map_or(Ok((sql, values)), Err)
     }
 

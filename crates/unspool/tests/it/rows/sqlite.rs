@@ -448,3 +448,53 @@ async fn a_table_is_all_of_its_rows() {
     let table = rows::table(file.path(), "Odd \"name").raw();
     assert_eq!(complete(table).await, [r#"{"a":1}"#]);
 }
+
+#[tokio::test]
+async fn partitions_are_ranges_of_the_key() {
+    let file = users(100);
+    let mut own = rows::Description::new(
+        format!("sqlite:{}", file.path()),
+        "select id, name from users",
+    );
+    own.key = vec!["id".to_owned(), "name".to_owned()];
+    own.partitions = NonZeroUsize::new(4);
+    let parts = Description::try_from(&own)
+        .unwrap()
+        .partitions()
+        .await
+        .unwrap();
+    let mut all = Vec::new();
+    for part in &parts {
+        // Each is plain data, and resumes by itself.
+        let text = serde_json::to_string(part).unwrap();
+        let part: Description = serde_json::from_str(&text).unwrap();
+        let mut source = part.open(None).unwrap();
+        all.push(source.try_next().await.unwrap().unwrap().to_string());
+        let position = source.position().unwrap();
+        let rest: Vec<_> = part
+            .open(Some(&position))
+            .unwrap()
+            .try_collect()
+            .await
+            .unwrap();
+        assert_eq!(rest.len(), 24);
+        all.extend(rest.iter().map(ToString::to_string));
+        let other = parts.iter().find(|other| **other != part).unwrap();
+        let error = other
+            .open(Some(&position))
+            .unwrap()
+            .try_next()
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("another query"), "{error}");
+    }
+    let whole = file.rows("select id, name from users order by id");
+    assert_eq!(all, complete(whole.raw()).await);
+    own.key = vec!["name".to_owned()];
+    let error = Description::try_from(&own)
+        .unwrap()
+        .partitions()
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("whole numbers"), "{error}");
+}
