@@ -53,5 +53,5 @@ pub use unspool_core::{
 /// The examples of the README and of the page for Python programmers, which run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
-#[doc = include_str!("../../../docs/from-python.md")]
+#[cfg_attr(feature = "sqlite", doc = include_str!("../../../docs/from-python.md"))]
 struct Pages;

@@ -2,6 +2,7 @@
 
 mod api;
 mod model;
+mod rows;
 mod server;
 
 use std::fs::File;
@@ -22,13 +23,22 @@ use model::Model;
 pub(crate) async fn run() -> Exit {
     let folder = std::env::temp_dir().join(format!("unspool-demo-{}", std::process::id()));
     let shown = match show_pages(&folder.join("posts.ndjson")).await {
-        Ok(()) => show_answers().await,
+        Ok(()) => match show_answers().await {
+            Ok(()) => rows::show(&folder.join("shop.db")).await,
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     // The folder is there only if the demo came that far.
     let _ = std::fs::remove_dir_all(&folder);
     match shown {
-        Ok(()) => Exit::Complete,
+        Ok(()) => {
+            say(
+                "\nNow yours: `unspool pages URL`, `unspool ask PROMPT`, `unspool rows DSN SQL`; each has\n\
+                 `--help`.",
+            );
+            Exit::Complete
+        }
         Err(error) => {
             report::problem(&format!("error: the demo did not go as it should: {error}"));
             Exit::Failed
@@ -103,10 +113,6 @@ async fn show_answers() -> io::Result<()> {
     say(&format!("\n$ echo $?\n{}", exit as u8));
     expect(&exit, Exit::NotProved)?;
 
-    say(
-        "\nNow yours: `unspool pages URL`, `unspool ask PROMPT`; `unspool pages --help` and\n\
-         `unspool ask --help` have the rest.",
-    );
     Ok(())
 }
 

@@ -4,8 +4,8 @@ use crate::run;
 fn the_demo_shows_the_main_job_and_checks_it() {
     let (code, lines, words) = run(&["demo"]);
     assert_eq!(code, 0, "{words}");
-    // Eleven items, a poem, its first line, and a line and a half of it.
-    assert_eq!(lines.len(), 11 + 9 + 1 + 2);
+    // Eleven items, a poem, its first line, and a line and a half of it; rows.
+    assert_eq!(lines.len(), 11 + 9 + 1 + 2 + 3 + 5);
     for part in [
         "$ unspool pages http://127.0.0.1:",
         "complete: 5,000 items from 50 pages in 52 requests (2 repeated)",
@@ -19,6 +19,8 @@ fn the_demo_shows_the_main_job_and_checks_it() {
         "not complete: 9 tokens (14 in)",
         "$ echo $?\n4",
         "truncated: the answer ended after 14 events, without `message_stop`",
+        "no such column: amuont",
+        "unspool: mode `keyset`, as there is a key: ",
     ] {
         assert!(words.contains(part), "{part} in {words}");
     }

@@ -162,8 +162,12 @@ impl<'a> Outlet<'a> {
     /// Hands over the rows that there are.
     pub(super) async fn flush(&mut self) {
         if !self.writer.is_empty() {
-            // Whoever does not want it drops the task.
-            let _ = self.sender.send(Message::Batch(self.writer.take())).await;
+            let sent = self.sender.send(Message::Batch(self.writer.take())).await;
+            if sent.is_err() {
+                // Nobody wants them: the task is about to be dropped, and does not take the
+                // time of the one that stops the query.
+                std::future::pending().await
+            }
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use futures_util::Stream;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Params, Row, Statement, Value};
+use mysql_async::{Column, Conn, Params, Row, Statement, Value};
 use serde_json::Value as Json;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -75,7 +76,11 @@ impl Asking<'_> {
             .prep(text.as_str())
             .await
             .map_err(|error| failed(error, Some(text)))?;
-        let (writer, forms) = self.check(&statement)?;
+        self.check(&statement)?;
+        if statement.columns().is_empty() && self.returns_later() {
+            return self.changed(&mut connection, &statement).await;
+        }
+        let (writer, forms) = self.columns(&statement.columns())?;
         let mut out = Outlet::new(writer, self.sender);
         match mode {
             Mode::Keyset => self.pages(&mut connection, &mut out, &forms).await?,
@@ -88,15 +93,38 @@ impl Asking<'_> {
         Ok(())
     }
 
-    /// That there are the values that it needs, and columns that can be written.
-    fn check(&self, statement: &Statement) -> Result<(RowWriter, Vec<Form>), Error> {
+    /// Whether the columns are known only once it has run: so MariaDB has it where a
+    /// statement returns what it changes.
+    fn returns_later(&self) -> bool {
+        let text = self.query.statement.text.to_ascii_lowercase();
+        self.query.may_write && self.query.key.is_empty() && text.contains("returning")
+    }
+
+    async fn changed(&self, connection: &mut Conn, statement: &Statement) -> Result<(), Error> {
+        let lost = |error| failed(error, None);
+        self.cursor.meter.request();
+        let stream = connection.exec_stream::<Row, _, _>(statement, self.params(&[]));
+        let stream = stream.await.map_err(lost)?;
+        let (writer, forms) = self.columns(&stream.columns())?;
+        let mut out = Outlet::new(writer, self.sender);
+        self.pour(&mut out, stream, &forms).await?;
+        out.flush().await;
+        Ok(())
+    }
+
+    /// That there are the values that it needs.
+    fn check(&self, statement: &Statement) -> Result<(), Error> {
         let (expected, found) = (usize::from(statement.num_params()), self.query.params.len());
         if expected != found {
             return Err(Error::request(format!(
                 "the statement has {expected} parameters, and {found} values are given"
             )));
         }
-        let columns = statement.columns();
+        Ok(())
+    }
+
+    /// What is written of the columns.
+    fn columns(&self, columns: &[Column]) -> Result<(RowWriter, Vec<Form>), Error> {
         let names: Vec<String> = columns
             .iter()
             .map(|column| column.name_str().into_owned())
@@ -125,29 +153,42 @@ impl Asking<'_> {
         more: &[Value],
     ) -> Result<usize, Error> {
         let lost = |error| failed(error, None);
+        self.cursor.meter.request();
+        let stream = connection.exec_stream::<Row, _, _>(statement, self.params(more));
+        self.pour(out, stream.await.map_err(lost)?, forms).await
+    }
+
+    async fn pour(
+        &self,
+        out: &mut Outlet<'_>,
+        stream: impl Stream<Item = Result<Row, mysql_async::Error>>,
+        forms: &[Form],
+    ) -> Result<usize, Error> {
+        out.pour(
+            stream,
+            |error| failed(error, None),
+            |writer, row: Row| {
+                let before = writer.written_bytes();
+                for (column, form) in forms.iter().enumerate() {
+                    let found = row.as_ref(column).unwrap_or(&Value::NULL);
+                    let text = writer.value(column);
+                    value(text, *form, found).map_err(|why| writer.unfit(column, why))?;
+                }
+                self.cursor.meter.bytes(writer.written_bytes() - before);
+                writer.end_row()
+            },
+        )
+        .await
+    }
+
+    /// The values of the statement's parameters, and these after them.
+    fn params(&self, more: &[Value]) -> Params {
         let own = self.query.params.iter().map(value_of_param);
         let values: Vec<Value> = own.chain(more.iter().cloned()).collect();
-        let params = if values.is_empty() {
-            Params::Empty
-        } else {
-            Params::Positional(values)
-        };
-        self.cursor.meter.request();
-        let stream = connection
-            .exec_stream::<Row, _, _>(statement, params)
-            .await
-            .map_err(lost)?;
-        out.pour(stream, lost, |writer, row: Row| {
-            let before = writer.written_bytes();
-            for (column, form) in forms.iter().enumerate() {
-                let found = row.as_ref(column).unwrap_or(&Value::NULL);
-                let text = writer.value(column);
-                value(text, *form, found).map_err(|why| writer.unfit(column, why))?;
-            }
-            self.cursor.meter.bytes(writer.written_bytes() - before);
-            writer.end_row()
-        })
-        .await
+        match values.is_empty() {
+            true => Params::Empty,
+            false => Params::Positional(values),
+        }
     }
 
     async fn pages(
@@ -169,14 +210,11 @@ impl Asking<'_> {
             }
             after = out.writer.last_key();
         }
-        let own: Vec<Value> = self.query.params.iter().map(value_of_param).collect();
-        let params = if own.is_empty() {
-            Params::Empty
-        } else {
-            Params::Positional(own)
-        };
         let nulls = keyset::nulls(self.query, '`');
-        let found: Option<Row> = connection.exec_first(nulls, params).await.map_err(lost)?;
+        let found: Option<Row> = connection
+            .exec_first(nulls, self.params(&[]))
+            .await
+            .map_err(lost)?;
         if found.is_some() {
             self.cursor.doubt(Doubt::NullKeys);
         }

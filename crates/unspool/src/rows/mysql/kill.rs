@@ -46,8 +46,9 @@ impl Stop for Killer {
             };
             let kill = async {
                 let mut other = Conn::new(opts).await?;
-                // It may be over by now, which is as good.
-                let _ = other.query_drop(format!("kill query {connection}")).await;
+                // With its connection: a query whose rows nobody reads waits in a write,
+                // which `kill query` does not end. It may be over by now, which is as good.
+                let _ = other.query_drop(format!("kill {connection}")).await;
                 other.disconnect().await
             };
             // Whether the server has heard of it or not: the connection is closed then.

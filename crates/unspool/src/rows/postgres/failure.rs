@@ -12,6 +12,15 @@ pub(super) fn unconnected(error: tokio_postgres::Error) -> Error {
     if let Some(reported) = error.as_db_error() {
         return by_code(reported, None).with_source(error);
     }
+    if chain(&error).contains("password missing") {
+        return Error::new(
+            Kind::Reported,
+            "the server asks for a password, and none is known",
+        )
+        .with_retryable(Some(false))
+        .with_code(Some("28P01".to_owned()))
+        .with_source(error);
+    }
     let kind = match io_error(&error).map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => Kind::Connection,
         _ => Kind::Unreachable,

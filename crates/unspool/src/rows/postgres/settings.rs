@@ -94,6 +94,8 @@ impl Settings {
             .find(|(name, _)| name == "service")
             .map(|(_, value)| value.clone());
         if let Some(name) = named.or_else(|| pairs.get("service").cloned()) {
+            let file = own.iter().find(|(name, _)| name == "servicefile");
+            pairs.extend(file.cloned());
             let files = service_files(&pairs, around);
             pairs.extend(passfile::service(&name, &files)?);
         }

@@ -503,3 +503,105 @@ async fn rows_that_trickle_are_not_kept_back() {
         assert!(first < Duration::from_millis(1800), "{mode}: {first:?}");
     }
 }
+
+#[tokio::test]
+async fn sslmode_decides_what_of_a_certificate_is_looked_at() {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let started = Postgres::start_with_tls(&own.cert.pem(), &own.signing_key.serialize_pem());
+    let (server, port) = match started {
+        Ok(started) => started,
+        Err(why) if std::env::var_os("CI").is_none() => return eprintln!("skipped: {why}"),
+        Err(why) => panic!("{why}"),
+    };
+    server.psql("postgres", "create user ada password 'hush-hush'");
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let (own, other) = (
+        file("own", &own.cert.pem()),
+        file("other", &other.cert.pem()),
+    );
+    let dsn = |host: &str, more: &str| {
+        format!("postgres://ada:hush-hush@{host}:{port}/postgres?connect_timeout=20{more}")
+    };
+    let query = |dsn: String| {
+        let sql = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+        rows(dsn, sql).first_wait(Duration::from_millis(1)).raw()
+    };
+    for (host, more) in [
+        ("localhost", "&sslmode=verify-full&sslrootcert=OWN"),
+        ("127.0.0.1", "&sslmode=verify-ca&sslrootcert=OWN"),
+        ("127.0.0.1", "&sslmode=require"),
+        ("127.0.0.1", "&sslmode=prefer"),
+        ("127.0.0.1", "&sslmode=allow"),
+        ("127.0.0.1", ""),
+    ] {
+        let found = complete(query(dsn(host, &more.replace("OWN", &own)))).await;
+        assert_eq!(found, [r#"{"ssl":true}"#], "{host} {more}");
+    }
+    for (host, more, words) in [
+        (
+            "127.0.0.1",
+            "&sslmode=verify-full&sslrootcert=OWN",
+            "not valid for name",
+        ),
+        (
+            "localhost",
+            "&sslmode=verify-full&sslrootcert=OTHER",
+            "invalid peer certificate",
+        ),
+        (
+            "localhost",
+            "&sslmode=verify-ca&sslrootcert=OTHER",
+            "invalid peer certificate",
+        ),
+        (
+            "localhost",
+            "&sslrootcert=system",
+            "invalid peer certificate",
+        ),
+        ("127.0.0.1", "&sslmode=disable", "pg_hba.conf"),
+    ] {
+        let more = more.replace("OWN", &own).replace("OTHER", &other);
+        let error = failure(query(dsn(host, &more))).await;
+        assert!(
+            !error.is_request() && error.to_string().contains(words),
+            "{more}: {error:?}"
+        );
+        assert!(!format!("{error:?} {error}").contains("hush"), "{error:?}");
+    }
+    let wrong = dsn("127.0.0.1", "").replace("hush-hush", "not-the-one");
+    let error = failure(query(wrong)).await;
+    assert_eq!(
+        (error.code(), error.is_request()),
+        (Some("28P01"), false),
+        "{error}"
+    );
+    assert!(
+        !format!("{error:?} {error}").contains("not-the-one"),
+        "{error:?}"
+    );
+    // Without one, and then with the file that has it.
+    let keywords = format!("host=127.0.0.1 port={port} user=ada dbname=postgres");
+    let none = file("none", "");
+    let error = failure(query(format!("{keywords} passfile={none}"))).await;
+    assert!(error.to_string().contains("password"), "{error}");
+    let passfile = file("pgpass", &format!("127.0.0.1:{port}:*:ada:hush-hush\n"));
+    std::fs::set_permissions(
+        &passfile,
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )
+    .unwrap();
+    let found = complete(query(format!("{keywords} passfile={passfile}"))).await;
+    assert_eq!(found, [r#"{"ssl":true}"#]);
+    let service = file(
+        "services",
+        &format!("[own]\nhost=127.0.0.1\nport={port}\nuser=ada\ndbname=postgres\n"),
+    );
+    let service = format!("service=own servicefile={service} password=hush-hush");
+    assert_eq!(complete(query(service)).await, [r#"{"ssl":true}"#]);
+}
