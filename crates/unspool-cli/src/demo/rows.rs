@@ -19,7 +19,9 @@ const ORDERS: u32 = 100_000;
 pub(super) async fn show(file: &Path) -> io::Result<()> {
     fill(file).map_err(io::Error::other)?;
     let path = file.to_string_lossy();
-    say(&format!("\nA database in a file, with {ORDERS} orders. A query is as lazy as the rest:"));
+    say(&format!(
+        "\nA database in a file, with {ORDERS} orders. A query is as lazy as the rest:"
+    ));
     let sql = "select id, amount from orders where amount > ?";
     let args = [&path, sql, "--param", "990", "--take", "3"];
     expect(&command(&args).await, Exit::Complete)?;
@@ -39,7 +41,7 @@ fn fill(file: &Path) -> rusqlite::Result<()> {
     let sql = format!(
         "create table orders (id integer primary key, customer text, amount real);
          with recursive ids (id) as (select 1 union all select id + 1 from ids where id < {ORDERS})
-         insert into orders select id, 'customer ' || id % 5, id * 37 % 100000 / 100.0 from ids;"
+         insert into orders select id, 'customer ' || (id % 5), id * 37 % 100000 / 100.0 from ids;"
     );
     Connection::open(file)?.execute_batch(&sql)
 }

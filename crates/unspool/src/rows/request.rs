@@ -1,12 +1,14 @@
 //! What to ask for: the description of a query.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::Rows;
 use super::account::Mode;
@@ -171,6 +173,15 @@ impl Request {
         self.decoded(|row: &Bytes| serde_json::from_slice(row))
     }
 
+    /// The values of the only column, such as a `String` for each row of
+    /// `select name from users`.
+    pub fn values<T>(self) -> Rows<T>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        self.decoded(|row: &Bytes| serde_json::from_slice(row).map(|Only(value)| value))
+    }
+
     /// The rows as JSON text.
     pub fn raw(self) -> Rows<RawItem> {
         self.decoded(|row: &Bytes| Ok(RawItem::of_line(row.clone())))
@@ -182,6 +193,34 @@ impl Request {
             Box::pin(rows(self.plan, Arc::clone(&cursor), decode)),
             cursor,
         )
+    }
+}
+
+/// The value of an object's only member.
+struct Only<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Only<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OnlyMember<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyMember<T> {
+            type Value = Only<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a row with one column")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Only<T>, A::Error> {
+                let first = map.next_entry::<IgnoredAny, T>()?;
+                let (_, value) = first.ok_or_else(|| A::Error::invalid_length(0, &self))?;
+                match map.next_key::<IgnoredAny>()? {
+                    None => Ok(Only(value)),
+                    Some(_) => Err(A::Error::invalid_length(2, &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_map(OnlyMember(PhantomData))
     }
 }
 
