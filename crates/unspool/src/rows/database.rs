@@ -36,8 +36,10 @@ pub(super) struct Database {
     /// The address as people may see it, and the passwords in it.
     pub(super) shown: fn(&str) -> (String, Vec<String>),
     /// Makes a reader, which does nothing before it is asked for rows.
-    pub(super) open: fn(Query, &Arc<Cursor>) -> Result<Box<dyn Reader>, Error>,
+    pub(super) open: Open,
 }
+
+type Open = fn(Query, &Arc<Cursor>) -> Result<Box<dyn Reader>, Error>;
 
 pub(super) type Answer<'r, T> = Pin<Box<dyn Future<Output = T> + Send + 'r>>;
 

@@ -129,7 +129,7 @@ impl Scan<'_> {
 
     fn quoted(&self, rest: &str, quote: char) -> usize {
         // `E'…'` has backslashes, wherever there are such strings.
-        let before = self.text[..self.at].as_bytes();
+        let before = &self.text.as_bytes()[..self.at];
         let is_escaped = quote == '\''
             && self.dialect.has_dollar_quotes
             && matches!(before, [.., b'e' | b'E'])

@@ -73,11 +73,7 @@ impl Reading<'_> {
         let connection = self.open()?;
         let statement = self.prepare(&connection, &self.query.statement.text)?;
         self.check(&statement)?;
-        let names = statement
-            .column_names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let names = statement.column_names().map(str::to_owned).collect();
         let writer = RowWriter::new(names, &self.query.key, self.query.limits)?;
         self.handover.begin(writer);
         match self.query.key.is_empty() {

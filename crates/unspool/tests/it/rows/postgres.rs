@@ -170,8 +170,38 @@ async fn every_type_is_what_the_database_itself_makes_of_it() {
     ] {
         assert!(copied[row].contains(digits), "{digits} in {}", copied[row]);
     }
+    check_document(&database, &copied.concat()).await;
     let bytes = database.rows("select '\\x00ff10'::bytea as b").raw();
     assert_eq!(complete(bytes).await, [r#"{"b":"AP8Q"}"#]);
+}
+
+/// The table in the document names types that there are, and shows values that came.
+async fn check_document(database: &Database, found: &str) {
+    let document = include_str!("../../../../../docs/rows.md");
+    let (_, section) = document.split_once("### PostgreSQL").unwrap();
+    let (table, _) = section.split_once("### SQLite").unwrap();
+    let (mut types, mut shown) = (0, 0);
+    for line in table
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains('`'))
+    {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let words = |cell: &'static str| cell.split('`').skip(1).step_by(2);
+        for ty in words(cells[0]) {
+            let sql = format!("select null::{ty} as v");
+            assert_eq!(
+                complete(database.rows(&sql).raw()).await,
+                [r#"{"v":null}"#],
+                "{ty}"
+            );
+            types += 1;
+        }
+        for value in words(cells[1]).filter(|value| value.starts_with('"')) {
+            assert!(found.contains(value), "{value} is in the document only");
+            shown += 1;
+        }
+    }
+    assert!(types > 25 && shown > 10, "{types} types, {shown} values");
 }
 
 #[tokio::test]
