@@ -22,13 +22,13 @@ use model::Model;
 /// Starts the servers, runs the commands that it prints, and checks what came.
 pub(crate) async fn run() -> Exit {
     let folder = std::env::temp_dir().join(format!("unspool-demo-{}", std::process::id()));
-    let shown = match show_pages(&folder.join("posts.ndjson")).await {
-        Ok(()) => match show_answers().await {
-            Ok(()) => rows::show(&folder.join("shop.db")).await,
-            Err(error) => Err(error),
-        },
-        Err(error) => Err(error),
+    let shown = async {
+        show_pages(&folder.join("posts.ndjson")).await?;
+        rows::show(&folder.join("shop.db")).await?;
+        // The last answer ends in the middle of a line.
+        show_answers().await
     };
+    let shown = shown.await;
     // The folder is there only if the demo came that far.
     let _ = std::fs::remove_dir_all(&folder);
     match shown {
