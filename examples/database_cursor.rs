@@ -1,4 +1,5 @@
-//! A cursor that fetches the next batch of rows when the last is used up.
+//! A cursor that fetches the next batch of rows when the last is used up: by hand, and
+//! [in one line](users).
 //!
 //! ```python
 //! class DatabaseCursor:
@@ -22,7 +23,9 @@ use std::error::Error;
 use std::pin::pin;
 
 use rusqlite::{Connection, params};
-use unspool::{AnextExt, TryAsyncIterator, try_aiter};
+use serde::Deserialize;
+use unspool::rows::Rows;
+use unspool::{AnextExt, TryAsyncIterator, rows, try_aiter};
 
 const BATCH: u32 = 100;
 
@@ -72,16 +75,30 @@ impl TryAsyncIterator for DatabaseCursor {
     }
 }
 
+#[derive(Debug, PartialEq, Deserialize)]
+pub(crate) struct User {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+}
+
+/// The same in one line, and from any database: a server is asked without blocking, the
+/// next batch is read while this one is used, and with `.key("id")` it resumes.
+pub(crate) fn users(dsn: &str) -> Rows<User> {
+    rows(dsn, "select id, name from users order by id").items()
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let file = std::env::args().nth(1).ok_or("expected an SQLite file")?;
     let cursor = DatabaseCursor::new(
-        Connection::open(file)?,
+        Connection::open(&file)?,
         "select id, name from users order by id",
     );
-    let mut users = pin!(try_aiter(cursor));
-    while let Some(user) = users.anext().await {
-        let (id, name) = user?;
+    let mut by_hand = pin!(try_aiter(cursor));
+    let mut users = users(&format!("sqlite:{file}"));
+    while let (Some(by_hand), Some(user)) = (by_hand.anext().await, users.anext().await) {
+        let ((id, name), user) = (by_hand?, user?);
+        assert_eq!((id, name.as_str()), (user.id, user.name.as_str()));
         println!("{id} {name}");
     }
     Ok(())

@@ -8,7 +8,7 @@
 //!   that a fault is written once.
 //! - [`orders`] is an API of pages, and [`model`] a language model, that cost their
 //!   clients no time: what the bench measures with.
-//! - [`Postgres`] is a real database server, where one is installed.
+//! - [`Postgres`] and [`MariaDb`] are real database servers, where they are installed.
 //!
 //! `unspool demo` has servers of its own: it is published, and this crate is not.
 #![forbid(unsafe_code)]
@@ -21,12 +21,16 @@
 pub mod attacks;
 pub mod dialect;
 mod http1;
+#[cfg(unix)]
+mod mariadb;
 pub mod model;
 pub mod orders;
 #[cfg(unix)]
 mod postgres;
 mod server;
 
+#[cfg(unix)]
+pub use mariadb::MariaDb;
 #[cfg(unix)]
 pub use postgres::Postgres;
 pub use server::{Reply, Request, Server, linked_page, numbers};

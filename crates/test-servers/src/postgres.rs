@@ -1,7 +1,8 @@
 //! A PostgreSQL server of a test's own: in a temporary folder, on a socket in that folder.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,6 +19,8 @@ const LONGEST_START: Duration = Duration::from_secs(60);
 pub struct Postgres {
     programs: PathBuf,
     folder: TempDir,
+    settings: Vec<String>,
+    port: String,
     process: Mutex<Child>,
     databases: AtomicUsize,
 }
@@ -45,6 +48,47 @@ impl Postgres {
     ///
     /// As [`shared`](Postgres::shared).
     pub fn start() -> Result<Self, String> {
+        Postgres::start_with(&[], |_| Ok(()))
+    }
+
+    /// A new server that listens on a free port of 127.0.0.1 as well, where it wants TLS, with
+    /// this certificate and key (PEM), and passwords. Gives it with its port.
+    ///
+    /// # Errors
+    ///
+    /// As [`shared`](Postgres::shared).
+    pub fn start_with_tls(certificate: &str, key: &str) -> Result<(Self, u16), String> {
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+        let port = listener
+            .local_addr()
+            .map_err(|error| error.to_string())?
+            .port();
+        drop(listener);
+        let settings = ["listen_addresses=127.0.0.1".to_owned(), "ssl=on".to_owned()];
+        let access = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+        let files = [
+            ("server.crt", certificate),
+            ("server.key", key),
+            ("pg_hba.conf", access),
+        ];
+        let prepare = |data: &Path| {
+            let owner = fs::metadata(data)?;
+            for (name, text) in files {
+                let file = data.join(name);
+                fs::write(&file, text)?;
+                fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+                chown(&file, Some(owner.uid()), Some(owner.gid()))?;
+            }
+            Ok(())
+        };
+        let tcp = [settings.to_vec(), vec![format!("port={port}")]].concat();
+        Ok((Postgres::start_with(&tcp, prepare)?, port))
+    }
+
+    fn start_with(
+        settings: &[String],
+        prepare: impl FnOnce(&Path) -> std::io::Result<()>,
+    ) -> Result<Self, String> {
         let programs = programs()?;
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         // The server runs as another user, where this program is root.
@@ -66,9 +110,15 @@ impl Postgres {
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
-        let process = Mutex::new(spawn(&programs, folder.path())?);
+        prepare(&folder.path().join("data")).map_err(|error| error.to_string())?;
+        let process = Mutex::new(spawn(&programs, folder.path(), settings)?);
+        let port = settings
+            .iter()
+            .find_map(|setting| setting.strip_prefix("port="));
         let server = Postgres {
             programs,
+            port: port.unwrap_or("5432").to_owned(),
+            settings: settings.to_vec(),
             folder,
             process,
             databases: AtomicUsize::new(0),
@@ -110,6 +160,7 @@ impl Postgres {
                 "-h",
             ])
             .arg(self.folder.path())
+            .args(["-p", &self.port])
             .output()
             .unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -125,7 +176,7 @@ impl Postgres {
         let until = Instant::now() + LONGEST_START;
         // The processes of the old server may take a moment to see that it is gone.
         loop {
-            *process = spawn(&self.programs, self.folder.path()).unwrap();
+            *process = spawn(&self.programs, self.folder.path(), &self.settings).unwrap();
             if self.is_ready_before(&mut process, until) {
                 return;
             }
@@ -143,7 +194,10 @@ impl Postgres {
     fn is_ready_before(&self, process: &mut Child, until: Instant) -> bool {
         while Instant::now() < until {
             let mut ready = Command::new(self.programs.join("pg_isready"));
-            let ready = ready.arg("-q").arg("-h").arg(self.folder.path()).status();
+            let ready = ready
+                .args(["-q", "-p", &self.port, "-h"])
+                .arg(self.folder.path())
+                .status();
             if ready.is_ok_and(|status| status.success()) {
                 return true;
             }
@@ -170,15 +224,16 @@ impl Drop for Postgres {
     }
 }
 
-fn spawn(programs: &Path, folder: &Path) -> Result<Child, String> {
+fn spawn(programs: &Path, folder: &Path, settings: &[String]) -> Result<Child, String> {
     let mut server = command(&programs.join("postgres"))?;
     server
         .arg("-D")
         .arg(folder.join("data"))
         .arg("-k")
         .arg(folder);
-    let settings = ["listen_addresses=", "fsync=off", "log_min_messages=panic"];
-    for setting in settings {
+    let usual = ["listen_addresses=", "fsync=off", "log_min_messages=panic"];
+    // The last one of a name counts.
+    for setting in usual.into_iter().chain(settings.iter().map(String::as_str)) {
         server.args(["-c", setting]);
     }
     server.stdout(Stdio::null()).stderr(Stdio::null());
@@ -211,7 +266,7 @@ fn programs() -> Result<PathBuf, String> {
 }
 
 /// A program, as somebody else where we are root: the server refuses to run as root.
-fn command(program: &Path) -> Result<Command, String> {
+pub(crate) fn command(program: &Path) -> Result<Command, String> {
     let mut command = Command::new(program);
     command.current_dir("/");
     if fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0) {

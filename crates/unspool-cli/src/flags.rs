@@ -61,7 +61,7 @@ pub(crate) fn text_of_file(path: impl AsRef<Path>) -> Result<String, String> {
     text_of(file, &name)
 }
 
-fn text_of(reader: impl Read, name: &str) -> Result<String, String> {
+pub(crate) fn text_of(reader: impl Read, name: &str) -> Result<String, String> {
     String::from_utf8(content_of(reader, name)?)
         .map_err(|error| format!("cannot read {name}: {error}"))
 }

@@ -17,6 +17,7 @@ mod pages;
 mod progress;
 mod pull;
 mod report;
+mod rows;
 mod schema;
 mod signals;
 mod stdin;
@@ -55,6 +56,8 @@ enum Command {
     Schema(Box<pages::Args>),
     /// Messages of a live feed.
     Events(Box<events::Args>),
+    /// Rows of a database query.
+    Rows(Box<rows::Args>),
     /// The other commands at work, against servers that this one starts on loopback.
     Demo,
 }
@@ -63,7 +66,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let in_flight = match &cli.command {
         Command::Pages(args) | Command::Schema(args) => args.in_flight(),
-        Command::Ask(_) | Command::Events(_) | Command::Demo => 1,
+        Command::Ask(_) | Command::Events(_) | Command::Rows(_) | Command::Demo => 1,
     };
     let started = signals::listen().and_then(|()| runtime(in_flight));
     let runtime = match started {
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
             Command::Ask(args) => ask::run(*args, Output::stdout()).await,
             Command::Schema(args) => schema::run(*args, &mut Output::stdout()).await,
             Command::Events(args) => events::run(*args, &mut Output::stdout()).await,
+            Command::Rows(args) => rows::run(*args, &mut Output::stdout()).await,
             Command::Demo => demo::run().await,
         }
     });

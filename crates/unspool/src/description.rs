@@ -1,6 +1,7 @@
 //! Sources as plain data, to be opened elsewhere.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -19,14 +20,25 @@ use crate::source::Source;
 use crate::{ask, events, pages};
 
 /// All sources. To add one: its module, a line here.
-static SOURCES: &[SourceEntry] = &[pages::SOURCE, ask::SOURCE, events::SOURCE];
+static SOURCES: &[SourceEntry] = &[
+    pages::SOURCE,
+    ask::SOURCE,
+    events::SOURCE,
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    crate::rows::SOURCE,
+];
 
 /// A source by its name.
 pub(crate) struct SourceEntry {
     pub(crate) name: &'static str,
     /// Makes the source from its members, at a position if there is one.
     pub(crate) open: fn(Value, Option<&Position>) -> Result<AnySource, Error>,
+    /// Finds the members of its parts, where it can be cut.
+    pub(crate) parts: Option<fn(Value) -> Parts>,
 }
+
+/// The members of a source's parts, once the upstream has been asked.
+pub(crate) type Parts = Pin<Box<dyn Future<Output = Result<Vec<Value>, Error>> + Send>>;
 
 /// A source whose kind is not known where it is used: items as JSON text.
 pub type AnySource = Pin<Box<dyn Source<RawItem>>>;
@@ -98,14 +110,25 @@ impl Description {
 
     /// The parts that can be opened apart from each other, and whose items together are
     /// those of the source, in order. One, the source itself, where it cannot be cut: so
-    /// it is with all sources today.
+    /// it is with `pages`, `ask` and `events`, and with `rows` that are not asked for in parts.
     ///
     /// # Errors
     ///
     /// As [`open`](Description::open), and what the upstream says where it has to be asked.
     pub async fn partitions(&self) -> Result<Vec<Description>, Error> {
         self.open(None)?;
-        Ok(vec![self.clone()])
+        let Some(parts) = self.entry()?.parts else {
+            return Ok(vec![self.clone()]);
+        };
+        let parts = parts(Value::Object(self.members.clone())).await?;
+        let described = |members| match members {
+            Value::Object(members) => Description {
+                source: self.source.clone(),
+                members,
+            },
+            _ => self.clone(),
+        };
+        Ok(parts.into_iter().map(described).collect())
     }
 
     fn entry(&self) -> Result<&'static SourceEntry, Error> {

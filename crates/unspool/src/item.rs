@@ -26,6 +26,12 @@ impl RawItem {
         RawItem { text }
     }
 
+    /// Wraps valid JSON that has no line breaks.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    pub(crate) fn of_line(text: Bytes) -> Self {
+        RawItem { text }
+    }
+
     /// The JSON text of a value; none where it has none.
     pub(crate) fn of(value: &impl Serialize) -> Option<Self> {
         let text = serde_json::to_vec(value).ok()?;

@@ -18,6 +18,8 @@ mod lines;
 pub mod pages;
 mod position;
 mod pull;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub mod rows;
 mod secret;
 pub mod sinks;
 mod source;
@@ -44,6 +46,9 @@ pub use position::Position;
 pub use pull::{Pulled, pull};
 /// The version of the HTTP client that [`Request::client`](pages::Request::client) takes.
 pub use reqwest;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[doc(inline)]
+pub use rows::rows;
 pub use secret::Secret;
 pub use source::{Source, SourceExt, SourceKind, SourceStream};
 pub use unspool_core::{
@@ -54,6 +59,6 @@ pub use unspool_core::{
 /// The examples of the README and of the page for Python programmers, which run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
-#[doc = include_str!("../../../docs/from-python.md")]
+#[cfg_attr(feature = "sqlite", doc = include_str!("../../../docs/from-python.md"))]
 #[doc = include_str!("../../../docs/sinks.md")]
 struct Pages;

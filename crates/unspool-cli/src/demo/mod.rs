@@ -3,6 +3,7 @@
 mod api;
 mod feed;
 mod model;
+mod rows;
 mod server;
 
 use std::fs::File;
@@ -24,18 +25,24 @@ use model::Model;
 /// Starts the servers, runs the commands that it prints, and checks what came.
 pub(crate) async fn run() -> Exit {
     let folder = std::env::temp_dir().join(format!("unspool-demo-{}", std::process::id()));
-    let shown = match show_pages(&folder.join("posts.ndjson")).await {
-        Ok(()) => show_feed().await,
-        Err(error) => Err(error),
+    let shown = async {
+        show_pages(&folder.join("posts.ndjson")).await?;
+        show_feed().await?;
+        rows::show(&folder.join("shop.db")).await?;
+        // The last answer ends in the middle of a line.
+        show_answers().await
     };
-    let shown = match shown {
-        Ok(()) => show_answers().await,
-        Err(error) => Err(error),
-    };
+    let shown = shown.await;
     // The folder is there only if the demo came that far.
     let _ = std::fs::remove_dir_all(&folder);
     match shown {
-        Ok(()) => Exit::Complete,
+        Ok(()) => {
+            say(
+                "\nNow yours: `unspool pages URL`, `unspool ask PROMPT`, `unspool rows DSN SQL`; each has\n\
+                 `--help`.",
+            );
+            Exit::Complete
+        }
         Err(error) => {
             report::problem(&format!("error: the demo did not go as it should: {error}"));
             Exit::Failed

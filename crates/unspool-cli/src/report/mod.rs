@@ -3,6 +3,7 @@
 pub(crate) mod ask;
 pub(crate) mod events;
 pub(crate) mod pages;
+pub(crate) mod rows;
 
 use std::io::Write as _;
 use std::time::Duration;

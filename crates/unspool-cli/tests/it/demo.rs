@@ -4,8 +4,8 @@ use crate::run;
 fn the_demo_shows_the_main_job_and_checks_it() {
     let (code, lines, words) = run(&["demo"]);
     assert_eq!(code, 0, "{words}");
-    // Eleven items, two feeds, a poem, its first line, and a line and a half of it.
-    assert_eq!(lines.len(), 11 + 12 + 6 + 9 + 1 + 2);
+    // Eleven items, two feeds, rows, a poem, its first line, and a line and a half of it.
+    assert_eq!(lines.len(), 11 + 12 + 6 + 3 + 5 + 9 + 1 + 2);
     for part in [
         "$ unspool pages http://127.0.0.1:",
         "complete: 5,000 items from 50 pages in 52 requests (2 repeated)",
@@ -22,6 +22,8 @@ fn the_demo_shows_the_main_job_and_checks_it() {
         "complete: 12 events, ",
         "doubt: after a reconnect the ids go on with `11`, and the last one was `4`",
         "truncated: the answer ended after 14 events, without `message_stop`",
+        "no such column: amuont",
+        "unspool: mode `keyset`, as there is a key: ",
     ] {
         assert!(words.contains(part), "{part} in {words}");
     }

@@ -20,6 +20,7 @@ mod read_back;
 mod read_tables;
 mod real_models;
 mod real_servers;
+mod rows;
 mod schema;
 mod sinks;
 mod terminal;

@@ -24,6 +24,7 @@ pub(crate) const SOURCE: SourceEntry = SourceEntry {
             )),
         }
     },
+    parts: None,
 };
 
 /// A question to a language model as plain data, with the key by name.

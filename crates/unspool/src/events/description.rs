@@ -22,6 +22,7 @@ pub(crate) const SOURCE: SourceEntry = SourceEntry {
         }
         Ok(Box::pin(request.raw()))
     },
+    parts: None,
 };
 
 /// A live feed as plain data, with credentials by name.

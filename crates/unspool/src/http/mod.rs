@@ -41,14 +41,13 @@ pub(crate) use meter::Meter;
 pub use oauth::ClientCredentials;
 pub use rate::Rate;
 pub(crate) use refusal::Refusal;
-pub(crate) use retry::{Attempts, wait_said};
+pub(crate) use retry::{Attempts, Retry, wait_said};
 pub use secrets::Secrets;
 pub(crate) use secrets::is_secret_name;
 pub(crate) use session::{Answer, HttpOptions, Reply, Session};
 pub(crate) use visible::{shortened, shortened_to, visible};
 
 use builder::Settings;
-use retry::Retry;
 
 use crate::error::Error;
 

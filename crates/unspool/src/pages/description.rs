@@ -20,6 +20,7 @@ pub(crate) const SOURCE: SourceEntry = SourceEntry {
         }
         Ok(Box::pin(request.raw()))
     },
+    parts: None,
 };
 
 /// A walk over a paginated API as plain data, with credentials by name.

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
-use unspool::{AsyncGenerator, try_aiter};
+use unspool::AsyncGenerator;
+#[cfg(feature = "sqlite")]
+use unspool::try_aiter;
 
 use crate::server::{Reply, Server};
 
+#[cfg(feature = "sqlite")]
 #[path = "../../../../examples/database_cursor.rs"]
 #[allow(dead_code, reason = "its main function")]
 mod database_cursor;
@@ -94,6 +97,7 @@ async fn events_end_with_their_cleanup() {
     assert_eq!(events.anext().await, None);
 }
 
+#[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn a_feed_is_followed_to_its_end() {
     let server = Server::start(|request| match request.header("last-event-id") {
@@ -124,6 +128,11 @@ async fn database_cursor_gives_all_rows_in_batches() {
     let users: Vec<_> = try_aiter(cursor).try_collect().await.unwrap();
     assert_eq!(users.len(), 250);
     assert_eq!(users[249], (250, "user 250".to_owned()));
+    // By hand, and in one line.
+    let dsn = format!("sqlite:{}", file.display());
+    let rows: Vec<_> = database_cursor::users(&dsn).try_collect().await.unwrap();
+    let rows: Vec<_> = rows.into_iter().map(|user| (user.id, user.name)).collect();
+    assert_eq!(rows, users);
 
     let connection = rusqlite::Connection::open(&file).unwrap();
     let cursor = database_cursor::DatabaseCursor::new(connection, "select id from nowhere");

@@ -33,6 +33,8 @@ mod pacing;
 mod positions;
 mod replay;
 mod retries;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod rows;
 mod shared;
 mod sneaky;
 mod streaming;

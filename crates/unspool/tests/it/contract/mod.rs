@@ -4,6 +4,8 @@
 mod ask;
 mod events;
 mod pages;
+#[cfg(feature = "postgres")]
+mod rows;
 mod subject;
 
 use std::time::{Duration, Instant};
@@ -17,7 +19,13 @@ use subject::{How, Opened, SECRET, Serve, Subject, Upstream, item};
 
 /// Every source, with an entry for each of its forms. A new one joins with one line here,
 /// and a file that says what its upstream is.
-const SOURCES: &[&[&dyn Subject]] = &[pages::SUBJECTS, ask::SUBJECTS, events::SUBJECTS];
+const SOURCES: &[&[&dyn Subject]] = &[
+    pages::SUBJECTS,
+    ask::SUBJECTS,
+    events::SUBJECTS,
+    #[cfg(feature = "postgres")]
+    rows::SUBJECTS,
+];
 
 /// Items of a whole source.
 const ALL: usize = 7;

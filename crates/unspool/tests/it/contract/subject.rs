@@ -73,7 +73,7 @@ pub(super) struct Upstream {
 
 /// Gives the time at which a client has closed the connection on which it was left
 /// waiting.
-type Gone = Receiver<Instant>;
+pub(super) type Gone = Receiver<Instant>;
 
 /// Where a server leaves its client waiting.
 pub(super) struct Held(Sender<Gone>);
@@ -113,6 +113,20 @@ impl Upstream {
                 let requests = server.requests().into_iter();
                 requests.map(|request| format!("{request:?}")).collect()
             }),
+            gone: Some(gone),
+        }
+    }
+
+    /// An upstream of another kind: how a source is made, what came with each request so
+    /// far, and what to wait for where a client is left waiting.
+    pub(super) fn other(
+        open: impl Fn(How) -> Opened + 'static,
+        requests: impl Fn() -> Vec<String> + 'static,
+        gone: Receiver<Gone>,
+    ) -> Self {
+        Upstream {
+            open: Box::new(open),
+            requests: Box::new(requests),
             gone: Some(gone),
         }
     }

@@ -1,0 +1,181 @@
+//! `unspool rows`.
+
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use clap::Parser;
+use unspool::RawItem;
+use unspool::rows::{Mode, Param, Request, Rows};
+
+use crate::args::Common;
+use crate::exit::Exit;
+use crate::expand;
+use crate::flags;
+use crate::output::Output;
+use crate::pull::pull;
+use crate::report::{self, rows::RowsReport};
+
+#[derive(Parser)]
+#[command(after_long_help = after_long_help())]
+pub(crate) struct Args {
+    /// Where the database is; `--help` has the forms.
+    ///
+    /// `${NAME}` is replaced by a variable of the environment.
+    dsn: String,
+
+    /// The statement; `@FILE` reads it from a file.
+    ///
+    /// `-`, or nothing, is what comes on standard input.
+    #[arg(value_parser = flags::text)]
+    sql: Option<String>,
+
+    /// Take all rows of a table, in the place of SQL.
+    #[arg(long, value_name = "NAME", conflicts_with = "sql")]
+    table: Option<String>,
+
+    /// Give the statement's next parameter a value; may be given several times.
+    ///
+    /// A number, `true`, `false`, `null`, a text in double quotes as in JSON, or any other text as it
+    /// stands. `${NAME}` is replaced by a variable of the environment, `@FILE` by what is in a file.
+    #[arg(long = "param", value_name = "VALUE")]
+    params: Vec<String>,
+
+    /// Fetch by key: columns that tell the rows apart, and order them.
+    ///
+    /// Such as `id` or `day,id`. In short statements, each after the last row of the one before, so
+    /// that a lost connection is made again and the query resumes.
+    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
+    key: Vec<String>,
+
+    /// Begin at VALUE of the key's first column, where it does not resume.
+    #[arg(long, value_name = "VALUE", requires = "key")]
+    since: Option<String>,
+
+    /// Begin so much before that, for rows that came late.
+    ///
+    /// A number for a key of numbers, an interval such as `1 hour` for a key of times.
+    #[arg(long, value_name = "AMOUNT", requires = "key")]
+    overlap: Option<String>,
+
+    /// Fetch up to N rows at a time.
+    ///
+    /// And up to about 1 MiB of them.
+    #[arg(long, value_name = "N", default_value = "8192")]
+    batch: NonZeroUsize,
+
+    /// Fetch by MODE: `copy`, `portal` or `keyset`.
+    ///
+    /// By default what the statement allows and costs least.
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    mode: Option<Mode>,
+
+    /// Let the statement change the database.
+    ///
+    /// As `insert … returning` does. By default the database is opened to be read only.
+    #[arg(long)]
+    write: bool,
+
+    /// Say how the rows were fetched, and why so.
+    #[arg(long)]
+    explain: bool,
+
+    /// Connect again up to N times after a transient failure.
+    ///
+    /// Once rows have come, only with a key.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    retries: usize,
+
+    /// Wait no longer than TIME for a connection, or for a lock of SQLite.
+    ///
+    /// How long the statement may take is up to `--deadline`.
+    #[arg(long, value_name = "TIME", default_value = "30", value_parser = flags::duration)]
+    timeout: Duration,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Pulls the rows of a query to `output`.
+pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
+    let rows = match request(&args) {
+        Ok(rows) => rows,
+        Err(message) => {
+            report::problem(&message);
+            return Exit::WrongRequest;
+        }
+    };
+    let report = RowsReport {
+        explains: args.explain,
+    };
+    let line = |row: &RawItem, buffer: &mut Vec<u8>| {
+        buffer.extend_from_slice(row.as_bytes());
+        buffer.push(b'\n');
+    };
+    pull(rows, &args.common, output, &report, line).await
+}
+
+fn request(args: &Args) -> Result<Rows<RawItem>, String> {
+    let dsn = expand::address(&args.dsn)?;
+    let mut request = match &args.table {
+        Some(table) => unspool::rows::table(dsn, table),
+        None => unspool::rows(dsn, sql(args)?),
+    };
+    for param in &args.params {
+        request = request.bind(Param::parse(&expand::value(param)?));
+    }
+    request = (args.key.iter()).fold(request, Request::key);
+    if let Some(since) = &args.since {
+        request = request.since(Param::parse(since));
+    }
+    if let Some(overlap) = &args.overlap {
+        request = request.overlap(overlap);
+    }
+    if let Some(mode) = args.mode {
+        request = request.mode(mode);
+    }
+    if args.write {
+        request = request.allow_writes();
+    }
+    // No more rows travel together than are wanted.
+    let wanted = args
+        .common
+        .take
+        .and_then(|take| NonZeroUsize::new(usize::try_from(take).ok()?));
+    let request = request
+        .batch(wanted.map_or(args.batch, |wanted| wanted.min(args.batch)))
+        .retries(args.retries)
+        .timeout(args.timeout);
+    Ok(request.raw())
+}
+
+/// The statement, from the argument or from standard input.
+fn sql(args: &Args) -> Result<String, String> {
+    if let Some(sql) = args.sql.as_deref().filter(|sql| *sql != "-") {
+        return Ok(sql.to_owned());
+    }
+    if std::io::stdin().is_terminal() {
+        return Err("there is no statement: give SQL or `--table NAME`, or pipe it in".to_owned());
+    }
+    flags::text_of(std::io::stdin().lock(), "standard input")
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    let modes = [Mode::Copy, Mode::Portal, Mode::Keyset, Mode::Stream];
+    (modes.into_iter().find(|mode| mode.to_string() == text))
+        .ok_or_else(|| "expected `copy`, `portal`, `keyset` or `stream`".to_owned())
+}
+
+fn after_long_help() -> String {
+    format!("{DSNS}\n\n{}", crate::exit::HELP)
+}
+
+const DSNS: &str = "\
+Databases:
+  sqlite:FILE, or a FILE whose name ends in .db, .db3, .sqlite or .sqlite3
+          SQLite
+  postgres://USER@HOST/NAME, or `host=… dbname=… sslmode=…`
+          PostgreSQL; what is not said comes from `PGHOST` and its kin, `~/.pgpass` and service
+          files, as for psql
+  mysql://USER@HOST/NAME
+          MySQL and MariaDB; the password comes from `MYSQL_PWD` where it is not said";

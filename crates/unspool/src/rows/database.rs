@@ -1,0 +1,118 @@
+//! What all databases are to the source: something that gives batches of rows.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::account::Mode;
+use super::batch::{Batch, Limits};
+use super::param::Param;
+use super::progress::Cursor;
+use super::request::What;
+use super::sql::{Dialect, Statement, quoted_table};
+use crate::error::Error;
+
+/// All databases. To add one: its module, a line here.
+static DATABASES: &[&Database] = &[
+    #[cfg(feature = "sqlite")]
+    &super::sqlite::DATABASE,
+    #[cfg(feature = "postgres")]
+    &super::postgres::DATABASE,
+    #[cfg(feature = "mysql")]
+    &super::mysql::DATABASE,
+];
+
+/// A database that can be asked.
+pub(super) struct Database {
+    pub(super) name: &'static str,
+    /// How its addresses are written, for messages.
+    pub(super) syntax: &'static str,
+    pub(super) dialect: Dialect,
+    /// What stands around names.
+    pub(super) quote: char,
+    /// Whether an address is one of this database.
+    pub(super) is_meant: fn(&str) -> bool,
+    /// The address as people may see it, and the passwords in it.
+    pub(super) shown: fn(&str) -> (String, Vec<String>),
+    /// Makes a reader, which does nothing before it is asked for rows.
+    pub(super) open: Open,
+}
+
+type Open = fn(Query, &Arc<Cursor>) -> Result<Box<dyn Reader>, Error>;
+
+pub(super) type Answer<'r, T> = Pin<Box<dyn Future<Output = T> + Send + 'r>>;
+
+/// A query that is being answered. To drop it stops the query.
+pub(super) trait Reader: Send {
+    /// The next rows, at least one; none once the database has said that this is all.
+    fn read(&mut self) -> Answer<'_, Result<Option<Batch>, Error>>;
+
+    /// Stops the query where it still runs, and closes the connection.
+    fn close(&mut self) -> Answer<'_, ()>;
+}
+
+/// What a database is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Query {
+    /// Where the database is.
+    pub(super) dsn: String,
+    pub(super) statement: Statement,
+    pub(super) params: Vec<Param>,
+    /// Columns by which the rows are ordered and told apart; may be empty.
+    pub(super) key: Vec<String>,
+    /// Keys as JSON texts.
+    pub(super) range: Range,
+    pub(super) limits: Limits,
+    pub(super) may_write: bool,
+    /// The longest wait for a connection.
+    pub(super) timeout: Duration,
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "only one database has modes")
+    )]
+    pub(super) mode: Option<Mode>,
+}
+
+/// Which keys are asked for, as JSON texts.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Range {
+    /// Those after this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) after: Option<Vec<String>>,
+    /// Those up to this one, and this one as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) until: Option<Vec<String>>,
+    /// Those whose first column is not less than this, where there is no key to come after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) since: Option<String>,
+    /// How much less it may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) overlap: Option<String>,
+}
+
+impl Database {
+    /// The database of an address.
+    pub(super) fn of(dsn: &str) -> Result<&'static Database, Error> {
+        let found = DATABASES.iter().find(|database| (database.is_meant)(dsn));
+        found.copied().ok_or_else(|| {
+            let syntaxes: Vec<&str> = DATABASES.iter().map(|database| database.syntax).collect();
+            Error::request(format!(
+                "expected the address of a database, such as {}",
+                syntaxes.join(", ")
+            ))
+        })
+    }
+
+    /// The statement that is asked for.
+    pub(super) fn statement(&self, what: &What) -> Result<Statement, Error> {
+        match what {
+            What::Sql(sql) => Statement::read(sql, self.dialect),
+            What::Table(name) => Ok(Statement {
+                text: format!("select * from {}", quoted_table(name, self.quote)),
+                first_word: "select".to_owned(),
+            }),
+        }
+    }
+}

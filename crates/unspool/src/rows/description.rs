@@ -1,0 +1,249 @@
+//! A query as plain data.
+
+use std::num::NonZeroUsize;
+
+use serde::{Deserialize, Serialize};
+use unspool_core::AnextExt;
+
+use super::account::Mode;
+use super::database::{Database, Range};
+use super::dsn;
+use super::param::Param;
+use super::position::NAME;
+use super::request::{Request, What};
+use super::sql::quoted;
+use crate::description::{self, SourceEntry};
+use crate::error::Error;
+use crate::secret::Secret;
+
+/// `rows` among the sources.
+pub(crate) const SOURCE: SourceEntry = SourceEntry {
+    name: NAME,
+    open: |members, from| {
+        let description: Description = description::read(NAME, members)?;
+        let mut request = description.request()?;
+        if let Some(position) = from {
+            request = request.from(position.clone());
+        }
+        Ok(Box::pin(request.raw()))
+    },
+    parts: Some(|members| {
+        Box::pin(async move {
+            let description: Description = description::read(NAME, members)?;
+            let parts = description.parts().await?;
+            Ok(parts.iter().map(|part| serde_json::json!(part)).collect())
+        })
+    }),
+};
+
+/// A query as plain data, with the password by name.
+///
+/// ```
+/// use unspool::rows::Description;
+///
+/// # fn main() -> Result<(), unspool::Error> {
+/// let users = Description::new("sqlite:users.db", "select id, name from users");
+/// let text = serde_json::to_string(&unspool::Description::try_from(&users)?).unwrap();
+/// assert_eq!(
+///     text,
+///     r#"{"source":"rows","dsn":"sqlite:users.db","sql":"select id, name from users"}"#
+/// );
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Description {
+    /// Where the database is; `${NAME}` in it stands for a variable of the environment.
+    pub dsn: String,
+    /// The statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
+    /// A table, all of whose rows are asked for; in the place of a statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// Values for the parameters of the statement.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<Param>,
+    /// The columns of the key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
+    /// How many rows travel together at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<NonZeroUsize>,
+    /// How the rows are fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Whether the statement may change the database.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub write: bool,
+    /// How often a connection is made again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<usize>,
+    /// How many [partitions](crate::Description::partitions) there are to be, by ranges of
+    /// the key's first column, which holds whole numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<NonZeroUsize>,
+    /// Which keys are asked for.
+    #[serde(skip_serializing_if = "is_all")]
+    range: Range,
+}
+
+/// The least and the greatest key.
+#[derive(Deserialize)]
+struct Bounds {
+    least: Option<i64>,
+    greatest: Option<i64>,
+}
+
+fn is_all(range: &Range) -> bool {
+    *range == Range::default()
+}
+
+impl Description {
+    /// A query, with nothing else said.
+    pub fn new(dsn: impl Into<String>, sql: impl Into<String>) -> Self {
+        Description {
+            dsn: dsn.into(),
+            sql: Some(sql.into()),
+            ..Description::default()
+        }
+    }
+
+    /// The ranges of the key, each as a description.
+    async fn parts(&self) -> Result<Vec<Self>, Error> {
+        let whole = Description {
+            partitions: None,
+            ..self.clone()
+        };
+        let Some(count) = self.partitions.filter(|count| count.get() > 1) else {
+            return Ok(vec![whole]);
+        };
+        let Some(column) = self.key.first() else {
+            return Err(Error::request(
+                "only what has a key can be cut into partitions",
+            ));
+        };
+        let dsn = Secret::new(self.dsn.as_str()).resolve()?;
+        let database = Database::of(&dsn)?;
+        let statement = database.statement(&self.what()?)?;
+        let key = quoted(column, database.quote);
+        let sql = format!(
+            "select min({key}) as least, max({key}) as greatest from ({}\n) as unspool_rows",
+            statement.text
+        );
+        let request = Request::new(dsn, What::Sql(sql));
+        let request = self.params.iter().cloned().fold(request, Request::bind);
+        let bounds = request.items::<Bounds>().anext().await;
+        let bounds = bounds.transpose().map_err(|error| {
+            error.with_note("partitions need a key whose first column holds whole numbers")
+        })?;
+        let Some(Bounds {
+            least: Some(least),
+            greatest: Some(greatest),
+        }) = bounds
+        else {
+            return Ok(vec![whole]);
+        };
+        let parts = ranges(least, greatest, count.get())
+            .into_iter()
+            .map(|(after, until)| {
+                let range = Range {
+                    after,
+                    until,
+                    ..self.range.clone()
+                };
+                Description {
+                    range,
+                    ..whole.clone()
+                }
+            });
+        Ok(parts.collect())
+    }
+
+    fn what(&self) -> Result<What, Error> {
+        match (&self.sql, &self.table) {
+            (Some(sql), None) => Ok(What::Sql(sql.clone())),
+            (None, Some(table)) => Ok(What::Table(table.clone())),
+            _ => Err(Error::request("expected either `sql` or `table`")),
+        }
+    }
+
+    /// The request that it describes, with the password looked up.
+    ///
+    /// # Errors
+    ///
+    /// A member is wrong, or a password is not to be had.
+    pub fn request(&self) -> Result<Request, Error> {
+        let dsn = Secret::new(self.dsn.as_str()).resolve()?;
+        let mut request = Request::new(dsn, self.what()?).range(self.range.clone());
+        request = (self.params.iter().cloned()).fold(request, Request::bind);
+        request = self.key.iter().fold(request, Request::key);
+        if let Some(rows) = self.batch {
+            request = request.batch(rows);
+        }
+        if let Some(mode) = self.mode {
+            request = request.mode(mode);
+        }
+        if let Some(retries) = self.retries {
+            request = request.retries(retries);
+        }
+        Ok(if self.write {
+            request.allow_writes()
+        } else {
+            request
+        })
+    }
+}
+
+type Bound = Option<Vec<String>>;
+
+/// Ranges of keys, each after one and up to another, of which the first has no begin and the
+/// last no end.
+fn ranges(least: i64, greatest: i64, count: usize) -> Vec<(Bound, Bound)> {
+    let (least, greatest) = (i128::from(least), i128::from(greatest));
+    let width = greatest - least + 1;
+    // More parts than there are keys would be empty.
+    let count = i128::try_from(count).unwrap_or(1).min(width);
+    let bound = |index: i128| {
+        let is_inner = index > 0 && index < count;
+        is_inner.then(|| vec![(least + width * index / count - 1).to_string()])
+    };
+    (0..count)
+        .map(|index| (bound(index), bound(index + 1)))
+        .collect()
+}
+
+impl TryFrom<&Description> for crate::Description {
+    type Error = Error;
+
+    /// # Errors
+    ///
+    /// The address holds a password as it is, and not by name.
+    fn try_from(own: &Description) -> Result<Self, Error> {
+        dsn::check_named(&own.dsn)?;
+        crate::Description::new(NAME, own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_meet_and_leave_nothing_out() {
+        let bound = |text: &str| Some(vec![text.to_owned()]);
+        let expected = [
+            (None, bound("3")),
+            (bound("3"), bound("6")),
+            (bound("6"), None),
+        ];
+        assert_eq!(ranges(1, 10, 3), expected);
+        assert_eq!(ranges(5, 5, 9), [(None, None)]);
+        assert_eq!(
+            ranges(i64::MIN, i64::MAX, 2),
+            [(None, bound("-1")), (bound("-1"), None)]
+        );
+    }
+}

@@ -1,0 +1,491 @@
+//! The task that answers a query: connects, decides how to fetch, and hands over batches.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use futures_util::Stream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type};
+use tokio_postgres::{Client, Connection, IsolationLevel, Row, Socket, Statement};
+
+use super::cancel::Canceler;
+use super::copy::CopyReader;
+use super::failure::{failed, unconnected};
+use super::settings::Settings;
+use super::tls::{Encrypted, Tls};
+use super::types::{Decode, decoder, may_be_key, select_list};
+use crate::error::{Error, Kind};
+use crate::rows::account::{Doubt, Mode};
+use crate::rows::database::Query;
+use crate::rows::keyset::{self, Bound, Style, text_of};
+use crate::rows::progress::Cursor;
+use crate::rows::sql::quoted;
+use crate::rows::task::{Message, Outlet};
+use crate::rows::write::{self, RowWriter};
+
+/// How every session is set up: texts of values are the same everywhere, and a client that
+/// is gone is noticed where the server can do that.
+const SESSION: &str = "set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'iso_8601'; \
+     set extra_float_digits = 1; \
+     select set_config(name, '500ms', false) from pg_settings \
+     where name = 'client_connection_check_interval'";
+
+type PgConnection = Connection<Socket, Encrypted<Socket>>;
+
+/// Answers a query.
+pub(super) async fn answer(
+    query: Query,
+    cursor: Arc<Cursor>,
+    canceler: Arc<Canceler>,
+    sender: mpsc::Sender<Message>,
+) {
+    let end = run(query, &cursor, &canceler, &sender).await;
+    canceler.disarm();
+    // Whoever does not want the rows does not want their end.
+    let _ = sender.send(Message::End(end)).await;
+}
+
+async fn run(
+    query: Query,
+    cursor: &Cursor,
+    canceler: &Canceler,
+    sender: &mpsc::Sender<Message>,
+) -> Result<(), Error> {
+    let (client, connection, tls) = connect(&query).await?;
+    canceler.arm(client.cancel_token(), tls);
+    let asking = Asking {
+        query: &query,
+        cursor,
+        sender,
+    };
+    let driven = async {
+        // What went wrong with it, its statements say.
+        let _ = connection.await;
+        pending().await
+    };
+    tokio::select! {
+        biased;
+        end = asking.run(client) => end,
+        never = driven => never,
+    }
+}
+
+async fn connect(query: &Query) -> Result<(Client, PgConnection, Tls), Error> {
+    let Settings {
+        mut config,
+        verify,
+        allows_tls,
+    } = Settings::read(&query.dsn, query.timeout)?;
+    let tls = Tls::new(&verify)?;
+    let late = |_| {
+        Error::new(
+            Kind::Timeout,
+            format!("no connection within {:?}", query.timeout),
+        )
+    };
+    let connected = timeout(query.timeout, config.connect(tls.clone()))
+        .await
+        .map_err(late)?;
+    let connected = match connected {
+        Err(error) if allows_tls && error.as_db_error().is_some() => {
+            config.ssl_mode(SslMode::Require);
+            timeout(query.timeout, config.connect(tls.clone()))
+                .await
+                .map_err(late)?
+        }
+        connected => connected,
+    };
+    let (client, connection) = connected.map_err(unconnected)?;
+    Ok((client, connection, tls))
+}
+
+/// A query and who wants its rows.
+struct Asking<'a> {
+    query: &'a Query,
+    cursor: &'a Cursor,
+    sender: &'a mpsc::Sender<Message>,
+}
+
+/// A statement that the server has looked at.
+struct Prepared {
+    statement: Statement,
+    /// The same with all columns of types that are read here.
+    sql: String,
+    /// Its columns, as `sql` has them.
+    select_list: String,
+    decoders: Vec<Decode>,
+    writer: RowWriter,
+}
+
+impl Asking<'_> {
+    async fn run(&self, client: Client) -> Result<(), Error> {
+        let session = match self.query.may_write {
+            true => SESSION.to_owned(),
+            false => format!("set default_transaction_read_only = on; {SESSION}"),
+        };
+        client
+            .batch_execute(&session)
+            .await
+            .map_err(|error| failed(error, None))?;
+        let prepared = self.prepare(&client).await?;
+        let (mode, because) = self.mode();
+        self.cursor.settled(mode, because);
+        match mode {
+            Mode::Copy => self.copy(&client, prepared).await,
+            Mode::Keyset => self.pages(&client, prepared).await,
+            _ => self.portal(client, prepared).await,
+        }
+    }
+
+    /// How to fetch, and why so.
+    fn mode(&self) -> (Mode, &'static str) {
+        match self.query.mode {
+            Some(mode) => (mode, "asked for"),
+            None if !self.query.key.is_empty() => (Mode::Keyset, "there is a key"),
+            None if !self.query.params.is_empty() => (
+                Mode::Portal,
+                "the statement has parameters, and COPY takes none",
+            ),
+            None if !self.is_copied() => (Mode::Portal, "COPY does not take such a statement"),
+            None => (
+                Mode::Copy,
+                "the statement has no parameters, and there is no key",
+            ),
+        }
+    }
+
+    fn is_copied(&self) -> bool {
+        self.is_change() || ["select", "values", "table", "with"].contains(&self.first_word())
+    }
+
+    fn is_change(&self) -> bool {
+        ["insert", "update", "delete", "merge"].contains(&self.first_word())
+    }
+
+    fn first_word(&self) -> &str {
+        &self.query.statement.first_word
+    }
+
+    async fn prepare(&self, client: &Client) -> Result<Prepared, Error> {
+        let text = &self.query.statement.text;
+        let statement = client
+            .prepare(text)
+            .await
+            .map_err(|error| failed(error, Some(text)))?;
+        self.check(&statement)?;
+        let names = statement
+            .columns()
+            .iter()
+            .map(|column| column.name().to_owned())
+            .collect();
+        let writer = RowWriter::new(names, &self.query.key, self.query.limits)?;
+        let columns = statement
+            .columns()
+            .iter()
+            .map(|column| (column.name(), column.type_()));
+        let list = select_list(columns);
+        let sql = match &list {
+            None => text.clone(),
+            Some(list) if self.is_change() => {
+                format!("with unspool_rows as ({text}\n) select {list} from unspool_rows")
+            }
+            Some(list) => format!("select {list} from ({text}\n) as unspool_rows"),
+        };
+        let decoders = statement.columns().iter().map(|column| {
+            // What the server turns into text comes as text or as JSON.
+            decoder(column.type_()).unwrap_or(super::types::turned(column.type_()))
+        });
+        Ok(Prepared {
+            decoders: decoders.collect(),
+            select_list: list.unwrap_or_else(|| "*".to_owned()),
+            sql,
+            writer,
+            statement,
+        })
+    }
+
+    /// That there are the values that it needs, and that its modes go together.
+    fn check(&self, statement: &Statement) -> Result<(), Error> {
+        let (expected, found) = (statement.params().len(), self.query.params.len());
+        if expected != found {
+            return Err(Error::request(format!(
+                "the statement has {expected} parameters, and {found} values are given"
+            )));
+        }
+        let has_key = !self.query.key.is_empty();
+        match self.query.mode {
+            Some(Mode::Stream) => Err(Error::request(
+                "PostgreSQL has the modes `copy`, `portal` and `keyset`",
+            )),
+            Some(Mode::Copy) if found > 0 => Err(Error::request(
+                "COPY takes no parameters: use the mode `portal`",
+            )),
+            Some(Mode::Keyset) if !has_key => Err(Error::request("the mode `keyset` needs a key")),
+            Some(Mode::Copy | Mode::Portal) if has_key => Err(Error::request(
+                "with a key there is the mode `keyset` alone",
+            )),
+            _ => self.check_key(statement),
+        }
+    }
+
+    fn check_key(&self, statement: &Statement) -> Result<(), Error> {
+        let columns = statement.columns().iter();
+        let mut key =
+            columns.filter(|column| self.query.key.iter().any(|name| name == column.name()));
+        match key.find(|column| !may_be_key(column.type_())) {
+            Some(column) => Err(Error::request(format!(
+                "the column `{}` is of type `{}`, which cannot be a key",
+                column.name(),
+                column.type_()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    async fn copy(&self, client: &Client, prepared: Prepared) -> Result<(), Error> {
+        let sql = format!("copy ({}\n) to stdout (format binary)", prepared.sql);
+        self.cursor.meter.request();
+        let stream = client
+            .copy_out(&sql)
+            .await
+            .map_err(|error| failed(error, None))?;
+        let mut reader = CopyReader::new(prepared.decoders);
+        let mut out = Outlet::new(prepared.writer, self.sender);
+        out.pour(
+            stream,
+            |error| failed(error, None),
+            |writer, bytes| {
+                self.cursor.meter.bytes(bytes.len());
+                reader.read(&bytes, writer)
+            },
+        )
+        .await?;
+        out.flush().await;
+        reader.end()
+    }
+
+    async fn portal(&self, mut client: Client, prepared: Prepared) -> Result<(), Error> {
+        let lost = |error| failed(error, None);
+        let transaction = client
+            .build_transaction()
+            .isolation_level(IsolationLevel::RepeatableRead)
+            .read_only(!self.query.may_write)
+            .start();
+        let transaction = transaction.await.map_err(lost)?;
+        let statement = match prepared.select_list.as_str() {
+            "*" => prepared.statement,
+            _ => transaction.prepare(&prepared.sql).await.map_err(lost)?,
+        };
+        let params = self.params(&[]);
+        let rows = i32::try_from(self.query.limits.rows).unwrap_or(i32::MAX);
+        self.cursor.meter.request();
+        let portal = transaction
+            .bind(&statement, &borrowed(&params))
+            .await
+            .map_err(lost)?;
+        let mut out = Outlet::new(prepared.writer, self.sender);
+        loop {
+            let stream = transaction
+                .query_portal_raw(&portal, rows)
+                .await
+                .map_err(lost)?;
+            if self.pour_rows(&mut out, stream, &prepared.decoders).await? < rows as usize {
+                break;
+            }
+        }
+        transaction.commit().await.map_err(lost)?;
+        out.flush().await;
+        Ok(())
+    }
+
+    async fn pages(&self, client: &Client, prepared: Prepared) -> Result<(), Error> {
+        let lost = |error| failed(error, None);
+        let types: Vec<Type> = (self.query.key.iter())
+            .filter_map(|name| {
+                let mut columns = prepared.statement.columns().iter();
+                Some(
+                    columns
+                        .find(|column| column.name() == name)?
+                        .type_()
+                        .clone(),
+                )
+            })
+            .collect();
+        let mut after = self.query.range.after.clone();
+        let mut out = Outlet::new(prepared.writer, self.sender);
+        // It is the same for all pages but the first.
+        let mut page: Option<(Option<usize>, Statement)> = None;
+        loop {
+            let (sql, values) = self.page(&prepared.select_list, &types, after.as_deref());
+            let statement = match page.take() {
+                Some((bound_by, statement)) if bound_by == after.as_ref().map(Vec::len) => {
+                    statement
+                }
+                _ => client.prepare(&sql).await.map_err(lost)?,
+            };
+            let params = self.params(&values);
+            self.cursor.meter.request();
+            let stream = client
+                .query_raw(&statement, borrowed(&params))
+                .await
+                .map_err(lost)?;
+            let count = self.pour_rows(&mut out, stream, &prepared.decoders).await?;
+            if count < self.query.limits.rows {
+                break;
+            }
+            page = Some((after.as_ref().map(Vec::len), statement));
+            after = out.writer.last_key();
+        }
+        let params = self.params(&[]);
+        let nulls = keyset::nulls(self.query, '"');
+        let found = client
+            .query_opt(&nulls, &borrowed(&params))
+            .await
+            .map_err(lost)?;
+        if found.is_some() {
+            self.cursor.doubt(Doubt::NullKeys);
+        }
+        out.flush().await;
+        Ok(())
+    }
+
+    async fn pour_rows(
+        &self,
+        out: &mut Outlet<'_>,
+        stream: impl Stream<Item = Result<Row, tokio_postgres::Error>>,
+        decoders: &[Decode],
+    ) -> Result<usize, Error> {
+        let lost = |error| failed(error, None);
+        out.pour(stream, lost, |writer, row| {
+            self.cursor.meter.bytes(row.raw_size_bytes());
+            for (column, decode) in decoders.iter().enumerate() {
+                let value: Option<RawValue<'_>> = row.try_get(column).map_err(lost)?;
+                put(writer, column, *decode, value.map(|value| value.0))?;
+            }
+            writer.end_row()
+        })
+        .await
+    }
+
+    /// The statement for the rows after a key, and the values that it bounds them with.
+    fn page(&self, list: &str, types: &[Type], after: Option<&[String]>) -> (String, Vec<String>) {
+        let range = &self.query.range;
+        let mut values = Vec::new();
+        let given = self.query.params.len();
+        let mut place = |bound: Bound, column: usize| {
+            let key = match bound {
+                Bound::After => after.and_then(|key| key.get(column)),
+                Bound::Until => range.until.as_ref().and_then(|key| key.get(column)),
+                Bound::Since => range.since.as_ref(),
+            };
+            values.push(text_of(key.map_or("", String::as_str)));
+            let ty = types.get(column).unwrap_or(&Type::TEXT);
+            let name = format!("{}.{}", quoted(ty.schema(), '"'), quoted(ty.name(), '"'));
+            let mut written = format!("(${}::text)::{name}", given + values.len());
+            if let (Bound::Since, Some(overlap)) = (bound, &range.overlap) {
+                values.push(overlap.clone());
+                let amount = match *ty {
+                    Type::DATE | Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ => "interval",
+                    _ => "numeric",
+                };
+                written = format!(
+                    "({written} - (${}::text)::{amount})::{name}",
+                    given + values.len()
+                );
+            }
+            written
+        };
+        let style = Style {
+            quote: '"',
+            compares_rows: true,
+            select_list: list,
+            place: &mut place,
+        };
+        (
+            keyset::page(self.query, after, Some(self.query.limits.rows), style),
+            values,
+        )
+    }
+
+    /// The values of the statement's parameters, and these after them.
+    fn params(&self, more: &[String]) -> Vec<TextParam> {
+        let own = self
+            .query
+            .params
+            .iter()
+            .map(|param| TextParam(param.text()));
+        own.chain(more.iter().map(|text| TextParam(Some(text.clone()))))
+            .collect()
+    }
+}
+
+/// Writes a value.
+pub(super) fn put(
+    writer: &mut RowWriter,
+    column: usize,
+    decode: Decode,
+    value: Option<&[u8]>,
+) -> Result<(), Error> {
+    let text = writer.value(column);
+    match value {
+        None => write::null(text),
+        Some(bytes) => decode(text, bytes).map_err(|why| writer.unfit(column, why))?,
+    }
+    Ok(())
+}
+
+/// The bytes of a value, of whatever type.
+struct RawValue<'r>(&'r [u8]);
+
+impl<'r> FromSql<'r> for RawValue<'r> {
+    fn from_sql(
+        _: &Type,
+        bytes: &'r [u8],
+    ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(RawValue(bytes))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// A value that the server reads as one of the type that it expects.
+#[derive(Debug)]
+struct TextParam(Option<String>);
+
+impl ToSql for TextParam {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match &self.0 {
+            None => Ok(IsNull::Yes),
+            Some(text) => {
+                out.extend_from_slice(text.as_bytes());
+                Ok(IsNull::No)
+            }
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    tokio_postgres::types::to_sql_checked!();
+}
+
+fn borrowed(params: &[TextParam]) -> Vec<&(dyn ToSql + Sync)> {
+    params
+        .iter()
+        .map(|param| param as &(dyn ToSql + Sync))
+        .collect()
+}

@@ -1,0 +1,446 @@
+//! Where a server is, and how to get there: what libpq takes, from where it takes it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+use tokio_postgres::Config;
+use tokio_postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
+
+use super::passfile;
+use super::tls::{Roots, Verify};
+use crate::error::Error;
+use crate::rows::dsn::keywords;
+
+/// Settings that are known, each with the variable of the environment that has it.
+const KNOWN: &[(&str, &str)] = &[
+    ("application_name", "PGAPPNAME"),
+    ("channel_binding", "PGCHANNELBINDING"),
+    ("connect_timeout", "PGCONNECT_TIMEOUT"),
+    ("dbname", "PGDATABASE"),
+    ("host", "PGHOST"),
+    ("hostaddr", "PGHOSTADDR"),
+    ("options", "PGOPTIONS"),
+    ("passfile", "PGPASSFILE"),
+    ("password", "PGPASSWORD"),
+    ("port", "PGPORT"),
+    ("service", "PGSERVICE"),
+    ("servicefile", "PGSERVICEFILE"),
+    ("sslmode", "PGSSLMODE"),
+    ("sslrootcert", "PGSSLROOTCERT"),
+    ("target_session_attrs", "PGTARGETSESSIONATTRS"),
+    ("user", "PGUSER"),
+];
+
+/// Where servers leave their sockets.
+const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+
+/// Where a server is, and how much of its certificate is looked at.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) config: Config,
+    pub(super) verify: Verify,
+    /// Whether a connection with TLS is tried where one without is refused.
+    pub(super) allows_tls: bool,
+}
+
+pub(super) fn is_known(name: &str) -> bool {
+    KNOWN.iter().any(|(known, _)| *known == name)
+}
+
+/// Looks up what an address leaves open.
+pub(super) struct Surroundings<'s> {
+    pub(super) variable: &'s dyn Fn(&str) -> Option<String>,
+    pub(super) home: Option<PathBuf>,
+}
+
+impl Settings {
+    pub(super) fn read(dsn: &str, timeout: Duration) -> Result<Self, Error> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let home = variable("HOME").map(PathBuf::from);
+        Settings::of(
+            dsn,
+            timeout,
+            &Surroundings {
+                variable: &variable,
+                home,
+            },
+        )
+    }
+
+    pub(super) fn of(
+        dsn: &str,
+        timeout: Duration,
+        around: &Surroundings<'_>,
+    ) -> Result<Self, Error> {
+        let mut pairs: BTreeMap<String, String> = (KNOWN.iter())
+            .filter_map(|(name, variable)| Some(((*name).to_owned(), (around.variable)(variable)?)))
+            .collect();
+        let own = match dsn
+            .strip_prefix("postgres:")
+            .or_else(|| dsn.strip_prefix("postgresql:"))
+        {
+            Some(rest) => url(rest)?,
+            None => keywords(dsn)?,
+        };
+        if let Some((name, _)) = own.iter().find(|(name, _)| !is_known(name)) {
+            return Err(Error::request(format!(
+                "`{name}` is no setting that is known here"
+            )));
+        }
+        let named = own
+            .iter()
+            .find(|(name, _)| name == "service")
+            .map(|(_, value)| value.clone());
+        if let Some(name) = named.or_else(|| pairs.get("service").cloned()) {
+            let file = own.iter().find(|(name, _)| name == "servicefile");
+            pairs.extend(file.cloned());
+            let files = service_files(&pairs, around);
+            pairs.extend(passfile::service(&name, &files)?);
+        }
+        pairs.extend(own);
+        pairs.retain(|_, value| !value.is_empty());
+        configured(&pairs, timeout, around)
+    }
+}
+
+fn service_files(pairs: &BTreeMap<String, String>, around: &Surroundings<'_>) -> Vec<PathBuf> {
+    let own = match pairs.get("servicefile") {
+        Some(file) => Some(PathBuf::from(file)),
+        None => around
+            .home
+            .as_ref()
+            .map(|home| home.join(".pg_service.conf")),
+    };
+    let folder = (around.variable)("PGSYSCONFDIR").unwrap_or("/etc/postgresql-common".to_owned());
+    own.into_iter()
+        .chain([Path::new(&folder).join("pg_service.conf")])
+        .collect()
+}
+
+/// The settings in a URL, after its scheme.
+fn url(rest: &str) -> Result<Vec<(String, String)>, Error> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let mut pairs = Vec::new();
+    let mut add = |name: &str, value: &str| {
+        if !value.is_empty() {
+            pairs.push((name.to_owned(), decoded(value)));
+        }
+    };
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    if let Some(rest) = rest.strip_prefix("//") {
+        let (authority, name) = rest.split_once('/').unwrap_or((rest, ""));
+        let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (user, password) = user.split_once(':').unwrap_or((user, ""));
+        let (mut names, mut ports) = (Vec::new(), Vec::new());
+        for host in hosts.split(',') {
+            let (host, port) = match host.rsplit_once(':') {
+                Some((host, port)) if !port.ends_with(']') => (host, port),
+                _ => (host, ""),
+            };
+            names.push(host.trim_start_matches('[').trim_end_matches(']'));
+            ports.push(port);
+        }
+        let has_ports = ports.iter().any(|port| !port.is_empty());
+        add("user", user);
+        add("password", password);
+        add("host", &names.join(","));
+        add(
+            "port",
+            &if has_ports {
+                ports.join(",")
+            } else {
+                String::new()
+            },
+        );
+        add("dbname", name);
+    } else if !rest.is_empty() {
+        return Err(Error::request("expected `//` after `postgres:`"));
+    }
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair
+            .split_once('=')
+            .ok_or_else(|| Error::request("expected `name=value` in the query of the address"))?;
+        // JDBC's word for it.
+        match (name, value) {
+            ("ssl", "true") => add("sslmode", "require"),
+            _ => add(name, value),
+        }
+    }
+    Ok(pairs)
+}
+
+fn configured(
+    pairs: &BTreeMap<String, String>,
+    timeout: Duration,
+    around: &Surroundings<'_>,
+) -> Result<Settings, Error> {
+    let value = |name: &str| pairs.get(name).map(String::as_str);
+    let mut config = Config::new();
+    let user = match value("user") {
+        Some(user) => user.to_owned(),
+        None => (around.variable)("USER")
+            .or_else(|| (around.variable)("LOGNAME"))
+            .ok_or_else(|| {
+                Error::request("expected a user in the address, in `PGUSER` or in `USER`")
+            })?,
+    };
+    let name = value("dbname").unwrap_or(&user).to_owned();
+    let ports = ports(value("port").unwrap_or("5432"))?;
+    let hosts = hosts(value("host"), value("hostaddr"), ports[0]);
+    config.user(&user).dbname(&name);
+    config.application_name(value("application_name").unwrap_or("unspool"));
+    for host in &hosts {
+        config.host(host);
+    }
+    ports.iter().for_each(|port| {
+        config.port(*port);
+    });
+    if let Some(addresses) = value("hostaddr") {
+        for address in addresses.split(',') {
+            let address = address
+                .parse()
+                .map_err(|_| wrong("hostaddr", "an IP address"))?;
+            config.hostaddr(address);
+        }
+    }
+    if let Some(options) = value("options") {
+        config.options(options);
+    }
+    let seconds = value("connect_timeout").map(|text| text.parse::<u64>().ok());
+    config.connect_timeout(match seconds {
+        None | Some(Some(0)) => timeout,
+        Some(Some(seconds)) => Duration::from_secs(seconds),
+        Some(None) => return Err(wrong("connect_timeout", "seconds")),
+    });
+    match value("target_session_attrs") {
+        None | Some("any" | "prefer-standby") => {}
+        Some("read-write" | "primary") => {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
+        Some("read-only" | "standby") => {
+            config.target_session_attrs(TargetSessionAttrs::ReadOnly);
+        }
+        Some(_) => {
+            return Err(wrong(
+                "target_session_attrs",
+                "`any`, `read-write` or `read-only`",
+            ));
+        }
+    }
+    // What would be bound is not known to the TLS that is used here.
+    config.channel_binding(match value("channel_binding") {
+        Some("require") => ChannelBinding::Require,
+        _ => ChannelBinding::Disable,
+    });
+    let is_local = hosts.iter().all(|host| host.starts_with('/'));
+    let host = if is_local {
+        "localhost"
+    } else {
+        hosts[0].as_str()
+    };
+    let file = value("passfile").map(PathBuf::from);
+    let file = file.or_else(|| Some(around.home.as_ref()?.join(".pgpass")));
+    let password = value("password").map(str::to_owned);
+    let password = password.or_else(|| passfile::password(&file?, host, ports[0], &name, &user));
+    if let Some(password) = password {
+        config.password(password);
+    }
+    let (mode, verify, allows_tls) = tls(value("sslmode"), value("sslrootcert"), around)?;
+    config.ssl_mode(if is_local { SslMode::Disable } else { mode });
+    Ok(Settings {
+        config,
+        verify,
+        allows_tls: allows_tls && !is_local,
+    })
+}
+
+fn ports(text: &str) -> Result<Vec<u16>, Error> {
+    let port = |text: &str| match text {
+        "" => Ok(5432),
+        text => text
+            .parse()
+            .map_err(|_| wrong("port", "a number up to 65535")),
+    };
+    text.split(',').map(port).collect()
+}
+
+/// The hosts; where none is said the folder of a socket that is there, or else this machine.
+fn hosts(hosts: Option<&str>, addresses: Option<&str>, port: u16) -> Vec<String> {
+    if let Some(hosts) = hosts.or(addresses) {
+        return hosts.split(',').map(str::to_owned).collect();
+    }
+    let has_socket = |folder: &&&str| Path::new(folder).join(format!(".s.PGSQL.{port}")).exists();
+    let folder = SOCKET_FOLDERS.iter().find(has_socket);
+    vec![folder.map_or("localhost", |folder| *folder).to_owned()]
+}
+
+/// What `sslmode` means, as libpq has it.
+fn tls(
+    mode: Option<&str>,
+    file: Option<&str>,
+    around: &Surroundings<'_>,
+) -> Result<(SslMode, Verify, bool), Error> {
+    let usual = around
+        .home
+        .as_ref()
+        .map(|home| home.join(".postgresql/root.crt"));
+    let roots = match file {
+        Some("system") => Some(Roots::System),
+        Some(file) => Some(Roots::File(PathBuf::from(file))),
+        None => usual.filter(|file| file.exists()).map(Roots::File),
+    };
+    let needed = || {
+        roots.clone().ok_or_else(|| {
+            Error::request(
+                "there is no root certificate: `sslrootcert=FILE` names one, `sslrootcert=system` \
+                 trusts what this machine trusts",
+            )
+        })
+    };
+    let default = if file == Some("system") {
+        "verify-full"
+    } else {
+        "prefer"
+    };
+    Ok(match mode.unwrap_or(default) {
+        "disable" => (SslMode::Disable, Verify::Nothing, false),
+        "allow" => (SslMode::Disable, Verify::Nothing, true),
+        "prefer" => (SslMode::Prefer, Verify::Nothing, false),
+        // With a root certificate it is `verify-ca`, for those who have always had one.
+        "require" => match roots {
+            Some(roots) => (SslMode::Require, Verify::Chain(roots), false),
+            None => (SslMode::Require, Verify::Nothing, false),
+        },
+        "verify-ca" => (SslMode::Require, Verify::Chain(needed()?), false),
+        "verify-full" => (SslMode::Require, Verify::Full(needed()?), false),
+        _ => {
+            return Err(wrong(
+                "sslmode",
+                "`disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`",
+            ));
+        }
+    })
+}
+
+/// The value is not shown: it may be a password that a mistake put there.
+fn wrong(name: &str, expected: &str) -> Error {
+    Error::request(format!(
+        "expected {expected} as `{name}` in the address of the database"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_postgres::config::Host;
+
+    use super::*;
+
+    fn read(dsn: &str, variables: &[(&str, &str)]) -> Result<Settings, String> {
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let around = Surroundings {
+            variable: &variable,
+            home: None,
+        };
+        Settings::of(dsn, Duration::from_secs(9), &around).map_err(|error| error.to_string())
+    }
+
+    #[track_caller]
+    fn check(
+        dsn: &str,
+        variables: &[(&str, &str)],
+        expected: (&str, u16, &str, &str, Option<&str>),
+    ) {
+        let config = read(dsn, variables).unwrap().config;
+        let host = match &config.get_hosts()[0] {
+            Host::Tcp(host) => host.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        };
+        let password = config
+            .get_password()
+            .map(|bytes| std::str::from_utf8(bytes).unwrap());
+        let found = (
+            host.as_str(),
+            config.get_ports()[0],
+            config.get_user().unwrap(),
+            config.get_dbname().unwrap(),
+            password,
+        );
+        assert_eq!(found, expected, "{dsn}");
+    }
+
+    #[test]
+    fn addresses_are_read_as_libpq_does() {
+        let user = &[("USER", "me")][..];
+        check(
+            "postgres://a:p%40w@h:1/d",
+            &[],
+            ("h", 1, "a", "d", Some("p@w")),
+        );
+        check("postgresql://h", user, ("h", 5432, "me", "me", None));
+        check("postgres://[::1]:7/d", user, ("::1", 7, "me", "d", None));
+        check(
+            "postgres:///d?host=/run/x&user=b",
+            &[],
+            ("/run/x", 5432, "b", "d", None),
+        );
+        check(
+            "host=h port=2 user='a b' dbname=d",
+            &[],
+            ("h", 2, "a b", "d", None),
+        );
+        let around = &[
+            ("PGHOST", "e"),
+            ("PGPORT", "3"),
+            ("PGUSER", "v"),
+            ("PGPASSWORD", "w"),
+            ("PGDATABASE", "x"),
+        ];
+        check("postgres:", around, ("e", 3, "v", "x", Some("w")));
+        check("postgres://h/d", around, ("h", 3, "v", "d", Some("w")));
+    }
+
+    #[test]
+    fn sslmode_means_what_libpq_means() {
+        for (more, mode) in [
+            ("sslmode=disable", SslMode::Disable),
+            ("sslmode=allow", SslMode::Disable),
+            ("", SslMode::Prefer),
+            ("sslmode=require", SslMode::Require),
+            ("sslrootcert=system", SslMode::Require),
+        ] {
+            let settings = read(&format!("host=h user=u {more}"), &[]).unwrap();
+            assert_eq!(settings.config.get_ssl_mode(), mode, "{more}");
+            assert_eq!(settings.allows_tls, more.ends_with("allow"));
+            assert_eq!(
+                matches!(settings.verify, Verify::Full(_)),
+                more.ends_with("system")
+            );
+        }
+        let error = read("host=h user=u sslmode=verify-full", &[]).unwrap_err();
+        assert!(error.contains("no root certificate"), "{error}");
+        let full = read("host=h user=u sslmode=require sslrootcert=x", &[]).unwrap();
+        assert!(matches!(full.verify, Verify::Chain(_)));
+    }
+
+    #[test]
+    fn what_is_wrong_in_an_address_is_named_without_its_value() {
+        for (dsn, words) in [
+            ("postgres://h/d?sslmode=hush", "`sslmode`"),
+            ("postgres://u@h:hush/d", "`port`"),
+            ("postgres://u@h/d?colour=hush", "`colour`"),
+            ("postgres:h", "`//`"),
+            ("postgres://h", "`PGUSER`"),
+        ] {
+            let error = read(dsn, &[]).unwrap_err();
+            assert!(
+                error.contains(words) && !error.contains("hush"),
+                "{dsn}: {error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What to ask for: the description of a query.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::Rows;
+use super::account::Mode;
+use super::batch::Limits;
+use super::database::{Query, Range};
+use super::param::Param;
+use super::progress::Cursor;
+use super::source::{Decode, rows};
+use super::sql::Statement;
+use crate::http::Retry;
+use crate::item::RawItem;
+use crate::position::Position;
+
+/// The longest wait for a connection, by default.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A query that has not been asked. Made by [`rows`](super::rows()) and
+/// [`table`](super::table).
+#[must_use = "a query does nothing until its rows are asked for"]
+pub struct Request {
+    plan: Plan,
+}
+
+/// What to ask, and how.
+pub(super) struct Plan {
+    pub(super) dsn: String,
+    pub(super) what: What,
+    /// Without what the first poll puts in.
+    pub(super) query: Query,
+    pub(super) from: Option<Box<Position>>,
+    pub(super) retry: Retry,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    Sql(String),
+    Table(String),
+}
+
+impl Request {
+    pub(super) fn new(dsn: String, what: What) -> Self {
+        let query = Query {
+            dsn: String::new(),
+            statement: Statement {
+                text: String::new(),
+                first_word: String::new(),
+            },
+            params: Vec::new(),
+            key: Vec::new(),
+            range: Range::default(),
+            limits: Limits::default(),
+            may_write: false,
+            timeout: TIMEOUT,
+            mode: None,
+        };
+        Request {
+            plan: Plan {
+                dsn,
+                what,
+                query,
+                from: None,
+                retry: Retry::default(),
+            },
+        }
+    }
+
+    /// A value for the next parameter of the statement: `?`, or `$1` and so on.
+    pub fn bind(mut self, value: impl Into<Param>) -> Self {
+        self.plan.query.params.push(value.into());
+        self
+    }
+
+    /// A column of the key, after those that were given before: together the columns tell
+    /// the rows apart, are never null, and the rows come in their order.
+    ///
+    /// With a key the rows are asked for in short statements, each after the last row of the
+    /// one before. So no snapshot is held, a lost connection is made again, and
+    /// [`from`](Request::from) resumes after any row. An index on the columns makes that
+    /// cheap.
+    pub fn key(mut self, column: impl Into<String>) -> Self {
+        self.plan.query.key.push(column.into());
+        self
+    }
+
+    /// Goes on after a position of the same query, which has a [key](Request::key).
+    pub fn from(mut self, position: Position) -> Self {
+        self.plan.from = Some(Box::new(position));
+        self
+    }
+
+    /// Leaves out rows whose first column of the [key](Request::key) is less than this,
+    /// where it does not resume: the key or time of the last complete run.
+    pub fn since(mut self, value: impl Into<Param>) -> Self {
+        self.plan.query.range.since = serde_json::to_string(&value.into()).ok();
+        self
+    }
+
+    /// How much before where it resumes, or before [`since`](Request::since), the rows
+    /// begin: those that came late come too, and some others a second time, for a sink that
+    /// replaces them. A number for a key of numbers, an interval for a key of times.
+    pub fn overlap(mut self, overlap: impl Into<String>) -> Self {
+        self.plan.query.range.overlap = Some(overlap.into());
+        self
+    }
+
+    pub(super) fn range(mut self, range: Range) -> Self {
+        self.plan.query.range = range;
+        self
+    }
+
+    /// How many rows travel together at most; 8192 by default.
+    pub fn batch(mut self, rows: NonZeroUsize) -> Self {
+        self.plan.query.limits.rows = rows.get();
+        self
+    }
+
+    /// How many bytes of rows travel together, but for the last row; 1 MiB by default.
+    pub fn batch_bytes(mut self, bytes: NonZeroUsize) -> Self {
+        self.plan.query.limits.bytes = bytes.get();
+        self
+    }
+
+    /// How the rows are fetched; by default what the statement allows and costs least.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.plan.query.mode = Some(mode);
+        self
+    }
+
+    /// Lets the statement change the database, as `insert … returning` does. By default it
+    /// is opened to be read only.
+    pub fn allow_writes(mut self) -> Self {
+        self.plan.query.may_write = true;
+        self
+    }
+
+    /// How often a connection is made again that failed in a way that may pass; 5 by
+    /// default. Once rows have come, only with a [key](Request::key).
+    pub fn retries(mut self, retries: usize) -> Self {
+        self.plan.retry.retries = retries;
+        self
+    }
+
+    /// The wait before the first retry, which doubles from there; 250 ms by default.
+    pub fn first_wait(mut self, wait: Duration) -> Self {
+        self.plan.retry.first_wait = wait;
+        self
+    }
+
+    /// The longest wait for a connection, and for a database that somebody else has locked;
+    /// 30 seconds by default. How long a statement may take is up to the caller.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.plan.query.timeout = timeout;
+        self
+    }
+
+    /// The rows as values of a type of yours, whose fields are columns.
+    pub fn items<T>(self) -> Rows<T>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        self.decoded(|row: &Bytes| serde_json::from_slice(row))
+    }
+
+    /// The values of the only column, such as a `String` for each row of
+    /// `select name from users`.
+    pub fn values<T>(self) -> Rows<T>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        self.decoded(|row: &Bytes| serde_json::from_slice(row).map(|Only(value)| value))
+    }
+
+    /// The rows as JSON text.
+    pub fn raw(self) -> Rows<RawItem> {
+        self.decoded(|row: &Bytes| Ok(RawItem::of_line(row.clone())))
+    }
+
+    fn decoded<T: Send + 'static>(self, decode: Decode<T>) -> Rows<T> {
+        let cursor = Arc::new(Cursor::default());
+        Rows::new(
+            Box::pin(rows(self.plan, Arc::clone(&cursor), decode)),
+            cursor,
+        )
+    }
+}
+
+/// The value of an object's only member.
+struct Only<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Only<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OnlyMember<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyMember<T> {
+            type Value = Only<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a row with one column")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Only<T>, A::Error> {
+                let first = map.next_entry::<IgnoredAny, T>()?;
+                let (_, value) = first.ok_or_else(|| A::Error::invalid_length(0, &self))?;
+                match map.next_key::<IgnoredAny>()? {
+                    None => Ok(Only(value)),
+                    Some(_) => Err(A::Error::invalid_length(2, &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_map(OnlyMember(PhantomData))
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("what", &self.plan.what)
+            .field("key", &self.plan.query.key)
+            .finish_non_exhaustive()
+    }
+}

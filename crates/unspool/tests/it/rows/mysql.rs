@@ -1,0 +1,280 @@
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, TryStreamExt};
+use unspool::rows::{Mode, Request};
+use unspool::{Position, Verdict, rows};
+
+use super::{complete, drain, failure};
+use crate::server::MariaDb;
+
+struct Database {
+    server: Arc<MariaDb>,
+    dsn: String,
+}
+
+/// A database that this makes; none where there is no server, which is said.
+fn database(sql: &str) -> Option<Database> {
+    let server = match MariaDb::shared() {
+        Ok(server) => server,
+        Err(why) if std::env::var_os("CI").is_none() => {
+            eprintln!("skipped: {why}");
+            return None;
+        }
+        Err(why) => panic!("{why}"),
+    };
+    let dsn = server.database();
+    server.sql(&dsn, sql);
+    Some(Database { server, dsn })
+}
+
+impl Database {
+    fn rows(&self, sql: &str) -> Request {
+        rows(self.dsn.clone(), sql)
+    }
+
+    fn sql(&self, sql: &str) -> String {
+        self.server.sql(&self.dsn, sql)
+    }
+
+    /// Ends all other connections.
+    fn kill(&self) {
+        let others = "select id from information_schema.processlist where db = database() and id <> \
+                      connection_id()";
+        for id in self.sql(others).lines() {
+            self.sql(&format!("kill {id}"));
+        }
+    }
+
+    /// How many queries run that have this in them, by the server's word.
+    fn running(&self, words: &str) -> usize {
+        let sql = format!(
+            "select count(*) from information_schema.processlist where command <> 'Sleep' and info \
+             like '%{words}%' and id <> connection_id() and db = database()"
+        );
+        self.sql(&sql).trim().parse().unwrap()
+    }
+}
+
+const USERS: &str = "create table users (id int primary key, name text);
+    insert into users select seq, concat('user ', seq) from seq_1_to_30;";
+
+#[tokio::test]
+async fn every_type_is_exact() {
+    let Some(database) = database(
+        "set sql_mode = ''; set time_zone = '+00:00';
+         create table types (id int primary key, tiny tinyint, bigu bigint unsigned, big bigint, d
+             decimal(65,30), dz decimal(6,2) zerofill, f float, g double, y year, b1 bit(1), b64
+             bit(64), c char(5), v varchar(20) character set latin1, t text, bin binary(3), blb blob, e
+             enum('a','ü'), s set('x','y'), dt date, dtm datetime(6), ts timestamp(3) null, tm
+             time(6), bo bool);
+         insert into types values (1, -128, 18446744073709551615, -9223372036854775808,
+             '12345678901234567890123456789012345.123456789012345678901234567890', 12.3, 0.1, 1e300,
+             2024, b'1', b'1111111111111111111111111111111111111111111111111111111111111111', 'é', 'ü€',
+             'a\"\\n日', 'ab', x'00ff', 'ü', 'x,y', '2024-02-29', '2024-02-29 12:34:56.5',
+             '2024-02-29 12:34:56.789', '-838:59:59', true),
+           (2, null, 0, 0, 0, 0, -1.5, 0, 0, b'0', 0, '', '', '', '', '', 'a', '', '0000-00-00',
+             '0000-00-00 00:00:00', null, '00:00:00', false);",
+    ) else {
+        return;
+    };
+    let found = complete(database.rows("select * from types order by id").raw()).await;
+    assert_eq!(
+        found,
+        [
+            concat!(
+                r#"{"id":1,"tiny":-128,"bigu":18446744073709551615,"big":-9223372036854775808,"#,
+                r#""d":12345678901234567890123456789012345.123456789012345678901234567890,"#,
+                r#""dz":12.30,"f":0.1,"g":1e+300,"y":2024,"b1":1,"b64":18446744073709551615,"#,
+                r#""c":"é","v":"ü€","t":"a\"\n日","bin":"YWIA","blb":"AP8=","e":"ü","s":"x,y","#,
+                r#""dt":"2024-02-29","dtm":"2024-02-29T12:34:56.5","#,
+                r#""ts":"2024-02-29T12:34:56.789+00:00","tm":"-838:59:59","bo":1}"#
+            ),
+            concat!(
+                r#"{"id":2,"tiny":null,"bigu":0,"big":0,"d":0.000000000000000000000000000000,"#,
+                r#""dz":0.00,"f":-1.5,"g":0.0,"y":0,"b1":0,"b64":0,"c":"","v":"","t":"","#,
+                r#""bin":"AAAA","blb":"","e":"a","s":"","dt":"0000-00-00","#,
+                r#""dtm":"0000-00-00T00:00:00","ts":null,"tm":"00:00:00","bo":0}"#
+            ),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn parameters_are_bound() {
+    let Some(database) = database(USERS) else {
+        return;
+    };
+    let query = database.rows("select name from users where id = ? or name = ?");
+    let found = complete(query.bind(3).bind("user 5").raw()).await;
+    assert_eq!(found, [r#"{"name":"user 3"}"#, r#"{"name":"user 5"}"#]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said() {
+    let Some(database) = database(USERS) else {
+        return;
+    };
+    for (query, words) in [
+        (
+            database.rows("select id, id from users"),
+            "`id` comes twice",
+        ),
+        (
+            database.rows("select 1; select 2"),
+            "expected one statement",
+        ),
+        (database.rows("delete from users"), "READ ONLY"),
+        (database.rows("do 1"), "returns none"),
+        (database.rows("delete from users returning id"), "READ ONLY"),
+        (
+            database.rows("select id frm users where x"),
+            "at line 1, column 15",
+        ),
+        (database.rows("select naem from users"), "naem"),
+        (database.rows("select ? as a"), "1 parameters, and 0 values"),
+        (
+            database.rows("select id from users").mode(Mode::Copy),
+            "two modes",
+        ),
+        (
+            database.rows("select id, x'00' as a from users").key("a"),
+            "cannot be a key",
+        ),
+        (
+            rows(database.dsn.replace("/d", "/no"), "select 1"),
+            "Unknown database",
+        ),
+    ] {
+        let error = failure(query.raw()).await;
+        assert!(error.is_request(), "{error:?}");
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+    assert_eq!(database.sql("select count(*) from users").trim(), "30");
+    let sql = "delete from users where id = 30 returning id";
+    let found = complete(database.rows(sql).allow_writes().raw()).await;
+    assert_eq!(found, [r#"{"id":30}"#]);
+    let dsn = database.dsn.replace("root@", "root:hush-hush@");
+    let error = failure(rows(dsn, "select 1").raw()).await;
+    assert!(
+        !error.is_request() && error.code() == Some("1045"),
+        "{error:?}"
+    );
+    assert!(!error.to_string().contains("hush"), "{error}");
+}
+
+#[tokio::test]
+async fn a_key_resumes_after_any_row() {
+    let Some(database) = database(
+        "create table t (day timestamp(6), n decimal(20,10), s varchar(20), primary key (day, n, s));
+         set time_zone = '+00:00';
+         insert into t select timestamp'2024-01-01 00:00:00.123456' + interval (seq div 7) microsecond,
+             (seq mod 7) / 3, concat('é\"', seq) from seq_1_to_40;",
+    ) else {
+        return;
+    };
+    let query = || {
+        let query = database
+            .rows("select s, n, day from t")
+            .batch(NonZeroUsize::new(6).unwrap());
+        query.key("day").key("n").key("s")
+    };
+    let all = complete(query().raw()).await;
+    let whole = database.rows("select s, n, day from t order by day, n, s");
+    assert_eq!(all, complete(whole.raw()).await);
+    for count in [1, 6, 7, 39, 40] {
+        let mut rows = query().raw();
+        for row in &all[..count] {
+            assert_eq!(rows.try_next().await.unwrap().unwrap().to_string(), *row);
+        }
+        let position = serde_json::to_string(&rows.position().unwrap()).unwrap();
+        drop(rows);
+        let position: Position = serde_json::from_str(&position).unwrap();
+        assert_eq!(
+            complete(query().from(position).raw()).await,
+            all[count..],
+            "after {count}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn to_drop_the_rows_stops_the_query_on_the_server() {
+    let Some(database) = database("create table t (a int)") else {
+        return;
+    };
+    let many = "select a.seq as a, 'to be stopped' as s from seq_1_to_100000 a, seq_1_to_100000 b";
+    let silent = "select sum(a.seq * b.seq) as s, 'to be stopped' as t from seq_1_to_1000000 a, seq_1_to_100000 b";
+    for sql in [many, silent] {
+        for closes in [false, true] {
+            let mut rows = database.rows(sql).raw();
+            let _ = tokio::time::timeout(Duration::from_millis(400), rows.next()).await;
+            assert_eq!(database.running("to be stopped"), 1, "it does not run");
+            let begin = Instant::now();
+            if closes {
+                rows.close().await;
+            } else {
+                drop(rows);
+                // To kill it is a task.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            while database.running("to be stopped") > 0 {
+                assert!(begin.elapsed() < Duration::from_secs(5), "it still runs");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            println!("closes {closes}: gone after {:?}", begin.elapsed());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_killed_is_truncated_and_with_a_key_made_again() {
+    let Some(database) = database(USERS) else {
+        return;
+    };
+    let many = "select a.seq as a from seq_1_to_100000 a, seq_1_to_100000 b";
+    let mut rows = database.rows(many).raw();
+    rows.try_next().await.unwrap();
+    database.kill();
+    let error = loop {
+        match rows.next().await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => break error,
+            None => panic!("it ended well"),
+        }
+    };
+    assert!(error.is_truncated(), "{error:?}");
+    let query = database
+        .rows("select id from users")
+        .key("id")
+        .batch(NonZeroUsize::new(2).unwrap());
+    let mut rows = query.first_wait(Duration::from_millis(1)).raw();
+    let mut found = Vec::new();
+    while let Some(row) = rows.try_next().await.unwrap() {
+        found.push(row.to_string());
+        if found.len() % 10 == 5 {
+            database.kill();
+        }
+    }
+    let account = rows.account();
+    assert_eq!(found.len(), 30);
+    assert!(
+        account.verdict() == Verdict::Complete && account.retries > 0,
+        "{account:?}"
+    );
+}
+
+#[tokio::test]
+async fn rows_without_a_key_are_a_doubt() {
+    let Some(database) = database("create table t (a int); insert into t values (1), (2), (null)")
+    else {
+        return;
+    };
+    let query = database.rows("select a from t").key("a").since(1);
+    let (found, account) = drain(query.raw()).await;
+    assert_eq!(
+        (found.len(), account.unwrap().verdict()),
+        (2, Verdict::NotProved)
+    );
+}

@@ -1,0 +1,637 @@
+use std::error::Error as _;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, TryStreamExt};
+use serde_json::Value;
+use unspool::rows::{Mode, Request, SqlPosition};
+use unspool::{ErrorKind, Position, Verdict, rows};
+
+use super::{complete, drain, failure};
+use crate::server::Postgres;
+
+struct Database {
+    server: Arc<Postgres>,
+    dsn: String,
+}
+
+/// A database that this makes; none where there is no server, which is said.
+fn database(sql: &str) -> Option<Database> {
+    let server = match Postgres::shared() {
+        Ok(server) => server,
+        Err(why) if std::env::var_os("CI").is_none() => {
+            eprintln!("skipped: {why}");
+            return None;
+        }
+        Err(why) => panic!("{why}"),
+    };
+    let dsn = server.database();
+    let database = Database { server, dsn };
+    database.psql(sql);
+    Some(database)
+}
+
+impl Database {
+    fn psql(&self, sql: &str) -> String {
+        self.server.psql(&self.dsn, sql)
+    }
+
+    fn rows(&self, sql: &str) -> Request {
+        rows(self.dsn.clone(), sql)
+    }
+
+    /// How many queries run that have this in them, by the server's word.
+    fn running(&self, words: &str) -> usize {
+        let sql = format!(
+            "select count(*) from pg_stat_activity where state = 'active' and query like \
+             '%{words}%' and datname = current_database() and leader_pid is null and pid <> pg_backend_pid()"
+        );
+        self.psql(&sql).trim().parse().unwrap()
+    }
+}
+
+const USERS: &str = "create table users (id int primary key, name text);
+    insert into users select id, 'user ' || id from generate_series(1, 30) as id;";
+
+/// A column of every type that is told apart, with values at the edges.
+const TYPES: &str = r#"
+create extension if not exists hstore;
+create type mood as enum ('sad', 'o"k');
+create type pair as (a int, b text);
+create domain positive as int check (value > 0);
+create table types (
+  id int primary key, bool bool, int2 int2, int4 int4, int8 int8, oid oid, float4 float4,
+  float8 float8, num numeric, num2 numeric(12,2), text text, vc varchar(20), bpchar char(5),
+  name name, "char" "char", json json, jsonb jsonb, uuid uuid, date date, time time,
+  timetz timetz, ts timestamp, tstz timestamptz, iv interval, inet inet, cidr cidr,
+  mac macaddr, money money, bit bit(3), varbit varbit, int4range int4range,
+  tsrange tsrange, ints int[], texts text[], nums numeric[], pair pair, pairs pair[],
+  mood mood, moods mood[], dom positive, hstore hstore, point point, xml xml, tsv tsvector,
+  lsn pg_lsn, multi int4multirange, nul text
+);
+insert into types values
+ (1, true, -32768, 2147483647, -9223372036854775808, 4294967295, 3.4e38, 1e300,
+  '123456789012345678901234567890.123456789012345678901234567890', 12.30, E'é"\\\n\t',
+  'v', 'ab', 'n', 'c', E'{"a" :\n 1}', '{"b": [1, null, "x"], "n": 12345678901234567890.10}',
+  'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '2024-02-29', '23:59:59.999999', '01:02:03+04',
+  '2024-02-29 12:34:56.5', '2024-02-29 12:34:56.789+02', '1 year -2 days 03:04:05.6',
+  '192.168.0.1', '10.0.0.0/8', '08:00:2b:01:02:03', 1234.56, '101', '1', '[1,5)',
+  '["2024-01-01 00:00","2024-02-01 00:00")', '{1,null,-3}', '{a,"b\"c",null}', '{1.10,NaN}',
+  '(1,"x y")', array[row(1,'a')::pair, null], 'o"k', '{sad}', 7, 'a=>1, b=>NULL', '(1,2)',
+  '<a/>', 'a fat cat', '16/B374D848', '{[1,3),[5,7)}', null),
+ (2, false, 32767, -1, 9223372036854775807, 0, 'NaN', 'Infinity', 'NaN', -0.01, '', '', '',
+  '', '', 'null', '"s"', '00000000-0000-0000-0000-000000000000', 'infinity', '00:00',
+  '23:59:59.5-12:30', '-infinity', 'infinity', '-1 month', '::1', '::/0',
+  'ff:ff:ff:ff:ff:ff', -1, '000', '', 'empty', '(,)', '{}', '{}', '{}', '(,)', '{}', 'sad',
+  '{}', 1, '', '(0,0)', '<b>x</b>', '', '0/0', '{}', null),
+ (3, null, 0, 0, 0, 1, 0.1, -0.1, 0, 99999999.99, 'x', 'x', 'x', 'x', 'x', '[]', '{}',
+  'ffffffff-ffff-ffff-ffff-ffffffffffff', '0044-03-15 BC', '12:00', '12:00:00+00',
+  '0044-03-15 12:00:00.000001 BC', '0001-01-01 00:00:00+00 BC', '0', '10.1.2.3/24',
+  '1.2.3.0/24', '00:00:00:00:00:00', 0, '111', '1010', '[3,3]', '[2024-01-01 00:00,)',
+  '{{1,2},{3,4}}', '{null}', '{0.000000001}', null, null, null, null, null, null, null, null,
+  null, null, null, null),
+ (4, null, null, null, null, null, 1e-45, 5e-324, 1e-20, null, null, null, null, null, null,
+  null, null, null, '99999-12-31', null, null, '99999-12-31 23:59:59.999999',
+  '1582-10-04 00:00:00+00', null, null, null, null, null, null, null, null, null, null, null,
+  null, null, null, null, null, null, null, null, null, null, null, null, null),
+ (5, null, null, null, null, null, '-Infinity', '-Infinity', '-Infinity', null, null, null,
+  null, null, null, null, null, null, '-infinity', null, null, 'infinity', '-infinity', null,
+  null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
+  null, null, null, null, null, null, null, null);
+"#;
+
+/// The rows as the database's own JSON.
+const OWN: &str = "set timezone = 'UTC'; set intervalstyle = 'iso_8601';
+    select replace(row_to_json(t)::text, E'\\n', ' ') from (select * from types) t order by id";
+
+/// As `text` has it, but for what is a number, of which the value counts.
+fn same(found: &Value, own: &Value, column: &str) {
+    match (found, own) {
+        (Value::Number(found), Value::Number(own)) if column.starts_with("float") => {
+            let (found, own) = (found.as_f64().unwrap(), own.as_f64().unwrap());
+            assert!(
+                found == own || (found as f32) == (own as f32),
+                "{column}: {found} {own}"
+            );
+        }
+        _ => assert_eq!(found, own, "{column}"),
+    }
+}
+
+#[tokio::test]
+async fn every_type_is_what_the_database_itself_makes_of_it() {
+    let Some(database) = database(TYPES) else {
+        return;
+    };
+    let own = database.psql(OWN);
+    let own: Vec<&str> = own.lines().filter(|line| line.starts_with('{')).collect();
+    assert_eq!(own.len(), 5);
+    let copied = complete(database.rows("select * from types order by id").raw()).await;
+    let bound = database
+        .rows("select * from types where id > $1 order by id")
+        .bind(0);
+    assert_eq!(complete(bound.raw()).await, copied);
+    let keyed = database
+        .rows("table types")
+        .key("id")
+        .batch(NonZeroUsize::MIN);
+    assert_eq!(complete(keyed.raw()).await, copied);
+    for (found, own) in copied.iter().zip(own) {
+        let value =
+            |text: &str| serde_json::from_str::<serde_json::Map<String, Value>>(text).unwrap();
+        let (mut found_row, own_row) = (value(found), value(own));
+        for (column, own) in &own_row {
+            let found = found_row.remove(column).unwrap();
+            match column.as_str() {
+                // Its own cast to JSON is not its text.
+                "hstore" => {}
+                // Which makes a text of what is a number.
+                "oid" => assert_eq!(
+                    Some(found.to_string().as_str()),
+                    own.as_str().or(Some("null"))
+                ),
+                _ => same(&found, own, column),
+            }
+        }
+        assert!(found_row.is_empty(), "{found_row:?}");
+    }
+    // With every digit, which a value that was parsed does not have.
+    for (digits, row) in [
+        (
+            "\"num\":123456789012345678901234567890.123456789012345678901234567890,",
+            0,
+        ),
+        ("\"num2\":12.30,", 0),
+        ("\"n\": 12345678901234567890.10}", 0),
+        ("\"hstore\":\"\\\"a\\\"=>\\\"1\\\", \\\"b\\\"=>NULL\"", 0),
+        ("\"num\":0.00000000000000000001,", 3),
+        ("\"nums\":[0.000000001]", 2),
+    ] {
+        assert!(copied[row].contains(digits), "{digits} in {}", copied[row]);
+    }
+    check_document(&database, &copied.concat()).await;
+    let bytes = database.rows("select '\\x00ff10'::bytea as b").raw();
+    assert_eq!(complete(bytes).await, [r#"{"b":"AP8Q"}"#]);
+}
+
+/// The table in the document names types that there are, and shows values that came.
+async fn check_document(database: &Database, found: &str) {
+    let document = include_str!("../../../../../docs/rows.md");
+    let (_, section) = document.split_once("### PostgreSQL").unwrap();
+    let (table, _) = section.split_once("### SQLite").unwrap();
+    let (mut types, mut shown) = (0, 0);
+    for line in table
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains('`'))
+    {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let words = |cell: &'static str| cell.split('`').skip(1).step_by(2);
+        for ty in words(cells[0]) {
+            let sql = format!("select null::{ty} as v");
+            assert_eq!(
+                complete(database.rows(&sql).raw()).await,
+                [r#"{"v":null}"#],
+                "{ty}"
+            );
+            types += 1;
+        }
+        for value in words(cells[1]).filter(|value| value.starts_with('"')) {
+            assert!(found.contains(value), "{value} is in the document only");
+            shown += 1;
+        }
+    }
+    assert!(types > 25 && shown > 10, "{types} types, {shown} values");
+}
+
+#[tokio::test]
+async fn the_mode_follows_from_the_statement() {
+    let Some(database) = database(USERS) else {
+        return;
+    };
+    for (query, mode) in [
+        (database.rows("select id from users"), Mode::Copy),
+        (database.rows("values (1)"), Mode::Copy),
+        (
+            database.rows("select id from users where id < $1").bind(9),
+            Mode::Portal,
+        ),
+        (database.rows("show server_version"), Mode::Portal),
+        (database.rows("explain select 1"), Mode::Portal),
+        (
+            database.rows("select id from users").key("id"),
+            Mode::Keyset,
+        ),
+        (
+            database.rows("select id from users").mode(Mode::Portal),
+            Mode::Portal,
+        ),
+    ] {
+        let (rows, account) = drain(query.raw()).await;
+        let account = account.unwrap();
+        assert_eq!(
+            (account.mode, account.verdict()),
+            (Some(mode), Verdict::Complete)
+        );
+        assert_eq!(account.items, rows.len() as u64);
+        assert!(account.bytes > 0 && account.batches > 0);
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said() {
+    let Some(database) = database(USERS) else {
+        return;
+    };
+    for (query, words) in [
+        (
+            database.rows("select id, id from users"),
+            "`id` comes twice",
+        ),
+        (
+            database.rows("select 1; select 2"),
+            "expected one statement",
+        ),
+        (database.rows("delete from users"), "returns none"),
+        (
+            database.rows("delete from users returning id"),
+            "read-only transaction",
+        ),
+        (
+            database
+                .rows("insert into users values (99) returning id")
+                .mode(Mode::Portal),
+            "read-only",
+        ),
+        (
+            database.rows("select naem from users"),
+            "line 1, column 8: column \"naem\" does not",
+        ),
+        (
+            database.rows("select $1::int as a"),
+            "1 parameters, and 0 values",
+        ),
+        (
+            database.rows("select 1 as a").bind(1).mode(Mode::Copy),
+            "0 parameters, and 1 values",
+        ),
+        (
+            database.rows("select id from users").key("name"),
+            "`name` is not among",
+        ),
+        (
+            database
+                .rows("select id, '{1}'::int[] as a from users")
+                .key("a"),
+            "cannot be a key",
+        ),
+        (
+            database.rows("select id from users").mode(Mode::Keyset),
+            "needs a key",
+        ),
+        (
+            database.rows("select $1::int as a").bind("x"),
+            "invalid input syntax",
+        ),
+        (
+            rows(format!("{}x", database.dsn), "select 1"),
+            "does not exist",
+        ),
+    ] {
+        let error = failure(query.raw()).await;
+        assert!(error.is_request(), "{error:?}");
+        assert!(error.to_string().contains(words), "{words}: {error}");
+        assert!(
+            error.to_string().starts_with("postgres://postgres@"),
+            "{error}"
+        );
+    }
+    let error = failure(database.rows("select id,\n  é, naem from users").raw()).await;
+    let position = error
+        .source()
+        .unwrap()
+        .downcast_ref::<SqlPosition>()
+        .unwrap();
+    assert_eq!(position.to_string(), "  é, naem from users\n  ^");
+    assert_eq!(database.psql("select count(*) from users").trim(), "30");
+    // A fault in the middle comes after the rows before it.
+    let (found, account) = drain(database.rows("select 1 / (3 - id) as a from users").raw()).await;
+    let error = account.unwrap_err();
+    assert_eq!(
+        (found.len(), error.kind()),
+        (2, ErrorKind::Content),
+        "{error}"
+    );
+    assert_eq!(error.code(), Some("22012"));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unreachable() {
+    for dsn in [
+        "postgres://u@127.0.0.1:1/d",
+        "postgres://u@no.such.host.invalid/d",
+    ] {
+        let begin = Instant::now();
+        let error = failure(
+            rows(dsn, "select 1")
+                .first_wait(Duration::from_millis(1))
+                .raw(),
+        )
+        .await;
+        assert!(error.is_unreachable(), "{error:?}");
+        assert!(error.to_string().starts_with(dsn), "{error}");
+        assert!(begin.elapsed() < Duration::from_secs(20));
+    }
+}
+
+#[tokio::test]
+async fn a_statement_writes_only_where_it_may() {
+    let Some(database) = database(USERS) else {
+        return;
+    };
+    let sql = "insert into users values (31, 'x') returning id, '{1}'::int[] as a";
+    let found = complete(database.rows(sql).allow_writes().raw()).await;
+    assert_eq!(found, [r#"{"id":31,"a":[1]}"#]);
+    let sql = "delete from users where id = $1 returning id";
+    let found = complete(database.rows(sql).bind(31).allow_writes().raw()).await;
+    assert_eq!(found, [r#"{"id":31}"#]);
+    assert_eq!(database.psql("select count(*) from users").trim(), "30");
+}
+
+#[tokio::test]
+async fn a_key_resumes_after_any_row() {
+    let Some(database) = database(
+        "create table t (day timestamptz, n numeric, s text, primary key (day, n, s));
+         insert into t select timestamptz '2024-01-01 00:00:00.123456+00' + (i / 7) * interval '1 us',
+             (i % 7) / 3.0, 'é\"' || i from generate_series(1, 40) as i;",
+    ) else {
+        return;
+    };
+    let query = || {
+        let query = database
+            .rows("select s, n, day from t;")
+            .batch(NonZeroUsize::new(6).unwrap());
+        query.key("day").key("n").key("s")
+    };
+    let all = complete(query().raw()).await;
+    let whole = database.rows("select s, n, day from t order by day, n, s");
+    assert_eq!(all, complete(whole.raw()).await);
+    for count in [1, 5, 6, 7, 12, 39, 40] {
+        let mut rows = query().raw();
+        for row in &all[..count] {
+            assert_eq!(rows.try_next().await.unwrap().unwrap().to_string(), *row);
+        }
+        let position = serde_json::to_string(&rows.position().unwrap()).unwrap();
+        drop(rows);
+        let position: Position = serde_json::from_str(&position).unwrap();
+        assert_eq!(
+            complete(query().from(position).raw()).await,
+            all[count..],
+            "after {count}"
+        );
+    }
+    let mut rows = query().raw();
+    while rows.try_next().await.unwrap().is_some() {}
+    let late = query()
+        .overlap("1.5 us")
+        .from(rows.position().unwrap())
+        .raw();
+    // Those of the last two microseconds: an interval is rounded to them.
+    let late = complete(late).await;
+    assert_eq!(late, all[all.len() - late.len()..]);
+    assert!((6..20).contains(&late.len()), "{}", late.len());
+}
+
+#[tokio::test]
+async fn rows_without_a_key_are_a_doubt() {
+    let Some(database) = database("create table t (a int); insert into t values (1), (2), (null);")
+    else {
+        return;
+    };
+    let query = || {
+        database
+            .rows("select a from t")
+            .key("a")
+            .batch(NonZeroUsize::MIN)
+    };
+    let (found, account) = drain(query().raw()).await;
+    assert_eq!(
+        (found.len(), account.unwrap().verdict()),
+        (2, Verdict::NotProved)
+    );
+    // On a page it is seen at once.
+    let error = failure(database.rows("select a from t").key("a").raw()).await;
+    assert!(error.to_string().contains("the key is null"), "{error}");
+}
+
+/// Rows whose sum takes a while, and of which there are many.
+const LONG: &str = "select i, repeat('x', 100) as pad, 'to be stopped' as s from generate_series(1, 20000000) as i";
+
+#[tokio::test]
+async fn to_drop_the_rows_stops_the_query_on_the_server() {
+    let Some(database) = database("create table t (a int)") else {
+        return;
+    };
+    for number in 0..5 {
+        for closes in [false, true] {
+            let mut rows = stoppable(&database, number).raw();
+            let _ = tokio::time::timeout(Duration::from_millis(400), rows.next()).await;
+            assert_eq!(
+                database.running("to be stopped"),
+                1,
+                "query {number} does not run"
+            );
+            let begin = Instant::now();
+            if closes {
+                rows.close().await;
+            } else {
+                drop(rows);
+                // The cancellation is a task.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            while database.running("to be stopped") > 0 {
+                assert!(
+                    begin.elapsed() < Duration::from_secs(5),
+                    "query {number} still runs"
+                );
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let took = begin.elapsed();
+            println!("query {number}, closes {closes}: gone after {took:?}");
+            assert!(took < Duration::from_millis(500), "{took:?}");
+        }
+    }
+}
+
+/// Queries that give many rows, and none, in each mode.
+fn stoppable(database: &Database, number: usize) -> Request {
+    let silent = "select 1 as a from pg_sleep(60), (values ('to be stopped')) as s";
+    match number {
+        0 => database.rows(LONG),
+        1 => database.rows(LONG).mode(Mode::Portal),
+        2 => database.rows(silent),
+        3 => database.rows(silent).mode(Mode::Portal),
+        _ => {
+            let sql =
+                "select i from generate_series(1, 9) i, pg_sleep(60), (values ('to be stopped')) s";
+            database.rows(sql).key("i")
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_terminated_is_truncated_and_with_a_key_made_again() {
+    let Some(database) = database(USERS) else {
+        return;
+    };
+    let kill = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = \
+                'unspool' and datname = current_database()";
+    for mode in [Mode::Copy, Mode::Portal] {
+        let mut rows = database.rows(LONG).mode(mode).raw();
+        rows.try_next().await.unwrap();
+        assert_eq!(database.psql(kill).trim(), "t", "{mode}");
+        let error = loop {
+            match rows.next().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => break error,
+                None => panic!("it ended well"),
+            }
+        };
+        assert!(error.is_truncated(), "{error:?}");
+    }
+    let query = database
+        .rows("select id from users")
+        .key("id")
+        .batch(NonZeroUsize::new(2).unwrap());
+    let mut rows = query.first_wait(Duration::from_millis(1)).raw();
+    let mut found = Vec::new();
+    while let Some(row) = rows.try_next().await.unwrap() {
+        found.push(row.to_string());
+        if found.len() % 10 == 5 {
+            database.psql(kill);
+        }
+    }
+    let account = rows.account();
+    assert_eq!(found.len(), 30);
+    assert_eq!(found[29], r#"{"id":30}"#);
+    assert!(account.complete && account.retries > 0, "{account:?}");
+}
+
+#[tokio::test]
+async fn rows_that_trickle_are_not_kept_back() {
+    let Some(database) = database("create table t (a int)") else {
+        return;
+    };
+    // Three rows a second, of which the server sends many at a time only if it may.
+    let sql =
+        "select i, repeat('x', 9000) as pad from generate_series(1, 9) as i, pg_sleep(0.3 + i * 0)";
+    for mode in [Mode::Copy, Mode::Portal] {
+        let begin = Instant::now();
+        let mut rows = database.rows(sql).mode(mode).raw();
+        rows.try_next().await.unwrap();
+        let first = begin.elapsed();
+        assert!(first < Duration::from_millis(1800), "{mode}: {first:?}");
+    }
+}
+
+#[tokio::test]
+async fn sslmode_decides_what_of_a_certificate_is_looked_at() {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let started = Postgres::start_with_tls(&own.cert.pem(), &own.signing_key.serialize_pem());
+    let (server, port) = match started {
+        Ok(started) => started,
+        Err(why) if std::env::var_os("CI").is_none() => return eprintln!("skipped: {why}"),
+        Err(why) => panic!("{why}"),
+    };
+    server.psql("postgres", "create user ada password 'hush-hush'");
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let (own, other) = (
+        file("own", &own.cert.pem()),
+        file("other", &other.cert.pem()),
+    );
+    let dsn = |host: &str, more: &str| {
+        format!("postgres://ada:hush-hush@{host}:{port}/postgres?connect_timeout=20{more}")
+    };
+    let query = |dsn: String| {
+        let sql = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+        rows(dsn, sql).first_wait(Duration::from_millis(1)).raw()
+    };
+    for (host, more) in [
+        ("localhost", "&sslmode=verify-full&sslrootcert=OWN"),
+        ("127.0.0.1", "&sslmode=verify-ca&sslrootcert=OWN"),
+        ("127.0.0.1", "&sslmode=require"),
+        ("127.0.0.1", "&sslmode=prefer"),
+        ("127.0.0.1", "&sslmode=allow"),
+        ("127.0.0.1", ""),
+    ] {
+        let found = complete(query(dsn(host, &more.replace("OWN", &own)))).await;
+        assert_eq!(found, [r#"{"ssl":true}"#], "{host} {more}");
+    }
+    for (host, more, words) in [
+        (
+            "127.0.0.1",
+            "&sslmode=verify-full&sslrootcert=OWN",
+            "not valid for name",
+        ),
+        (
+            "localhost",
+            "&sslmode=verify-full&sslrootcert=OTHER",
+            "invalid peer certificate",
+        ),
+        (
+            "localhost",
+            "&sslmode=verify-ca&sslrootcert=OTHER",
+            "invalid peer certificate",
+        ),
+        (
+            "localhost",
+            "&sslrootcert=system",
+            "invalid peer certificate",
+        ),
+        ("127.0.0.1", "&sslmode=disable", "pg_hba.conf"),
+    ] {
+        let more = more.replace("OWN", &own).replace("OTHER", &other);
+        let error = failure(query(dsn(host, &more))).await;
+        assert!(
+            !error.is_request() && error.to_string().contains(words),
+            "{more}: {error:?}"
+        );
+        assert!(!format!("{error:?} {error}").contains("hush"), "{error:?}");
+    }
+    let wrong = dsn("127.0.0.1", "").replace("hush-hush", "not-the-one");
+    let error = failure(query(wrong)).await;
+    assert_eq!(
+        (error.code(), error.is_request()),
+        (Some("28P01"), false),
+        "{error}"
+    );
+    assert!(
+        !format!("{error:?} {error}").contains("not-the-one"),
+        "{error:?}"
+    );
+    // Without one, and then with the file that has it.
+    let keywords = format!("host=127.0.0.1 port={port} user=ada dbname=postgres");
+    let none = file("none", "");
+    let error = failure(query(format!("{keywords} passfile={none}"))).await;
+    assert!(error.to_string().contains("password"), "{error}");
+    let passfile = file("pgpass", &format!("127.0.0.1:{port}:*:ada:hush-hush\n"));
+    std::fs::set_permissions(
+        &passfile,
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )
+    .unwrap();
+    let found = complete(query(format!("{keywords} passfile={passfile}"))).await;
+    assert_eq!(found, [r#"{"ssl":true}"#]);
+    let service = file(
+        "services",
+        &format!("[own]\nhost=127.0.0.1\nport={port}\nuser=ada\ndbname=postgres\n"),
+    );
+    let service = format!("service=own servicefile={service} password=hush-hush");
+    assert_eq!(complete(query(service)).await, [r#"{"ssl":true}"#]);
+}
