@@ -41,12 +41,6 @@ pub(crate) struct Common {
     #[arg(long, requires = "to")]
     pub(crate) overwrite: bool,
 
-    /// Replace a row of the same NAME by the later one.
-    ///
-    /// In tables; may be given several times, or with commas.
-    #[arg(long, value_name = "NAME", requires = "to", value_delimiter = ',')]
-    pub(crate) key: Vec<String>,
-
     /// Stop with an error after TIME, retries included.
     ///
     /// By default there is no limit.
@@ -75,6 +69,29 @@ impl Common {
             _ => None,
         }
     }
+}
+
+/// How items become rows of a table.
+#[derive(clap::Args)]
+pub(crate) struct TableArgs {
+    #[command(flatten)]
+    pub(crate) row: RowKey,
+
+    /// Take the columns of a table from FILE.
+    ///
+    /// A JSON Schema, or lines of `name type`; by default they are found from the items.
+    #[arg(long, value_name = "FILE", requires = "to")]
+    pub(crate) schema: Option<PathBuf>,
+}
+
+/// Which rows of a table are the same.
+#[derive(clap::Args)]
+pub(crate) struct RowKey {
+    /// Replace a row of the same NAME by the later one.
+    ///
+    /// In tables; may be given several times, or with commas.
+    #[arg(long, value_name = "NAME", requires = "to", value_delimiter = ',')]
+    pub(crate) key: Vec<String>,
 }
 
 /// How requests are sent.

@@ -10,7 +10,7 @@ use unspool::ask::{Attachment, Event, Message, Provider, Request, Tool};
 use unspool::sinks::Identity;
 use unspool::{Pointer, RawItem};
 
-use crate::args::{Common, HttpArgs};
+use crate::args::{Common, HttpArgs, RowKey};
 use crate::credentials;
 use crate::destination::{self, Content, Destination};
 use crate::exit::Exit;
@@ -133,6 +133,9 @@ pub(crate) struct Args {
     first_byte: Duration,
 
     #[command(flatten)]
+    row: RowKey,
+
+    #[command(flatten)]
     common: Common,
 
     #[command(flatten)]
@@ -155,6 +158,7 @@ pub(crate) async fn run(args: Args, output: Output) -> Exit {
     let (common, mut output) = (&args.common, output.for_text());
     let content = Content {
         identity: identity(&args),
+        key: args.row.key.clone(),
         schema: None,
         is_text: args.items.is_none() && !args.events,
         // An answer is another one each time.

@@ -190,6 +190,7 @@ pub(crate) trait TakesCredentials: Sized {
     fn api_key_header(self, name: &str, key: &str) -> Self;
     fn api_key_query(self, name: &str, key: &str) -> Self;
     fn cookie(self, name: &str, value: &str) -> Self;
+    fn also_origin(self, url: &str) -> Self;
     fn oauth2(self, client: ClientCredentials) -> Self;
 }
 
@@ -210,6 +211,9 @@ macro_rules! takes_credentials {
             }
             fn cookie(self, name: &str, value: &str) -> Self {
                 self.cookie(name, value)
+            }
+            fn also_origin(self, url: &str) -> Self {
+                self.also_origin(url)
             }
             fn oauth2(self, client: ClientCredentials) -> Self {
                 self.oauth2(client)

@@ -16,6 +16,8 @@ use crate::report;
 /// What is written, and whether it can go on where it was left.
 pub(crate) struct Content {
     pub(crate) identity: Identity,
+    /// By which members the rows of a table replace each other.
+    pub(crate) key: Vec<String>,
     /// Where a schema of the items is.
     pub(crate) schema: Option<PathBuf>,
     /// Whether it is a text that comes in pieces.
@@ -169,7 +171,7 @@ impl<'o> Destination<'o> {
 async fn open(target: &str, common: &Common, content: Content) -> Result<Writer, Error> {
     let mut options = Options::new(content.identity);
     options.state = common.state();
-    options.key = common.key.clone();
+    options.key = content.key.clone();
     options.overwrite = common.overwrite;
     options.checkpoint_after = common.checkpoint;
     if let Some(path) = &content.schema {

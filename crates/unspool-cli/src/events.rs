@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use clap::Parser;
 use serde_json::Value;
-use unspool::events::{Doubt, Events, Request, ResumeAs, Transport, Until};
+use unspool::events::{Doubt, Request, ResumeAs, Transport, Until};
 use unspool::{Pointer, RawItem};
 
-use crate::args::{Common, HttpArgs};
+use crate::args::{Common, HttpArgs, TableArgs};
 use crate::credentials::{self, Credentials};
+use crate::destination::{self, Content, Destination};
 use crate::exit::Exit;
 use crate::expand;
 use crate::flags;
@@ -140,6 +141,9 @@ pub(crate) struct Args {
     max_item: usize,
 
     #[command(flatten)]
+    table: TableArgs,
+
+    #[command(flatten)]
     common: Common,
 
     #[command(flatten)]
@@ -151,21 +155,46 @@ pub(crate) struct Args {
 
 /// Writes the events of feeds to `output` as they arrive.
 pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
-    let events = match request(&args) {
-        Ok(events) => events,
+    let identified = request(&args).and_then(|request| {
+        let identity = request.identity().map_err(|error| error.to_string())?;
+        Ok((request, identity))
+    });
+    let (mut request, identity) = match identified {
+        Ok(identified) => identified,
         Err(message) => {
             report::problem(&message);
             return Exit::WrongRequest;
         }
     };
+    let content = Content {
+        identity,
+        key: args.table.row.key.clone(),
+        schema: args.table.schema.clone(),
+        is_text: false,
+        resumes: true,
+    };
+    let destination = match Destination::open(&args.common, content, output).await {
+        Ok(destination) => destination,
+        Err(exit) => return exit,
+    };
+    if let Some(position) = destination.begun().position {
+        request = request.from(position);
+    }
     let line = |item: &RawItem, buffer: &mut Vec<u8>| {
         buffer.extend_from_slice(item.as_bytes());
         buffer.push(b'\n');
     };
-    pull(events, &args.common, output, &EventsReport, line).await
+    pull(
+        request.raw(),
+        &args.common,
+        destination,
+        &EventsReport,
+        line,
+    )
+    .await
 }
 
-fn request(args: &Args) -> Result<Events<RawItem>, String> {
+fn request(args: &Args) -> Result<Request, String> {
     let urls: Vec<String> = (args.urls.iter())
         .map(|url| expand::address(url))
         .collect::<Result<_, _>>()?;
@@ -189,7 +218,7 @@ fn request(args: &Args) -> Result<Events<RawItem>, String> {
         request = request.header(name, value);
     }
     request = carried(request, args);
-    Ok(args.credentials.apply(request, first)?.raw())
+    args.credentials.apply(request, first)
 }
 
 /// The request with how the feed is carried, and where its position is.
@@ -224,8 +253,9 @@ fn after_long_help() -> String {
         .map(|(name, about)| format!("  {name}\n          {about}"))
         .collect();
     format!(
-        "Kinds of feeds:\n{}\n\n{}\n\n{}",
+        "Kinds of feeds:\n{}\n\n{}\n\n{}\n\n{}",
         transports.join("\n"),
+        destination::help(),
         crate::credentials::HELP,
         crate::exit::HELP
     )

@@ -1,14 +1,13 @@
 //! `unspool pages`.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 
 use clap::Parser;
 use serde_json::Value;
 use unspool::pages::{Paginate, RawItem, Request};
 use unspool::{Error, Pointer};
 
-use crate::args::{Common, HttpArgs};
+use crate::args::{Common, HttpArgs, TableArgs};
 use crate::credentials::{self, Credentials};
 use crate::destination::{self, Content, Destination};
 use crate::exit::Exit;
@@ -74,11 +73,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = flags::bytes)]
     max_item: usize,
 
-    /// Take the columns of a table from FILE.
-    ///
-    /// A JSON Schema, or lines of `name type`; by default they are found from the items.
-    #[arg(long, value_name = "FILE", requires = "to")]
-    schema: Option<PathBuf>,
+    #[command(flatten)]
+    table: TableArgs,
 
     #[command(flatten)]
     pub(crate) common: Common,
@@ -125,7 +121,8 @@ pub(crate) async fn run_with(
     };
     let content = Content {
         identity,
-        schema: args.schema.clone(),
+        key: args.table.row.key.clone(),
+        schema: args.table.schema.clone(),
         is_text: false,
         resumes: true,
     };

@@ -2,13 +2,15 @@
 
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
 use unspool::RawItem;
-use unspool::rows::{Mode, Param, Request, Rows};
+use unspool::rows::{Mode, Param, Request};
 
 use crate::args::Common;
+use crate::destination::{self, Content, Destination};
 use crate::exit::Exit;
 use crate::expand;
 use crate::flags;
@@ -92,19 +94,50 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = "30", value_parser = flags::duration)]
     timeout: Duration,
 
+    /// Replace a row of the same key by the later one.
+    ///
+    /// In tables, as for rows that come again within `--overlap`.
+    #[arg(long, requires = "key", requires = "to")]
+    upsert: bool,
+
+    /// Take the columns of a table from FILE.
+    ///
+    /// A JSON Schema, or lines of `name type`; by default they are found from the rows.
+    #[arg(long, value_name = "FILE", requires = "to")]
+    schema: Option<PathBuf>,
+
     #[command(flatten)]
     common: Common,
 }
 
 /// Pulls the rows of a query to `output`.
 pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
-    let rows = match request(&args) {
-        Ok(rows) => rows,
+    let mut request = match request(&args) {
+        Ok(request) => request,
         Err(message) => {
             report::problem(&message);
             return Exit::WrongRequest;
         }
     };
+    let content = Content {
+        identity: request.identity(),
+        key: if args.upsert {
+            args.key.clone()
+        } else {
+            Vec::new()
+        },
+        schema: args.schema.clone(),
+        is_text: false,
+        // Without a key nothing says which rows are there already.
+        resumes: !args.key.is_empty(),
+    };
+    let destination = match Destination::open(&args.common, content, output).await {
+        Ok(destination) => destination,
+        Err(exit) => return exit,
+    };
+    if let Some(position) = destination.begun().position {
+        request = request.from(position);
+    }
     let report = RowsReport {
         explains: args.explain,
     };
@@ -112,10 +145,10 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
         buffer.extend_from_slice(row.as_bytes());
         buffer.push(b'\n');
     };
-    pull(rows, &args.common, output, &report, line).await
+    pull(request.raw(), &args.common, destination, &report, line).await
 }
 
-fn request(args: &Args) -> Result<Rows<RawItem>, String> {
+fn request(args: &Args) -> Result<Request, String> {
     let dsn = expand::address(&args.dsn)?;
     let mut request = match &args.table {
         Some(table) => unspool::rows::table(dsn, table),
@@ -146,7 +179,7 @@ fn request(args: &Args) -> Result<Rows<RawItem>, String> {
         .batch(wanted.map_or(args.batch, |wanted| wanted.min(args.batch)))
         .retries(args.retries)
         .timeout(args.timeout);
-    Ok(request.raw())
+    Ok(request)
 }
 
 /// The statement, from the argument or from standard input.
@@ -167,7 +200,7 @@ fn mode(text: &str) -> Result<Mode, String> {
 }
 
 fn after_long_help() -> String {
-    format!("{DSNS}\n\n{}", crate::exit::HELP)
+    format!("{DSNS}\n\n{}\n\n{}", destination::help(), crate::exit::HELP)
 }
 
 const DSNS: &str = "\

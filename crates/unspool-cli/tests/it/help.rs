@@ -5,7 +5,15 @@ fn help_lists_the_commands_the_kinds_and_the_codes() {
     let (code, lines, _) = run(&["--help"]);
     let help = lines.join("\n");
     assert_eq!(code, 0);
-    for word in ["pages", "ask", "events", "rows", "demo", "Exit codes:", "130"] {
+    for word in [
+        "pages",
+        "ask",
+        "events",
+        "rows",
+        "demo",
+        "Exit codes:",
+        "130",
+    ] {
         assert!(help.contains(word), "{word} in {help}");
     }
     let (_, lines, _) = run(&["pages", "--help"]);

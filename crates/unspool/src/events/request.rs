@@ -22,6 +22,7 @@ use crate::http::{Call, ClientCredentials, Credentials, Http, HttpOptions, Rate}
 use crate::item::RawItem;
 use crate::json::Pointer;
 use crate::position::Position;
+use crate::sinks::Identity;
 use crate::source::SourceGenerator;
 
 /// The largest event by default: 16 MiB.
@@ -261,6 +262,35 @@ impl Request {
         self
     }
 
+    /// What makes this request the same as an earlier one, whose events go on where those
+    /// ended: the addresses, what is sent to them, how they are carried, and how an event is
+    /// written; without credentials, limits and rates.
+    ///
+    /// # Errors
+    ///
+    /// An address is not a URL.
+    pub fn identity(&self) -> Result<Identity, Error> {
+        let urls = (self.urls.iter())
+            .map(|url| Ok(position::origin(&self.call(url)?.0).url.to_string()))
+            .collect::<Result<Vec<String>, Error>>()?;
+        let pointer = |pointer: &Option<Pointer>| pointer.as_ref().map(ToString::to_string);
+        Ok(Identity::new(position::SOURCE)
+            .with("urls", urls)
+            .with_text("data", self.data.as_ref().map(Value::to_string).as_deref())
+            .with("as", self.transport.map(|entry| entry.name))
+            .with("every", self.every.map(|every| every.as_secs_f64()))
+            .with("cursor", pointer(&self.cursor))
+            .with("id", pointer(&self.id))
+            .with("items", pointer(&self.items_at))
+            .with("position", pointer(&self.position))
+            .with(
+                "resume as",
+                self.resume_as.as_ref().map(ToString::to_string),
+            )
+            .with("parse", self.form.parses.then_some(true))
+            .with("meta", self.form.has_meta.then_some(true)))
+    }
+
     /// Calls this with each doubt when it comes up, and not only at the end.
     pub fn on_doubt(mut self, listener: impl Fn(&Doubt) + Send + Sync + 'static) -> Self {
         self.listener = Some(Box::new(listener));
@@ -302,6 +332,11 @@ impl Request {
     /// origin of the URL.
     pub fn oauth2(self, client: ClientCredentials) -> Self {
         self.credentials(|credentials| credentials.oauth2(client))
+    }
+
+    /// Another name of the same server, which gets the credentials, too.
+    pub fn also_origin(self, url: &str) -> Self {
+        self.credentials(|credentials| credentials.also_origin(url))
     }
 
     /// A cookie, for the origin of the URL, until the server replaces it.

@@ -152,15 +152,17 @@ impl Request {
             .as_ref()
             .map_err(|error| Error::request(error.message()))?;
         let call = without_own_credentials(call);
-        let items = match &self.place {
-            Place::At(pointer) => Some(pointer.to_string()),
-            _ => None,
+        let items = self.place.pointer().map(ToString::to_string);
+        let key = match &self.place {
+            Place::Members(members) => Some(members.key.to_string()),
+            Place::Auto | Place::At(_) => None,
         };
         Ok(Identity::new(SOURCE)
             .with("url", call.url.as_str())
             .with("data", call.body.unwrap_or_default())
             .with("paginate", self.paginate.to_string())
             .with("items", items)
+            .with("items of object", key)
             .with("unique", self.unique.as_ref().map(ToString::to_string)))
     }
 

@@ -14,13 +14,16 @@ use super::Rows;
 use super::account::Mode;
 use super::batch::Limits;
 use super::database::{Query, Range};
+use super::dsn;
 use super::param::Param;
+use super::position::NAME;
 use super::progress::Cursor;
 use super::source::{Decode, rows};
 use super::sql::Statement;
 use crate::http::Retry;
 use crate::item::RawItem;
 use crate::position::Position;
+use crate::sinks::Identity;
 
 /// The longest wait for a connection, by default.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,6 +76,22 @@ impl Request {
                 from: None,
                 retry: Retry::default(),
             },
+        }
+    }
+
+    /// What makes this query the same as an earlier one, whose rows go on where those ended:
+    /// the database, the statement, its parameters and its key; without passwords and limits.
+    pub fn identity(&self) -> Identity {
+        let (database, _) = dsn::shown(&self.plan.dsn);
+        let query = &self.plan.query;
+        let params = serde_json::to_string(&query.params).ok();
+        let identity = Identity::new(NAME)
+            .with("database", database)
+            .with_text("params", params.filter(|text| text != "[]").as_deref())
+            .with("by", (!query.key.is_empty()).then(|| query.key.clone()));
+        match &self.plan.what {
+            What::Sql(sql) => identity.with_text("sql", Some(sql)),
+            What::Table(table) => identity.with("table", table.as_str()),
         }
     }
 
