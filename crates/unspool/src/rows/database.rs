@@ -67,10 +67,6 @@ pub(super) struct Query {
     pub(super) may_write: bool,
     /// The longest wait for a connection.
     pub(super) timeout: Duration,
-    #[cfg_attr(
-        not(feature = "postgres"),
-        expect(dead_code, reason = "only one database has modes")
-    )]
     pub(super) mode: Option<Mode>,
 }
 

@@ -25,6 +25,10 @@ pub(super) struct Dialect {
 pub(super) struct Statement {
     /// Without what may stand after it: a semicolon and comments.
     pub(super) text: String,
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "only one database goes by it")
+    )]
     /// In small letters; empty where it begins with something else.
     pub(super) first_word: String,
 }

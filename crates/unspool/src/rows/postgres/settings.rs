@@ -430,7 +430,7 @@ mod tests {
     #[test]
     fn what_is_wrong_in_an_address_is_named_without_its_value() {
         for (dsn, words) in [
-            ("postgres://h/d?sslmode=hush", "`sslmode`"),
+            ("postgres://u@h/d?sslmode=hush", "`sslmode`"),
             ("postgres://u@h:hush/d", "`port`"),
             ("postgres://u@h/d?colour=hush", "`colour`"),
             ("postgres:h", "`//`"),

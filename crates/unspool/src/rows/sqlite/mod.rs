@@ -10,6 +10,7 @@ use self::handover::Handover;
 use super::account::Mode;
 use super::batch::Batch;
 use super::database::{Answer, Database, Query, Reader};
+use super::dsn;
 use super::progress::Cursor;
 use super::sql::Dialect;
 use crate::error::Error;
@@ -25,7 +26,7 @@ pub(super) static DATABASE: Database = Database {
     },
     quote: '"',
     is_meant,
-    shown: |dsn| (dsn.to_owned(), Vec::new()),
+    shown: dsn::shown,
     open: |query, cursor| Ok(Box::new(Sqlite::new(query, cursor)?)),
 };
 
