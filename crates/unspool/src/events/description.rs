@@ -128,6 +128,11 @@ impl Description {
     ///
     /// A member is wrong, or a credential is not to be had.
     pub fn request(&self) -> Result<Request, Error> {
+        if self.url.is_empty() {
+            return Err(Error::request(
+                "the description of `events` is wrong: missing field `url`",
+            ));
+        }
         let url = Secret::new(self.url.as_str()).resolve()?;
         let mut request = super::events(url).with_credentials(self.http.credentials()?);
         for url in &self.and {

@@ -101,6 +101,11 @@ fn what_is_wrong_in_a_description_is_named_before_anything_is_sent() {
     for (description, words) in [
         (json!({"source": "tables"}), "one of `pages`, `ask`"),
         (json!({"source": "pages"}), "missing field `url`"),
+        (json!({"source": "events"}), "missing field `url`"),
+        (
+            json!({"source": "events", "url": "http://a", "transport": "x"}),
+            "expected a transport",
+        ),
         (
             json!({"source": "pages", "url": "http://a", "urls": 1}),
             "unknown field `urls`",
