@@ -21,13 +21,13 @@ pub fn check_stop_at(data: &[u8]) {
     let mut random = Random::new(text.len() as u64);
     let pieces = cut(text.as_bytes(), &mut random);
     // A piece holds no part of a character.
-    let mut ends = pieces.iter().scan(0, |at, piece| {
+    let ends = pieces.iter().scan(0, |at, piece| {
         *at += piece.len();
         Some(*at)
     });
     let mut pieces = Vec::new();
     let mut begin = 0;
-    while let Some(end) = ends.next() {
+    for end in ends {
         if text.is_char_boundary(end) {
             pieces.push(&text[begin..end]);
             begin = end;
