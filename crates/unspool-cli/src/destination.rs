@@ -67,6 +67,13 @@ impl<'o> Destination<'o> {
         }
     }
 
+    /// Whether it keeps how far it is durable, so that the same command resumes: in a file, or
+    /// as tables do, by themselves.
+    pub(crate) fn keeps_state(&self, common: &Common) -> bool {
+        let is_table = || (common.to.as_deref()).is_some_and(sinks::keeps_state);
+        matches!(self, Destination::Sink(_)) && (common.state().is_some() || is_table())
+    }
+
     /// Whether somebody sees each item when it comes.
     pub(crate) fn is_terminal(&self) -> bool {
         match self {
@@ -155,6 +162,17 @@ impl<'o> Destination<'o> {
                     _ => Ok(()),
                 }
             }
+        }
+    }
+
+    /// The source waits until what it gave is durable: a checkpoint is due at once.
+    pub(crate) async fn hurry(
+        &mut self,
+        position: impl FnOnce() -> Option<Position>,
+    ) -> Result<(), End> {
+        match self {
+            Destination::Lines(_) => Ok(()),
+            Destination::Sink(writer) => writer.hurry(position).await.map_err(End::Sink),
         }
     }
 

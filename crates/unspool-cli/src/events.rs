@@ -180,6 +180,11 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
     if let Some(position) = destination.begun().position {
         request = request.from(position);
     }
+    request = flagged(
+        request,
+        destination.keeps_state(&args.common),
+        Request::await_durable,
+    );
     let line = |item: &RawItem, buffer: &mut Vec<u8>| {
         buffer.extend_from_slice(item.as_bytes());
         buffer.push(b'\n');

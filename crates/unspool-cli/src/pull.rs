@@ -180,6 +180,9 @@ impl<T: Send, K: SourceKind> Run<'_, T, K> {
     ) -> Result<Option<Result<T, Error>>, End> {
         destination.pause().await?;
         loop {
+            if self.source.awaits_durable() {
+                destination.hurry(|| self.source.position()).await?;
+            }
             let next_at = self.progress.next_at();
             let tick = next_at.unwrap_or_else(std::time::Instant::now);
             tokio::select! {

@@ -55,6 +55,13 @@ pub trait Details: Clone + fmt::Debug + Serialize + Send {
     /// What a reason to end says of what came, where nothing speaks against it.
     fn verdict(ended: &Self::Ended) -> Verdict;
 
+    /// Whether the same request goes on after such an end, as a feed does that was followed for
+    /// some time.
+    fn goes_on(ended: &Self::Ended) -> bool {
+        let _ = ended;
+        false
+    }
+
     /// These details as plain data, where the kind of source is not known.
     fn erased(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
@@ -87,6 +94,7 @@ pub struct Stated {
     data: Value,
     sentence: String,
     verdict: Verdict,
+    goes_on: bool,
 }
 
 /// How a source ended.
@@ -140,7 +148,10 @@ impl<D: Details> Account<D> {
         Account {
             source: self.source,
             complete: self.complete,
-            ended: Stated::new(&self.ended, D::verdict(&self.ended)),
+            ended: Stated {
+                goes_on: D::goes_on(&self.ended),
+                ..Stated::new(&self.ended, D::verdict(&self.ended))
+            },
             doubts: (self.doubts.iter())
                 .map(|doubt| Stated::new(doubt, Verdict::NotProved))
                 .collect(),
@@ -213,6 +224,10 @@ impl Details for Value {
     fn verdict(ended: &Stated) -> Verdict {
         ended.verdict
     }
+
+    fn goes_on(ended: &Stated) -> bool {
+        ended.goes_on
+    }
 }
 
 impl Stated {
@@ -221,6 +236,7 @@ impl Stated {
             data: serde_json::to_value(reason).unwrap_or_default(),
             sentence: reason.to_string(),
             verdict,
+            goes_on: false,
         }
     }
 

@@ -117,6 +117,10 @@ where
             let due = writer.checkpoint_if_due(|| source.position());
             due.await.map_err(Failure::Sink)?;
         }
+        if source.awaits_durable() {
+            let hurry = writer.hurry(|| source.position());
+            hurry.await.map_err(Failure::Sink)?;
+        }
     }
 }
 
@@ -133,6 +137,7 @@ async fn next<S>(source: &mut Pin<Box<S>>, writer: &mut Writer) -> Result<Next, 
 where
     S: Source<RawItem>,
 {
+    let has_new = writer.has_new();
     let mut due = pin!(writer.due());
     poll_fn(|cx| {
         if let Poll::Ready(next) = source.as_mut().poll_next(cx) {
@@ -141,6 +146,9 @@ where
                 Some(Err(error)) => Next::Failed(error),
                 None => Next::End,
             }));
+        }
+        if has_new && source.awaits_durable() {
+            return Poll::Ready(Ok(Next::Due));
         }
         due.as_mut().poll(cx).map(|due| due.map(|()| Next::Due))
     })

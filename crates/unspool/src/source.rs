@@ -57,6 +57,12 @@ pub trait Source<T>: FusedStream<Item = Result<T, Error>> + Send {
         let _ = position;
     }
 
+    /// Whether it waits until all items that it gave are durable, before it tells its upstream
+    /// so: nothing comes before [`acknowledge`](Source::acknowledge) is called.
+    fn awaits_durable(&self) -> bool {
+        false
+    }
+
     /// Ends the source: runs its clean-up, and closes its connections.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 }
@@ -105,6 +111,10 @@ where
 
     fn acknowledge(self: Pin<&mut Self>, position: &Position) {
         self.get_mut().as_mut().acknowledge(position);
+    }
+
+    fn awaits_durable(&self) -> bool {
+        (**self).awaits_durable()
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -159,6 +169,12 @@ pub trait SourceKind: Send + Sync + 'static {
     #[doc(hidden)]
     fn acknowledge(&self, position: &Position) {
         let _ = position;
+    }
+
+    /// Whether it waits until what it gave is durable.
+    #[doc(hidden)]
+    fn awaits_durable(&self) -> bool {
+        false
     }
 
     /// What speaks against it being complete so far, for a source that does not come to an
@@ -342,6 +358,10 @@ impl<T: Send, K: SourceKind> Source<T> for SourceStream<T, K> {
 
     fn acknowledge(self: Pin<&mut Self>, position: &Position) {
         self.kind.acknowledge(position);
+    }
+
+    fn awaits_durable(&self) -> bool {
+        self.kind.awaits_durable()
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

@@ -181,3 +181,118 @@ fn several_feeds_are_one_stream() {
     let (code, lines, words) = run(&["events", &a.url("/a"), &b.url("/b")]);
     assert_eq!((code, lines.len()), (0, 7), "{words}");
 }
+
+/// The same command three times, and how many requests there were by then.
+fn thrice(server: &Server, flags: &[&str]) -> [(i32, String, usize); 3] {
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("items.jsonl");
+    let url = server.url("/feed");
+    let args = ["events", &url, "--to", to.to_str().unwrap(), "--resume"];
+    let args = [&args, flags].concat();
+    [(); 3].map(|()| {
+        let (code, _, words) = run(&args);
+        (code, words, server.requests().len())
+    })
+}
+
+#[test]
+fn a_feed_whose_time_was_up_goes_on_by_the_same_command() {
+    let server = Server::start(|request| {
+        let after: u64 = (request.header("last-event-id")).map_or(0, |id| id.parse().unwrap());
+        let event = format!("id: {0}\ndata: {0}\n\n", after + 1);
+        stream().chunk(event).until_gone().0
+    });
+    let runs = thrice(&server, &["--for", "500ms"]);
+    for ((code, words, requests), count) in runs.into_iter().zip(1..) {
+        assert_eq!((code, requests), (0, count), "{words}");
+        assert!(words.contains("the time was up"), "{words}");
+        let held = format!("{count} item");
+        assert!(words.contains(&held), "{words}");
+    }
+}
+
+#[test]
+fn a_feed_that_came_to_its_last_event_is_complete_for_the_same_command() {
+    for flags in [&["--until", "/n=4"][..], &[]] {
+        let server = feed(5);
+        let [(code, words, requests), again, _] = thrice(&server, flags);
+        assert_eq!(code, 0, "{flags:?}: {words}");
+        assert_eq!((again.0, again.2), (0, requests), "{flags:?}: {}", again.1);
+        assert!(again.1.contains("complete already"), "{}", again.1);
+    }
+}
+
+#[test]
+fn another_end_or_address_is_refused_by_its_name_and_no_password_is_said() {
+    let server = feed(9);
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("items.jsonl");
+    let to = ["--to", to.to_str().unwrap(), "--resume"];
+    let url = server.url("/feed");
+    let (code, _, words) = run(&[&["events", &url, "--until", "/n=4"], &to[..]].concat());
+    assert_eq!(code, 0, "{words}");
+    let (code, _, words) = run(&[&["events", &url, "--until", "/n=6"], &to[..]].concat());
+    assert_eq!(code, 2, "{words}");
+    assert!(
+        words.contains("`until` is `/n=6` and was `/n=4`"),
+        "{words}"
+    );
+    let other = "http://me:hush@127.0.0.1:1/other?token=hush";
+    let (code, _, words) = run(&[&["events", other, "--until", "/n=4"], &to[..]].concat());
+    assert_eq!(code, 2, "{words}");
+    assert!(words.contains("`urls` is"), "{words}");
+    assert!(!words.contains("hush"), "{words}");
+}
+
+#[test]
+fn a_cursor_is_sent_once_its_items_are_durable_also_into_a_new_table() {
+    let server = Server::start(|request| {
+        let since: u64 = (request.query("since")).map_or(0, |since| since.parse().unwrap());
+        Reply::json(format!(
+            r#"{{"items": [{{"n": {}}}], "next": {}}}"#,
+            since + 1,
+            since + 1
+        ))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let url = server.url("/feed");
+    for to in ["sqlite:items.db#items", "items.jsonl", "items.csv"] {
+        let path = folder.path().join(to.trim_start_matches("sqlite:"));
+        let path = path.to_str().unwrap();
+        let is_table = to.starts_with("sqlite:");
+        let to = if is_table {
+            format!("sqlite:{path}")
+        } else {
+            path.to_owned()
+        };
+        let args = [
+            "events",
+            &url,
+            "--cursor",
+            "/next",
+            "--resume-as",
+            "since",
+            "--items",
+        ];
+        let more = [
+            "/items",
+            "--until",
+            "/n=5",
+            "--checkpoint",
+            "10ms",
+            "--to",
+            &to,
+        ];
+        let state: &[&str] = if is_table { &[] } else { &["--resume"] };
+        let account = folder.path().join("account");
+        let last = ["--account", account.to_str().unwrap()];
+        let (code, _, words) = run(&[&args[..], &more, state, &last].concat());
+        assert_eq!(code, 0, "{to}: {words}");
+        let account: Value = serde_json::from_slice(&std::fs::read(&account).unwrap()).unwrap();
+        assert_eq!(account["sink"]["items"], 5, "{account}");
+        if to.ends_with("jsonl") {
+            // One before each of the four requests with a cursor, and one at the end.
+            assert_eq!(account["sink"]["checkpoints"], 5, "{account}");
+        }
+    }
+}

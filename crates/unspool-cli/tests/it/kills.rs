@@ -1,8 +1,10 @@
 //! SIGKILL at random moments, and the same command again: for every sink, what is durable is
 //! a prefix of what an undisturbed run writes, at each kill, and all of it at the end.
 //!
-//! A sink is one line in `SINKS`. Each is killed 8 times; `UNSPOOL_KILLS=N` makes it N.
+//! A sink is one line in `SINKS`, a source with a sink one in `runs`. Each is killed 8 times;
+//! `UNSPOOL_KILLS=N` makes it N.
 
+use std::any::Any;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -119,63 +121,142 @@ fn table_of(folder: &Path) -> String {
     format!("t{}", letters.collect::<String>().to_ascii_lowercase())
 }
 
+/// A source that is pulled.
+struct Source {
+    name: &'static str,
+    /// An upstream of its own, which holds the items.
+    start: fn(seed: u64) -> Upstream,
+}
+
+/// What is pulled from, and the command that does so.
+struct Upstream {
+    args: Vec<String>,
+    /// Whatever has to stay there meanwhile.
+    _kept: Box<dyn Any>,
+}
+
+static FROM_PAGES: Source = Source {
+    name: "pages",
+    start: |seed| {
+        let server = misbehaving(seed);
+        Upstream::new(&["pages", &server.url("/items")], server)
+    },
+};
+
+static FROM_SQLITE: Source = Source {
+    name: "rows of SQLite",
+    start: |_| rows_of_sqlite(),
+};
+
+#[cfg(unix)]
+static FROM_POSTGRES: Source = Source {
+    name: "rows of postgres",
+    start: |_| rows_of_postgres(),
+};
+
+static FROM_FEED: Source = Source {
+    name: "events",
+    start: |seed| {
+        let server = cut_feed(seed);
+        Upstream::new(&["events", &server.url("/feed")], server)
+    },
+};
+
+static FROM_LONG_POLL: Source = Source {
+    name: "events by long polling",
+    start: |seed| {
+        let server = forgetful(seed);
+        let last = format!("/id={}", PAGES * SIZE - 1);
+        let url = server.url("/updates");
+        let args = ["events", &url, "--cursor", "/next", "--resume-as", "since"];
+        let more = ["--items", "/items", "--until", &last];
+        Upstream::new(&[&args[..], &more].concat(), server)
+    },
+};
+
+/// All that is killed: a source and a sink each. To add one: a line here.
+fn runs() -> Vec<(&'static Source, &'static Sink)> {
+    let sink = |name: &str| SINKS.iter().find(|sink| sink.name == name).unwrap();
+    let mut runs: Vec<(&Source, &Sink)> = SINKS.iter().map(|sink| (&FROM_PAGES, sink)).collect();
+    runs.extend([
+        (&FROM_SQLITE, sink("jsonl")),
+        (&FROM_SQLITE, sink("sqlite")),
+        (&FROM_SQLITE, &UPSERTED),
+        (&FROM_FEED, sink("jsonl")),
+        (&FROM_FEED, sink("sqlite")),
+        (&FROM_LONG_POLL, sink("jsonl")),
+        (&FROM_LONG_POLL, sink("sqlite")),
+    ]);
+    #[cfg(unix)]
+    runs.extend([
+        (&FROM_POSTGRES, sink("postgres")),
+        (&FROM_POSTGRES, sink("jsonl.zst")),
+    ]);
+    runs
+}
+
+/// The rows of a query into a table whose rows have its key.
+static UPSERTED: Sink = sqlite!("sqlite, upserted", &["--upsert"]);
+
 #[test]
 fn what_is_durable_is_a_prefix_at_every_kill_and_all_of_it_at_the_end() {
     let kills = std::env::var("UNSPOOL_KILLS").map_or(8, |kills| kills.parse().unwrap());
     let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     println!("seed {seed}");
+    // Held until the end: a server ends with the last who has it.
     #[cfg(unix)]
     let server = crate::server::Postgres::shared().map_err(|why| println!("skipped: {why}"));
     #[cfg(unix)]
-    let is_there = |sink: &&Sink| server.is_ok() || !sink.name.starts_with("postgres");
+    let has_server = server.is_ok();
     #[cfg(not(unix))]
-    let is_there = |_: &&Sink| true;
-    let sinks: Vec<&Sink> = SINKS.iter().filter(is_there).collect();
-    let threads: Vec<_> = (sinks.iter().copied().zip(1..))
-        .map(|(sink, number)| {
-            let random = Random::new(seed.wrapping_mul(number));
-            std::thread::spawn(move || disturb(sink, kills, random))
-        })
-        .collect();
-    let failed: Vec<_> = (sinks.iter().zip(threads))
-        .filter_map(|(sink, thread)| thread.join().is_err().then_some(sink.name))
-        .collect();
-    assert!(failed.is_empty(), "{failed:?} with seed {seed}");
+    let has_server = false;
+    let names: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (runs().into_iter().zip(1..))
+            .map(|((source, sink), number)| {
+                let name = format!("{} into {}", source.name, sink.name);
+                (name, source, sink, number)
+            })
+            .filter(|(name, ..)| has_server || !name.contains("postgres"))
+            .map(|(name, source, sink, number)| {
+                let random = Random::new(seed.wrapping_mul(number));
+                let shown = name.clone();
+                let work = move || disturb(&name, source, sink, kills, random);
+                (shown, scope.spawn(work))
+            })
+            .collect();
+        (threads.into_iter())
+            .filter_map(|(name, thread)| thread.join().is_err().then_some(name))
+            .collect()
+    });
+    assert!(names.is_empty(), "{names:?} with seed {seed}");
 }
 
 /// Kills runs into a sink, each followed by the same command, until there were enough.
-fn disturb(sink: &Sink, kills: u64, mut random: Random) {
+fn disturb(name: &str, source: &Source, sink: &Sink, kills: u64, mut random: Random) {
     let expected: Vec<Value> = (0..PAGES * SIZE).map(item).collect();
-    let server = misbehaving(random.next());
-    let url = server.url("/items");
     let mut done = 0;
     let mut resumed = 0;
     let mut longest = 600;
     while done < kills {
+        let upstream = (source.start)(random.next());
         let folder = tempfile::tempdir().unwrap();
         let to = (sink.to)(folder.path());
-        let fixed = [
-            "pages",
-            &url,
-            "--to",
-            &to,
-            "--checkpoint",
-            "20ms",
-            "--retries",
-            "20",
-        ];
-        let args = [&fixed, sink.flags].concat();
+        let mut args: Vec<&str> = upstream.args.iter().map(String::as_str).collect();
+        args.extend(["--to", &to, "--checkpoint", "20ms", "--retries", "20"]);
+        args.extend(sink.flags);
         let mut before = 0;
         while done < kills && is_killed(&args, longest, &mut random) {
             done += 1;
-            let durable = (sink.durable)(folder.path());
+            let durable: Vec<Value> = (sink.durable)(folder.path())
+                .into_iter()
+                .map(plain)
+                .collect();
             assert!(
                 durable.len() >= before,
-                "{}: {before}, then {}",
-                sink.name,
+                "{name}: {before}, then {}",
                 durable.len()
             );
-            assert_eq!(durable, expected[..durable.len()], "{}", sink.name);
+            assert_eq!(durable, expected[..durable.len()], "{name}");
             resumed += u64::from(!durable.is_empty());
             // A busy machine needs longer for the first checkpoint.
             if durable.len() == before {
@@ -183,11 +264,143 @@ fn disturb(sink: &Sink, kills: u64, mut random: Random) {
             }
             before = durable.len();
         }
+        // One that ended by itself was given too long.
+        longest = (longest / 2).max(100);
         let (code, _, words) = run(&args);
-        assert_eq!(code, 0, "{}: {words}", sink.name);
-        assert_eq!((sink.all)(folder.path()), expected, "{}", sink.name);
+        assert_eq!(code, 0, "{name}: {words}");
+        let all: Vec<Value> = (sink.all)(folder.path()).into_iter().map(plain).collect();
+        assert_eq!(all, expected, "{name}");
     }
-    assert!(resumed > 0, "{}: nothing was ever resumed", sink.name);
+    assert!(resumed > 0, "{name}: nothing was ever resumed");
+}
+
+impl Upstream {
+    fn new(args: &[&str], kept: impl Any) -> Self {
+        Upstream {
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            _kept: Box::new(kept),
+        }
+    }
+}
+
+/// An item as the server gives it: events hold it as a text, and a SQLite database has no
+/// lists.
+fn plain(mut item: Value) -> Value {
+    if let Some(data) = item["data"].as_str() {
+        item = serde_json::from_str(data).unwrap();
+    }
+    if let Some(tags) = item["tags"].as_str() {
+        item["tags"] = serde_json::from_str(tags).unwrap();
+    }
+    item["ratio"] = Value::from(item["ratio"].as_f64().unwrap());
+    item
+}
+
+/// The items in a table of a SQLite database, in a query that takes its time.
+fn rows_of_sqlite() -> Upstream {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("source.db");
+    let mut connection = rusqlite::Connection::open(&file).unwrap();
+    let table = "create table items (id integer primary key, text text, ratio real, tags text)";
+    connection.execute_batch(table).unwrap();
+    let transaction = connection.transaction().unwrap();
+    for item in (0..PAGES * SIZE).map(item) {
+        let sql = "insert into items values (?, ?, ?, ?)";
+        let values = (
+            item["id"].as_i64(),
+            item["text"].as_str(),
+            item["ratio"].as_f64(),
+            item["tags"].to_string(),
+        );
+        transaction.execute(sql, values).unwrap();
+    }
+    transaction.commit().unwrap();
+    let sql = "select id, text, ratio, tags from items where 0 < (with recursive step (n) as \
+               (select items.id union all select n + 1 from step where n < items.id + 1000) \
+               select count(*) from step)";
+    let args = [
+        "rows",
+        file.to_str().unwrap(),
+        sql,
+        "--key",
+        "id",
+        "--batch",
+        "20",
+    ];
+    Upstream::new(&args, folder)
+}
+
+/// The items in a table of a PostgreSQL database, in a query that takes its time.
+#[cfg(unix)]
+fn rows_of_postgres() -> Upstream {
+    let server = crate::server::Postgres::shared().unwrap();
+    let database = server.database();
+    let count = PAGES * SIZE;
+    server.psql(
+        &database,
+        &format!(
+            "create table items as select id, repeat('é\"\\ and ', (id % 30)::int) as text, \
+             id / 8.0::float8 as ratio, json_build_array(id % 7) as tags \
+             from generate_series(0::bigint, {count} - 1) as id; \
+             alter table items add primary key (id); analyze items"
+        ),
+    );
+    let sql = "select id, text, ratio, tags from items where pg_sleep(0.0005) is not null";
+    Upstream::new(
+        &["rows", &database, sql, "--key", "id", "--batch", "20"],
+        server,
+    )
+}
+
+/// A feed that numbers its events, and whose connections are cut, mostly inside of an event.
+fn cut_feed(seed: u64) -> Server {
+    let count = AtomicU64::new(seed);
+    Server::start(move |request| {
+        let random = Random::new(count.fetch_add(1, Relaxed)).next();
+        let after: u64 = (request.header("last-event-id")).map_or(0, |id| id.parse().unwrap());
+        let until = (PAGES * SIZE).min(after + random / 100 % 200);
+        let event = |number: u64| format!("id: {number}\ndata: {}\n\n", item(number - 1));
+        match random % 8 {
+            0 => Reply::drop_connection(),
+            _ if after == PAGES * SIZE => Reply::status(204),
+            _ => {
+                let events: Vec<String> = (after + 1..=until).map(event).collect();
+                let (begin, end) = events.split_at(events.len() / 2);
+                let cut = event(until + 1);
+                Reply::status(200)
+                    .header("content-type", "text/event-stream")
+                    .chunked()
+                    .chunk(": hello\n\n")
+                    .chunk(begin.concat() + ": half\n\n")
+                    .pause(Duration::from_millis(random / 1000 % 40))
+                    .chunk(end.concat() + &cut[..cut.len() / 2])
+                    .close()
+            }
+        }
+    })
+}
+
+/// A server that forgets what it was told that its client has.
+fn forgetful(seed: u64) -> Server {
+    let count = AtomicU64::new(seed);
+    let forgotten = AtomicU64::new(0);
+    Server::start(move |request| {
+        let random = Random::new(count.fetch_add(1, Relaxed)).next();
+        let since = (request.query("since")).map_or(0, |since| since.parse().unwrap());
+        let begin = forgotten.fetch_max(since, Relaxed).max(since);
+        if random.is_multiple_of(12) {
+            return Reply::drop_connection();
+        }
+        let next = (PAGES * SIZE).min(begin + random / 100 % 60);
+        let items: Vec<Value> = (begin..next).map(item).collect();
+        let answer = serde_json::json!({"items": items, "next": next.to_string()});
+        let body = answer.to_string();
+        Reply::status(200)
+            .header("content-type", "application/json")
+            .header("content-length", body.len())
+            .pause(Duration::from_millis(random / 10_000 % 20))
+            .send(body)
+    })
 }
 
 /// Runs a command and kills it after a random time of so many milliseconds at most; false where it had ended by then.

@@ -28,7 +28,8 @@ pub(crate) fn sqlite(file: &Path) -> Vec<Value> {
         rows = []\n\
         if connection.execute(has_table).fetchone():\n\
         \x20   rows = [dict(row) for row in connection.execute('select * from items order by rowid')]\n\
-        for row in rows: row.update(tags=json.loads(row['tags']))\n\
+        for row in rows:\n\
+        \x20   if 'tags' in row: row.update(tags=json.loads(row['tags']))\n\
         print(json.dumps(rows))";
     if !file.exists() {
         return Vec::new();

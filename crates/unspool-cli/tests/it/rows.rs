@@ -164,3 +164,95 @@ fn a_million_rows_take_as_much_memory_as_a_few() {
         assert!(peak < 48 << 10, "{dsn}: {peak} kB");
     }
 }
+
+/// The ids of the users in a file of lines.
+fn ids(path: &str) -> Vec<u64> {
+    let items = crate::read_back::items(path.as_ref(), crate::read_back::Whole::Yes);
+    items
+        .iter()
+        .map(|item| item["id"].as_u64().unwrap())
+        .collect()
+}
+
+#[test]
+fn rows_without_a_key_start_over_and_say_so() {
+    let (folder, path) = database_file();
+    let file = folder
+        .path()
+        .join("items.jsonl")
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let table = format!("sqlite:{}#items", folder.path().join("items.db").display());
+    for (to, state) in [(&file, &["--resume"][..]), (&table, &[])] {
+        let sql = "select id, name from users order by id";
+        let args = [&["rows", &path, sql, "--to", to], state].concat();
+        let (code, _, words) = run(&[&args[..], &["--take", "2"]].concat());
+        assert_eq!(code, 0, "{words}");
+        let (code, _, words) = run(&args);
+        assert_eq!(code, 0, "{words}");
+        assert!(words.contains("it starts over"), "{words}");
+        assert!(words.contains("; 3 items in "), "{words}");
+        let (code, _, words) = run(&args);
+        assert_eq!(code, 0, "{words}");
+        assert!(words.contains("complete already: 3 items"), "{words}");
+    }
+    assert_eq!(ids(&file), [1, 2, 3]);
+    let held = rusqlite::Connection::open(folder.path().join("items.db")).unwrap();
+    let count = held.query_row("select count(*) from items", (), |row| row.get::<_, i64>(0));
+    assert_eq!(count.unwrap(), 3);
+}
+
+#[test]
+fn rows_with_a_key_go_on_and_take_counts_those_of_all_runs() {
+    let (folder, path) = database_file();
+    let to = folder
+        .path()
+        .join("items.jsonl")
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let args = [
+        "rows", &path, "--table", "users", "--key", "id", "--to", &to, "--resume",
+    ];
+    for (take, expected) in [("1", 1), ("2", 2), ("2", 2), ("9", 3)] {
+        let (code, _, words) = run(&[&args[..], &["--take", take]].concat());
+        assert_eq!(code, 0, "{words}");
+        assert!(ids(&to).into_iter().eq(1..=expected), "{take}: {words}");
+    }
+}
+
+#[test]
+fn another_query_is_refused_by_what_differs_and_no_password_is_said() {
+    let (folder, path) = database_file();
+    let to = folder
+        .path()
+        .join("items.jsonl")
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let sql = "select id, name from users where id > ?";
+    let more = ["--key", "id", "--to", &to, "--resume"];
+    let command = |dsn: &str, sql: &str, param: &str| {
+        run(&[&["rows", dsn, sql, "--param", param], &more[..]].concat())
+    };
+    let (code, _, words) = command(&path, sql, "0");
+    assert_eq!(code, 0, "{words}");
+    let other = "postgres://me:hush@127.0.0.1:1/shop?password=hush";
+    for (dsn, sql, param, differs) in [
+        (
+            path.as_str(),
+            "select * from users where id > ?",
+            "0",
+            "`sql` is `select *",
+        ),
+        (&path, sql, "1", "`params` is `[1]` and was `[0]`"),
+        (other, sql, "0", "`database` is `"),
+    ] {
+        let (code, _, words) = command(dsn, sql, param);
+        assert_eq!(code, 2, "{words}");
+        assert!(words.contains(differs), "{words}");
+        assert!(!words.contains("hush"), "{words}");
+    }
+    assert_eq!(ids(&to), [1, 2, 3]);
+}

@@ -107,6 +107,11 @@ impl Details for Followed {
             Ended::Failed => Verdict::Failed,
         }
     }
+
+    fn goes_on(ended: &Ended) -> bool {
+        // The time was the caller's: the feed is not at its end.
+        *ended == Ended::TimeUp
+    }
 }
 
 impl fmt::Display for Ended {

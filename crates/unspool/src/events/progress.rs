@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::IntoIter;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::account::{Doubt, Ended, Followed};
@@ -25,6 +26,8 @@ pub(super) type Listener = Box<dyn Fn(&Doubt) + Send + Sync>;
 pub struct Feeds {
     pub(super) meter: Arc<Meter>,
     listener: Option<Listener>,
+    /// Items have become durable.
+    durable: Notify,
     draft: Mutex<Draft>,
 }
 
@@ -55,6 +58,10 @@ struct Feed {
     stood: Stood,
     batch: u64,
     marks: Vec<Mark>,
+    /// Whether items of it are not known to be durable.
+    is_owed: bool,
+    /// Whether it waits for that.
+    is_waiting: bool,
 }
 
 impl Feeds {
@@ -64,6 +71,7 @@ impl Feeds {
         Feeds {
             meter: Arc::default(),
             listener,
+            durable: Notify::new(),
             draft: Mutex::new(draft),
         }
     }
@@ -95,8 +103,26 @@ impl Feeds {
         let feed = &mut draft.feeds[feed];
         feed.settle();
         feed.batch += 1;
+        feed.is_owed |= !marks.is_empty();
         feed.marks = marks;
         feed.batch
+    }
+
+    /// Waits until all items of a feed that were handed out are durable.
+    pub(super) async fn durable(&self, feed: usize) {
+        loop {
+            // Before it is looked, so that nothing is missed in between.
+            let durable = self.durable.notified();
+            let is_owed = {
+                let feed = &mut self.draft().feeds[feed];
+                feed.is_waiting = feed.is_owed;
+                feed.is_owed
+            };
+            if !is_owed {
+                return;
+            }
+            durable.await;
+        }
     }
 
     /// There is no going on after the last event.
@@ -201,6 +227,35 @@ impl SourceKind for Feeds {
 
     fn conclude(&self, ended: Ended) -> Conclusion<Followed> {
         Conclusion::of(ended).with(self.doubts())
+    }
+
+    fn acknowledge(&self, position: &Position) {
+        let mut draft = self.draft();
+        let feeds = draft.feeds.iter_mut();
+        let feeds: Vec<(&mut Feed, Call)> = feeds
+            .filter_map(|feed| {
+                let origin = feed.origin.clone()?;
+                Some((feed, origin))
+            })
+            .collect();
+        let origins: Vec<Call> = feeds.iter().map(|(_, origin)| origin.clone()).collect();
+        let Ok(durable) = Stands::read(position, &origins) else {
+            return;
+        };
+        for (feed, origin) in feeds {
+            let stand = Stand::new(&origin, &feed.stood_after(feed.marks.len()));
+            feed.is_owed &= !durable.feeds.contains(&stand);
+        }
+        drop(draft);
+        self.durable.notify_waiters();
+    }
+
+    fn awaits_durable(&self) -> bool {
+        let draft = self.draft();
+        draft
+            .feeds
+            .iter()
+            .any(|feed| feed.is_waiting && feed.is_owed)
     }
 
     fn doubts(&self) -> Vec<Doubt> {

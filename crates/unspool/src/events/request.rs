@@ -47,6 +47,7 @@ pub struct Request {
     resume_as: Option<ResumeAs>,
     is_ordered: bool,
     is_once: bool,
+    awaits_durable: bool,
     until: Option<Until>,
     stop_after: Option<Duration>,
     idle: Option<Duration>,
@@ -87,6 +88,7 @@ impl Request {
             resume_as: None,
             is_ordered: false,
             is_once: false,
+            awaits_durable: false,
             until: None,
             stop_after: None,
             idle: None,
@@ -192,6 +194,17 @@ impl Request {
         self
     }
 
+    /// Sends a [cursor](Request::cursor) only after
+    /// [`acknowledge`](crate::Source::acknowledge) has said that the items before it are
+    /// durable: an upstream may forget them then.
+    ///
+    /// For [`pull`](crate::pull()) into a sink that keeps a state. Whoever takes the items
+    /// without acknowledging them gets those of one answer only.
+    pub fn await_durable(mut self) -> Self {
+        self.awaits_durable = true;
+        self
+    }
+
     /// The event that is to be the last.
     pub fn until(mut self, until: Until) -> Self {
         self.until = Some(until);
@@ -263,8 +276,8 @@ impl Request {
     }
 
     /// What makes this request the same as an earlier one, whose events go on where those
-    /// ended: the addresses, what is sent to them, how they are carried, and how an event is
-    /// written; without credentials, limits and rates.
+    /// ended: the addresses, what is sent to them, how they are carried, what ends them, and
+    /// how an event is written; without credentials, limits and rates.
     ///
     /// # Errors
     ///
@@ -287,6 +300,8 @@ impl Request {
                 "resume as",
                 self.resume_as.as_ref().map(ToString::to_string),
             )
+            .with("once", self.is_once.then_some(true))
+            .with("until", self.until.as_ref().map(ToString::to_string))
             .with("parse", self.form.parses.then_some(true))
             .with("meta", self.form.has_meta.then_some(true)))
     }
@@ -520,6 +535,7 @@ impl Request {
                 resume_as: self.resume_as.clone(),
                 is_ordered: self.is_ordered,
                 is_once: self.is_once,
+                awaits_durable: self.awaits_durable,
                 until: self.until.clone(),
                 stop_after: self.stop_after,
                 idle: self.idle,

@@ -72,6 +72,8 @@ pub(super) struct Plan {
     pub(super) items_at: Option<Pointer>,
     pub(super) is_ordered: bool,
     pub(super) is_once: bool,
+    /// Whether a cursor is sent only after the items before it are durable.
+    pub(super) awaits_durable: bool,
     pub(super) until: Option<Until>,
     pub(super) stop_after: Option<Duration>,
     pub(super) idle: Option<Duration>,
@@ -173,6 +175,7 @@ struct Follower {
     position: Option<Pointer>,
     resume_as: Option<ResumeAs>,
     is_once: bool,
+    awaits_durable: bool,
     until: Option<Until>,
     stop_at: Option<Instant>,
     max_item: usize,
@@ -249,6 +252,7 @@ impl Follower {
             position: plan.position,
             resume_as: plan.resume_as,
             is_once: plan.is_once,
+            awaits_durable: plan.awaits_durable,
             until: plan.until,
             stop_at: plan.stop_after.map(after),
             max_item: plan.max_item,
@@ -398,6 +402,7 @@ impl Follower {
             return Err(over);
         }
         loop {
+            self.await_durable().await?;
             let heard = connection.hear(&mut self.memory, &mut self.arrivals);
             let heard = match within(self.stop_at, heard).await {
                 Some(heard) => heard,
@@ -423,6 +428,18 @@ impl Follower {
                     return Ok(events);
                 }
             }
+        }
+    }
+
+    /// Waits until what was handed out is durable, where the next request lets the upstream
+    /// forget it.
+    async fn await_durable(&self) -> Result<(), Over> {
+        if !self.awaits_durable || !matches!(self.asking, Some(Asking::Cursor(_))) {
+            return Ok(());
+        }
+        match within(self.stop_at, self.feeds.durable(self.number)).await {
+            Some(()) => Ok(()),
+            None => Err(Over::Ended(Ended::TimeUp)),
         }
     }
 

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::str::FromStr;
 
 use serde_json::Value;
@@ -39,6 +40,15 @@ impl Until {
             (Some(found), Some(value)) => found == value,
             (Some(Value::String(found)), None) => *found == self.text,
             _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Until {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.pointer {
+            Some(pointer) => write!(f, "{pointer}={}", self.text),
+            None => write!(f, "={}", self.text),
         }
     }
 }

@@ -28,6 +28,7 @@ pub(super) const FORMAT: Format = Format {
             Ok(Box::new(Csv::new(delimiter, options)?))
         })
     },
+    keeps_state: false,
 };
 
 struct Csv {

@@ -43,9 +43,13 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// How a source came to its end by its account, if it did.
+    /// How a source came to its end by its account, if it did. A feed whose time was up did
+    /// not: the same request again goes on.
     #[must_use]
     pub fn of<D: Details>(account: &Account<D>) -> Option<Self> {
+        if D::goes_on(&account.ended) {
+            return None;
+        }
         let mut doubts: Vec<String> = account.doubts.iter().map(ToString::to_string).collect();
         match account.verdict() {
             Verdict::Complete | Verdict::Asked | Verdict::NotProved => {}

@@ -15,6 +15,7 @@ pub(super) const FORMAT: Format = Format {
         file::has_no_columns(&options)?;
         file::open(target, options, |_| Ok(Box::new(Array::default())))
     },
+    keeps_state: false,
 };
 
 #[derive(Default)]

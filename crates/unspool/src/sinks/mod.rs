@@ -89,6 +89,8 @@ pub(crate) struct Format {
     pub(crate) about: &'static str,
     /// Whether a target is of this format.
     pub(crate) is_named: fn(&str) -> bool,
+    /// Whether its targets keep by themselves how far they are durable.
+    pub(crate) keeps_state: bool,
     /// Makes the sink. What can be checked without the target is checked here; the target is
     /// not touched before the generator runs.
     pub(crate) open: fn(&str, Options) -> Result<Sink, Error>,
@@ -273,6 +275,13 @@ pub fn open_text(target: &str, mut options: Options) -> Result<Sink, Error> {
             Ok(text::open(target, options)?.checkpoint_after(after))
         }
     }
+}
+
+/// Whether a target keeps by itself how far it is durable, as tables do.
+#[must_use]
+pub fn keeps_state(target: &str) -> bool {
+    let format = FORMATS.iter().find(|format| (format.is_named)(target));
+    format.is_some_and(|format| format.keeps_state)
 }
 
 /// How the targets of all formats are written, and what each is.

@@ -13,6 +13,7 @@ pub(super) const FORMAT: Format = Format {
         file::has_no_columns(&options)?;
         file::open(target, options, |_| Ok(Box::new(Ndjson)))
     },
+    keeps_state: false,
 };
 
 struct Ndjson;

@@ -27,6 +27,7 @@ pub(super) const FORMAT: Format = Format {
     about: "Parquet; with `--state` or `--resume` in numbered parts",
     is_named: |target| super::file::has_extension(target, &["parquet"]),
     open,
+    keeps_state: false,
 };
 
 /// How often a part is finished: files of a second would be too many.

@@ -29,6 +29,7 @@ pub(super) const FORMAT: Format = Format {
     about: "a table of a PostgreSQL database; `--key` replaces rows of the same key",
     is_named: target::is_named,
     open,
+    keeps_state: true,
 };
 
 /// How many bytes of rows go to the server at a time.

@@ -45,6 +45,7 @@ pub(super) const FORMAT: Format = Format {
     about: "a table of a SQLite database; `--key` replaces rows of the same key",
     is_named: |target| target.starts_with(PREFIX),
     open,
+    keeps_state: true,
 };
 
 fn open(target: &str, options: Options) -> Result<Sink, Error> {

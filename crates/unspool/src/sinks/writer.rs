@@ -44,6 +44,8 @@ pub struct Writer {
     put: Mark,
     asked: Mark,
     asked_at: Instant,
+    /// How many checkpoints were asked for.
+    asked_count: u64,
     pace: Pace,
     notes: Notes,
     to_sink: mpsc::Sender<Delivery>,
@@ -58,6 +60,9 @@ pub struct Writer {
 struct Durable {
     mark: Mark,
     checkpoints: u64,
+    /// How many checkpoints that were asked for the sink has heard of, those included that it
+    /// could not make yet.
+    answered: u64,
 }
 
 impl Writer {
@@ -98,6 +103,7 @@ impl Writer {
             },
             asked: begun.clone(),
             asked_at: Instant::now(),
+            asked_count: 0,
             begun,
             pace,
             notes,
@@ -169,16 +175,44 @@ impl Writer {
         Ok(())
     }
 
-    /// When the next checkpoint is due, if items came since the last one.
+    /// When the next checkpoint is due, if items came since the last one, or the sink could not
+    /// make that yet.
     #[must_use]
     pub fn due_at(&self) -> Option<Instant> {
-        let is_new = self.put.items > self.asked.items;
-        is_new.then(
-            || match self.put.bytes - self.asked.bytes < self.pace.bytes {
+        (self.has_new() || self.is_put_off()).then(|| {
+            match self.put.bytes - self.asked.bytes < self.pace.bytes {
                 true => self.asked_at + self.pace.time,
                 false => self.asked_at,
-            },
-        )
+            }
+        })
+    }
+
+    /// Whether items came since a checkpoint was asked for last.
+    pub(crate) fn has_new(&self) -> bool {
+        self.put.items > self.asked.items
+    }
+
+    /// Whether the sink has heard of all checkpoints and still holds items back, as it does
+    /// until it has seen enough of them to know the columns.
+    fn is_put_off(&self) -> bool {
+        let durable = self.durable.borrow();
+        durable.answered == self.asked_count && durable.mark.items < self.put.items
+    }
+
+    /// Asks for a checkpoint at once, if items came since the last one: the source waits for
+    /// them to be durable.
+    ///
+    /// # Errors
+    ///
+    /// The sink has failed.
+    pub async fn hurry(
+        &mut self,
+        position: impl FnOnce() -> Option<Position>,
+    ) -> Result<(), Error> {
+        if self.has_new() {
+            self.checkpoint(position()).await?;
+        }
+        Ok(())
     }
 
     /// Asks for a checkpoint if one is due now. The source stands at `position`, after the
@@ -212,7 +246,9 @@ impl Writer {
         let mark = self.mark(position);
         self.asked = mark.clone();
         self.asked_at = Instant::now();
-        self.send(|| Delivery::Checkpoint(mark)).await
+        self.send(|| Delivery::Checkpoint(mark)).await?;
+        self.asked_count += 1;
+        Ok(())
     }
 
     /// Waits until a checkpoint is due, or until one has been made.
@@ -375,13 +411,14 @@ async fn drive(
     };
     durable.send_replace(Durable {
         mark: begun.unwrap_or_default(),
-        checkpoints: 0,
+        ..Durable::default()
     });
     while let Some(delivery) = deliveries.recv().await {
         let end = match &delivery {
             Delivery::End(mark) => Some(mark.clone()),
             _ => None,
         };
+        let is_checkpoint = matches!(delivery, Delivery::Checkpoint(_));
         let made = match sink.asend(delivery).await {
             Ok(Some(made)) => made,
             // Whatever was to be made durable at the end is, if it returned well.
@@ -396,6 +433,9 @@ async fn drive(
         };
         if let Some(mark) = made {
             note(&durable, mark);
+        }
+        if is_checkpoint {
+            durable.send_modify(|durable| durable.answered += 1);
         }
     }
     // Somebody dropped the writer; whether the clean-up yields does not matter then.

@@ -1,11 +1,12 @@
 //! Feeds that are asked again and again.
 
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use test_servers::Reply;
-use unspool::Position;
 use unspool::events::{Doubt, Request};
+use unspool::{Position, Source};
 
 use super::{Server, data, drain, serving};
 
@@ -205,6 +206,26 @@ async fn the_cursor_of_an_answer_is_sent_once_its_items_are_taken() {
         server.targets(),
         ["/feed", "/feed?since=3", "/feed?since=6"]
     );
+}
+
+#[tokio::test]
+async fn a_cursor_waits_until_all_items_before_it_are_acknowledged() {
+    let server = cursors(9);
+    let mut feed = long_polled(&server).await_durable().events();
+    let mut positions = Vec::new();
+    for _ in 0..3 {
+        feed.next().await.unwrap().unwrap();
+        positions.push(feed.position().unwrap());
+    }
+    for position in &positions[..2] {
+        Pin::new(&mut feed).acknowledge(position);
+        assert!(feed.next().now_or_never().is_none());
+        assert!(feed.awaits_durable());
+    }
+    assert_eq!(server.requests().len(), 1);
+    Pin::new(&mut feed).acknowledge(&positions[2]);
+    assert!(!feed.awaits_durable());
+    assert_eq!(&*feed.next().await.unwrap().unwrap().data, "4");
 }
 
 #[tokio::test]
