@@ -45,7 +45,7 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    pub(super) fn new(retry: &Retry, meter: Arc<Meter>) -> Self {
+    pub(crate) fn new(retry: &Retry, meter: Arc<Meter>) -> Self {
         let waits = ExponentialBuilder::default()
             .with_min_delay(retry.first_wait)
             .with_max_delay(Duration::from_secs(30))
