@@ -135,7 +135,7 @@ pub(crate) struct Args {
     first_byte: Duration,
 
     #[command(flatten)]
-    each: each::Args,
+    each: each::EachArgs,
 
     #[command(flatten)]
     common: Common,

@@ -15,16 +15,19 @@ use crate::output::Output;
 use crate::pull::pull;
 use crate::report::each::EachReport;
 
+/// What the flags of `--each` stand under in the help; that of the others follows again.
+const HEADING: &str = "A question for each record";
+
 /// The flags of `--each`.
 #[derive(clap::Args)]
-#[command(next_help_heading = "A question for each record")]
-pub(super) struct Args {
+pub(super) struct EachArgs {
     /// Ask about each record of FILE, a JSON text a line.
     ///
     /// With `--template`. Each answer is an object with its record, `{"record", "answer",
     /// "error", "stop", "usage"}`, in the order of the records; `--to TARGET --resume` goes on
     /// after the last one.
     #[arg(
+        help_heading = HEADING,
         long = "each",
         value_name = "FILE",
         requires = "template",
@@ -35,13 +38,14 @@ pub(super) struct Args {
     /// Ask TEXT, with `{name}` replaced by that member; `@FILE` reads it.
     ///
     /// `{/a/b}` is the value at a JSON pointer, `{}` the whole record, `{{` and `}}` the braces.
-    #[arg(long, value_name = "TEXT", requires = "file", value_parser = template)]
+    #[arg(help_heading = HEADING, long, value_name = "TEXT", requires = "file", value_parser = template)]
     template: Option<Template>,
 
     /// Wait for up to N answers at a time.
     ///
     /// They come in the order of the records.
     #[arg(
+        help_heading = HEADING,
         long,
         value_name = "N",
         requires = "file",
@@ -53,30 +57,30 @@ pub(super) struct Args {
     /// Write records without a whole answer to FILE, too.
     ///
     /// With why; FILE is replaced, or cut back to where the run resumes.
-    #[arg(long, value_name = "FILE", requires = "file")]
+    #[arg(help_heading = HEADING, long, value_name = "FILE", requires = "file")]
     failed: Option<PathBuf>,
 
     /// State what a million tokens cost, such as `3/15`.
-    #[arg(long, value_name = "IN/OUT", requires = "file")]
+    #[arg(help_heading = HEADING, long, value_name = "IN/OUT", requires = "file")]
     price: Option<Price>,
 
     /// Stop once all runs together have cost AMOUNT.
     ///
     /// In the money of `--price`. Answers on their way are waited for; exit code 4, and the same
     /// command with a larger AMOUNT goes on.
-    #[arg(long, value_name = "AMOUNT", requires_all = ["file", "price"], value_parser = amount)]
+    #[arg(help_heading = HEADING, long, value_name = "AMOUNT", requires_all = ["file", "price"], value_parser = amount)]
     max_cost: Option<f64>,
 
     /// Stop once all runs together have used N tokens.
     ///
     /// Of requests and answers; otherwise as `--max-cost`.
-    #[arg(long, value_name = "N", requires = "file")]
+    #[arg(help_heading = HEADING, long, value_name = "N", requires = "file")]
     max_tokens_total: Option<u64>,
 }
 
 /// Writes each record with its answer to where the flags say.
 pub(super) async fn run(
-    args: &Args,
+    args: &EachArgs,
     file: &PathBuf,
     request: Request,
     identity: Identity,
