@@ -171,14 +171,18 @@ fn each(
 + Send {
     generator! {
         let mut walk = Walk::open(each, watch).await?;
-        loop {
-            walk.ask_ahead()?;
-            let Some(asked) = walk.asked.pop_front() else {
-                return Ok(walk.stop);
-            };
-            let (item, place) = walk.take(asked.answer().await?)?;
-            yield one(item, place);
-            walk.check_counted()?;
+        try {
+            loop {
+                walk.ask_ahead()?;
+                let Some(answered) = walk.next_answer().await? else {
+                    return Ok(walk.stop);
+                };
+                let (item, place) = walk.take(answered)?;
+                yield one(item, place);
+                walk.check_counted()?;
+            }
+        } finally {
+            walk.close().await;
         }
     }
 }
@@ -254,6 +258,23 @@ impl Walk {
             self.asked.push_back(Question::ask(&self.question, record));
         }
         Ok(())
+    }
+
+    /// The answer to the earliest record that has been asked about.
+    async fn next_answer(&mut self) -> Result<Option<Answered>, Error> {
+        let Some(asked) = self.asked.front_mut() else {
+            return Ok(None);
+        };
+        let answered = asked.answer().await;
+        self.asked.pop_front();
+        answered.map(Some)
+    }
+
+    /// Gives up the answers on their way, and waits until their connections are closed.
+    async fn close(&mut self) {
+        for asked in &mut self.asked {
+            asked.close().await;
+        }
     }
 
     /// Counts an answer: the item, and where the source stands after it.

@@ -121,11 +121,18 @@ fn is_for_all(error: &Error) -> bool {
 }
 
 impl Asked {
-    pub(super) async fn answer(mut self) -> Result<Answered, Error> {
+    pub(super) async fn answer(&mut self) -> Result<Answered, Error> {
         let joined = (&mut self.0).await;
         joined.unwrap_or_else(|error| {
             Err(Error::content(format!("the question was given up: {error}")).with_source(error))
         })
+    }
+
+    /// Gives it up, and waits until it is gone.
+    pub(super) async fn close(&mut self) {
+        self.0.abort();
+        // One that is gone has nothing more to say.
+        let _ = (&mut self.0).await;
     }
 }
 

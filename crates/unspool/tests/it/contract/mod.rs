@@ -2,6 +2,7 @@
 //! them.
 
 mod ask;
+mod each;
 mod pages;
 mod subject;
 
@@ -16,7 +17,7 @@ use subject::{How, Opened, SECRET, Serve, Subject, Upstream, item};
 
 /// Every source, with an entry for each of its forms. A new one joins with one line here,
 /// and a file that says what its upstream is.
-const SOURCES: &[&[&dyn Subject]] = &[pages::SUBJECTS, ask::SUBJECTS];
+const SOURCES: &[&[&dyn Subject]] = &[pages::SUBJECTS, ask::SUBJECTS, each::SUBJECTS];
 
 /// Items of a whole source.
 const ALL: usize = 7;
