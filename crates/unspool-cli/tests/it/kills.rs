@@ -168,7 +168,7 @@ fn disturb(sink: &Sink, kills: u64, mut random: Random) {
         ];
         let args = [&fixed, sink.flags].concat();
         let mut before = 0;
-        while done < kills && is_killed(&args, 0, longest, &mut random) {
+        while done < kills && is_killed(&args, &[0], longest, &mut random) {
             done += 1;
             let durable = (sink.durable)(folder.path());
             assert!(
@@ -197,6 +197,8 @@ fn a_question_for_each_record_is_answered_once_however_often_it_is_killed() {
     const RECORDS: u64 = 400;
     /// The record whose question fails.
     const WRONG: &str = "17";
+    /// A record failed; a run that was killed after its end leaves that to the next one to say.
+    const CODES: [i32; 2] = [1, 3];
     let kills = std::env::var("UNSPOOL_KILLS").map_or(8, |kills| kills.parse().unwrap());
     let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     println!("seed {seed}");
@@ -242,7 +244,7 @@ fn a_question_for_each_record_is_answered_once_however_often_it_is_killed() {
         let args = [&asked[..], &into, &["--in-flight", "4", "--retries", "20"]].concat();
         let durable = || read_back::durable(Path::new(&to), Path::new(&path("out.jsonl.state")));
         let mut before = 0;
-        while done < kills && is_killed(&args, 1, 600, &mut random) {
+        while done < kills && is_killed(&args, &CODES, 600, &mut random) {
             done += 1;
             let durable = durable();
             assert!(durable.len() >= before, "{before}, then {}", durable.len());
@@ -251,7 +253,7 @@ fn a_question_for_each_record_is_answered_once_however_often_it_is_killed() {
             resumed += u64::from(before > 0);
         }
         let (code, _, words) = run(&args);
-        assert_eq!(code, 1, "{words}");
+        assert!(CODES.contains(&code), "{code}: {words}");
         let rows = read_back::items(Path::new(&to), Whole::Yes);
         assert_eq!(rows.len() as u64, RECORDS);
         check_answers(&rows, WRONG);
@@ -277,17 +279,18 @@ fn check_answers(rows: &[Value], wrong: &str) {
 }
 
 /// Runs a command and kills it after a random time of so many milliseconds at most; false where
-/// it had ended by then, with this code.
-fn is_killed(args: &[&str], code: i32, longest: u64, random: &mut Random) -> bool {
+/// it had ended by then, with one of these codes.
+fn is_killed(args: &[&str], codes: &[i32], longest: u64, random: &mut Random) -> bool {
     let mut child = unspool(args).stderr(Stdio::null()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(20 + random.next() % longest));
     if let Some(status) = child.try_wait().unwrap() {
-        assert_eq!(status.code(), Some(code), "{args:?} ended with {status}");
+        let is_expected = status.code().is_some_and(|code| codes.contains(&code));
+        assert!(is_expected, "{args:?} ended with {status}");
         return false;
     }
     child.kill().unwrap();
     // It may have ended in the moment before.
-    child.wait().unwrap().code() != Some(code)
+    child.wait().unwrap().code().is_none()
 }
 
 /// An item as the server gives it.
