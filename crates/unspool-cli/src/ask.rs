@@ -1,5 +1,7 @@
 //! `unspool ask`.
 
+mod each;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -136,6 +138,9 @@ pub(crate) struct Args {
     row: RowKey,
 
     #[command(flatten)]
+    each: each::EachArgs,
+
+    #[command(flatten)]
     common: Common,
 
     #[command(flatten)]
@@ -148,16 +153,27 @@ pub(crate) struct Args {
 
 /// Writes an answer to `output` as it arrives.
 pub(crate) async fn run(args: Args, output: Output) -> Exit {
-    let request = match request(&args) {
-        Ok(request) => request,
+    let (request, identity) = match request(&args) {
+        Ok(asked) => asked,
         Err(message) => {
             report::problem(&message);
             return Exit::WrongRequest;
         }
     };
+    if let Some(file) = &args.each.file {
+        return each::run(
+            &args.each,
+            file,
+            request,
+            (identity, &args.row.key),
+            &args.common,
+            output,
+        )
+        .await;
+    }
     let (common, mut output) = (&args.common, output.for_text());
     let content = Content {
-        identity: identity(&args),
+        identity,
         key: args.row.key.clone(),
         schema: None,
         is_text: args.items.is_none() && !args.events,
@@ -193,14 +209,18 @@ pub(crate) async fn run(args: Args, output: Output) -> Exit {
     }
 }
 
-/// What makes a question the same as an earlier one.
+/// What makes a question the same as an earlier one, but for what it takes from files and
+/// standard input: that is added where it is read.
 fn identity(args: &Args) -> Identity {
-    let path = |path: &PathBuf| path.display().to_string();
+    let json = |value: &Option<Value>| value.as_ref().map(ToString::to_string);
     Identity::new("ask")
-        .with_text("prompt", args.prompt.as_deref())
         .with_text("system", args.system.as_deref())
-        .with("messages", args.messages.as_ref().map(path))
-        .with("attach", args.attach.iter().map(path).collect::<Vec<_>>())
+        .with_digest("tools", json(&args.tools))
+        // There may be a credential in it.
+        .with_digest("extra", json(&args.extra))
+        .with("temperature", args.temperature)
+        .with("stop", args.stop.clone())
+        .with("stop_at", args.stop_at.clone())
         .with("model", args.model.clone())
         .with("provider", args.provider.map(|provider| provider.name()))
         .with("base_url", args.base_url.as_deref().map(without_user))
@@ -221,20 +241,28 @@ fn without_user(url: &str) -> String {
     }
 }
 
-fn request(args: &Args) -> Result<Request, String> {
+/// What is asked, and what makes it the same as an earlier question.
+fn request(args: &Args) -> Result<(Request, Identity), String> {
+    let mut identity = identity(args);
     for name in Provider::all().flat_map(Provider::key_variables) {
         if let Ok(key) = std::env::var(name) {
             SECRETS.keep(&key);
         }
     }
     let messages = match &args.messages {
-        Some(path) => messages(path)?,
+        Some(path) => {
+            let (messages, content) = messages(path)?;
+            identity = identity.with_digest("messages", Some(content));
+            messages
+        }
         None => Vec::new(),
     };
-    let prompt = match args.is_without_input {
-        true => args.prompt.clone(),
-        false => stdin::prompt(args.prompt.as_deref(), messages.is_empty())?,
+    let prompt = if args.is_without_input || args.each.file.is_some() {
+        args.prompt.clone()
+    } else {
+        stdin::prompt(args.prompt.as_deref(), messages.is_empty())?
     };
+    identity = identity.with_text("prompt", prompt.as_deref());
     let mut request = unspool::ask::conversation(messages)
         .retries(args.http.retries)
         .first_byte(args.first_byte);
@@ -285,18 +313,24 @@ fn request(args: &Args) -> Result<Request, String> {
         Some(_) => return Err("--extra: expected an object".to_owned()),
     }
     for path in &args.attach {
-        request = request.attach(attachment(path)?);
+        let (attached, content) = attachment(path)?;
+        let name = format!("attach `{}`", path.display());
+        identity = identity.with_digest(&name, Some(content));
+        request = request.attach(attached);
     }
     if let Some(path) = &args.schema {
-        request = request.schema(schema(path)?);
+        let (schema, content) = schema(path)?;
+        identity = identity.with_digest("schema of the answer", Some(content));
+        request = request.schema(schema);
     }
     if let Some(pattern) = &args.stop_at {
         request = request.stop_at(pattern);
     }
-    if let Some(limit) = args.common.deadline {
+    // That of all records together is kept by whoever pulls them.
+    if let Some(limit) = args.common.deadline.filter(|_| args.each.file.is_none()) {
         request = request.deadline(limit);
     }
-    Ok(request)
+    Ok((request, identity))
 }
 
 /// The file of a flag; `@FILE` is the same as FILE.
@@ -314,20 +348,22 @@ fn read_file(flag: &str, path: &Path) -> Result<(String, Vec<u8>), String> {
     }
 }
 
-fn attachment(path: &Path) -> Result<Attachment, String> {
+fn attachment(path: &Path) -> Result<(Attachment, Vec<u8>), String> {
     let (shown, content) = read_file("--attach", path)?;
     let name = Path::new(&shown).file_name().and_then(|name| name.to_str());
     let attached = Attachment::new(name.unwrap_or(&shown), &content);
-    attached.map_err(|error| format!("--attach: {error}"))
+    let attached = attached.map_err(|error| format!("--attach: {error}"))?;
+    Ok((attached, content))
 }
 
-fn schema(path: &Path) -> Result<Value, String> {
+fn schema(path: &Path) -> Result<(Value, Vec<u8>), String> {
     let (shown, content) = read_file("--schema", path)?;
-    serde_json::from_slice(&content)
-        .map_err(|error| format!("--schema: expected a JSON schema in `{shown}`: {error}"))
+    let schema = serde_json::from_slice(&content)
+        .map_err(|error| format!("--schema: expected a JSON schema in `{shown}`: {error}"))?;
+    Ok((schema, content))
 }
 
-fn messages(path: &Path) -> Result<Vec<Message>, String> {
+fn messages(path: &Path) -> Result<(Vec<Message>, Vec<u8>), String> {
     let (shown, content) = read_file("--messages", path)?;
     let messages: Vec<Message> = serde_json::from_slice(&content).map_err(|error| {
         format!(
@@ -336,7 +372,7 @@ fn messages(path: &Path) -> Result<Vec<Message>, String> {
     })?;
     match messages.is_empty() {
         true => Err(format!("--messages: `{shown}` holds no message")),
-        false => Ok(messages),
+        false => Ok((messages, content)),
     }
 }
 

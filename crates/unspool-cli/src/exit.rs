@@ -21,7 +21,8 @@ Exit codes:
   2    the request was wrong
   3    not proved complete: cut short, led in a circle, counts differ, or an answer
        that does not match its schema
-  4    a model stopped before its natural end: token limit, refusal, filter
+  4    a model stopped before its natural end: token limit, refusal, filter; or
+       `--max-cost` or `--max-tokens-total` was reached
   130  interrupted with Ctrl-C or SIGTERM";
 
 impl Exit {

@@ -237,7 +237,7 @@ impl<D: unspool::Details> Closing<'_, D> {
     /// Says how it ended, in words, in the account and as an exit code.
     fn conclude(&self, common: &Common, account_file: AccountFile) -> Exit {
         let (account, end) = (self.account, self.end);
-        let exit = exit_of(account, end);
+        let exit = self.report.exit(account, exit_of(account, end));
         let error = match end {
             End::Upstream(error) | End::Sink(error) => Some(error.to_string()),
             End::Output(error) => Some(format!("cannot write the items: {error}")),

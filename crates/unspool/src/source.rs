@@ -266,6 +266,10 @@ impl<T: Send, K: SourceKind> SourceStream<T, K> {
         self.kind.position(self.last)
     }
 
+    pub(crate) fn kind(&self) -> &K {
+        &self.kind
+    }
+
     /// What the source waits for before its next request, if it does.
     #[must_use]
     pub fn waiting(&self) -> Option<String> {

@@ -85,37 +85,45 @@ impl Report<Answered> for AskReport {
             return (outcome.stop == Stop::MaxTokens)
                 .then(|| "`--max-tokens N` raises the limit".to_owned());
         };
-        let hint = match error.kind() {
-            ErrorKind::MissingKey => {
-                "set the variable, or give `--api-key '${NAME}'`; `--model` and `--provider` choose \
-                 another"
-            }
-            ErrorKind::MissingModel => {
-                "`--model NAME` names one, `--provider NAME` says whose it is; `unspool ask --help` has \
-                 them"
-            }
-            ErrorKind::Timeout => {
-                "`--first-byte TIME` and `--timeout TIME` are how long the upstream may be silent, and 30 \
-                 times `--timeout` how long it may send pings; `--deadline TIME` limits all of it"
-            }
-            ErrorKind::Status if error.status() == Some(404) => {
-                "`--base-url` is where the protocol is spoken, which for many servers ends in `/v1`; \
-                 `--provider` says which protocol that is"
-            }
-            _ if error.is_unauthorized() => return Some(where_keys_come_from(outcome)),
-            _ => return None,
-        };
-        Some(hint.to_owned())
+        hint_of(error, outcome.provider.as_deref())
     }
 }
 
-fn where_keys_come_from(outcome: &Outcome) -> String {
-    let provider = (outcome.provider.as_ref()).and_then(|name| name.parse::<Provider>().ok());
+/// The next step after an error of a model's server of this provider, where it is known.
+pub(super) fn hint_of(error: &Error, provider: Option<&str>) -> Option<String> {
+    let hint = match error.kind() {
+        ErrorKind::MissingKey => {
+            "set the variable, or give `--api-key '${NAME}'`; `--model` and `--provider` choose \
+             another"
+        }
+        ErrorKind::MissingModel => {
+            "`--model NAME` names one, `--provider NAME` says whose it is; `unspool ask --help` has \
+             them"
+        }
+        ErrorKind::Timeout => {
+            "`--first-byte TIME` and `--timeout TIME` are how long the upstream may be silent, and 30 \
+             times `--timeout` how long it may send pings; `--deadline TIME` limits all of it"
+        }
+        ErrorKind::Status if error.status() == Some(404) => {
+            "`--base-url` is where the protocol is spoken, which for many servers ends in `/v1`; \
+             `--provider` says which protocol that is"
+        }
+        _ if error.is_unauthorized() => return Some(where_keys_come_from(provider)),
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn where_keys_come_from(provider: Option<&str>) -> String {
+    let provider = provider.and_then(|name| name.parse::<Provider>().ok());
     let names: Vec<_> = (provider.into_iter())
         .flat_map(Provider::key_variables)
         .collect();
-    format!(
-        "the key comes from `--api-key` or from `{}`",
-        names.join("`, `")
-    )
+    match names.is_empty() {
+        true => "the key comes from `--api-key` or from the environment".to_owned(),
+        false => format!(
+            "the key comes from `--api-key` or from `{}`",
+            names.join("`, `")
+        ),
+    }
 }

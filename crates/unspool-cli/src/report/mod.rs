@@ -1,6 +1,7 @@
 //! What people read: the progress line, the closing sentence, errors.
 
 pub(crate) mod ask;
+pub(crate) mod each;
 pub(crate) mod events;
 pub(crate) mod pages;
 pub(crate) mod rows;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use indicatif::HumanCount;
 use unspool::{Account, Details, Error, Secrets};
 
+use crate::exit::Exit;
 use crate::pull::End;
 
 /// Values that are in no message: those of the credentials' flags, of the environment and
@@ -58,6 +60,11 @@ pub(crate) trait Report<D: Details> {
 
     /// Says what else there is to say, before the closing sentence.
     fn notes(&self, account: &Account<D>, end: &End, is_quiet: bool);
+
+    /// The exit code, where it says more than the verdict does.
+    fn exit(&self, _account: &Account<D>, exit: Exit) -> Exit {
+        exit
+    }
 
     /// The next step, where it is known.
     fn hint(&self, account: &Account<D>, error: Option<&Error>) -> Option<String>;

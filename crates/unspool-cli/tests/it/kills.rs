@@ -12,8 +12,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
+use crate::each;
 use crate::read_back::{self, Whole};
 use crate::read_tables;
+use crate::server::dialect::Protocol::Anthropic;
 use crate::server::{Reply, Request, Server};
 use crate::{run, unspool};
 
@@ -245,7 +247,7 @@ fn disturb(name: &str, source: &Source, sink: &Sink, kills: u64, mut random: Ran
         args.extend(["--to", &to, "--checkpoint", "20ms", "--retries", "20"]);
         args.extend(sink.flags);
         let mut before = 0;
-        while done < kills && is_killed(&args, longest, &mut random) {
+        while done < kills && is_killed(&args, &[0], longest, &mut random) {
             done += 1;
             let durable: Vec<Value> = (sink.durable)(folder.path())
                 .into_iter()
@@ -403,17 +405,105 @@ fn forgetful(seed: u64) -> Server {
     })
 }
 
-/// Runs a command and kills it after a random time of so many milliseconds at most; false where it had ended by then.
-fn is_killed(args: &[&str], longest: u64, random: &mut Random) -> bool {
+#[test]
+fn a_question_for_each_record_is_answered_once_however_often_it_is_killed() {
+    const RECORDS: u64 = 400;
+    /// The record whose question fails.
+    const WRONG: &str = "17";
+    /// A record failed; a run that was killed after its end leaves that to the next one to say.
+    const CODES: [i32; 2] = [1, 3];
+    let kills = std::env::var("UNSPOOL_KILLS").map_or(8, |kills| kills.parse().unwrap());
+    let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+    println!("seed {seed}");
+    let mut random = Random::new(seed);
+    let count = AtomicU64::new(seed);
+    let server = Server::start(move |request| {
+        let random = Random::new(count.fetch_add(1, Relaxed)).next();
+        let prompt = each::prompt(request);
+        match random % 24 {
+            _ if prompt == WRONG => Reply::status(400).body("wrong"),
+            0 => Reply::status(503).header("retry-after", 0).body("busy"),
+            1 => Anthropic.script().begin().text("half").cut(),
+            _ => each::answer(&prompt, Duration::from_millis(random / 100 % 16)),
+        }
+    });
+    let mut done = 0;
+    let mut resumed = 0;
+    while done < kills {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let (input, to, failed) = (path("in.ndjson"), path("out.jsonl"), path("failed.jsonl"));
+        let lines = (0..RECORDS).map(|number| format!("{{\"n\":{number}}}\n"));
+        std::fs::write(&input, lines.collect::<String>()).unwrap();
+        let url = server.url("");
+        let asked = [
+            "ask",
+            "--base-url",
+            &url,
+            "--each",
+            &input,
+            "--template",
+            "{n}",
+        ];
+        let into = [
+            "--to",
+            &to,
+            "--resume",
+            "--failed",
+            &failed,
+            "--checkpoint",
+            "20ms",
+        ];
+        let args = [&asked[..], &into, &["--in-flight", "4", "--retries", "20"]].concat();
+        let durable = || read_back::durable(Path::new(&to), Path::new(&path("out.jsonl.state")));
+        let mut before = 0;
+        while done < kills && is_killed(&args, &CODES, 600, &mut random) {
+            done += 1;
+            let durable = durable();
+            assert!(durable.len() >= before, "{before}, then {}", durable.len());
+            check_answers(&durable, WRONG);
+            before = durable.len();
+            resumed += u64::from(before > 0);
+        }
+        let (code, _, words) = run(&args);
+        assert!(CODES.contains(&code), "{code}: {words}");
+        let rows = read_back::items(Path::new(&to), Whole::Yes);
+        assert_eq!(rows.len() as u64, RECORDS);
+        check_answers(&rows, WRONG);
+        let failed = read_back::items(Path::new(&failed), Whole::Yes);
+        assert_eq!(failed, rows[17..18]);
+    }
+    assert!(resumed > 0, "nothing was ever resumed");
+}
+
+/// Whether these are the first records, each with its own answer.
+fn check_answers(rows: &[Value], wrong: &str) {
+    for (row, number) in rows.iter().zip(0..) {
+        assert_eq!(row["record"]["n"], number, "{row}");
+        let number = number.to_string();
+        let is_wrong = number == wrong;
+        assert_eq!(
+            row["answer"].as_str(),
+            Some(&*number).filter(|_| !is_wrong),
+            "{row}"
+        );
+        assert_eq!(row["error"].is_null(), !is_wrong, "{row}");
+    }
+}
+
+/// Runs a command and kills it after a random time of so many milliseconds at most; false where
+/// it had ended by then, with one of these codes.
+fn is_killed(args: &[&str], codes: &[i32], longest: u64, random: &mut Random) -> bool {
     let mut child = unspool(args).stderr(Stdio::null()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(20 + random.next() % longest));
     if let Some(status) = child.try_wait().unwrap() {
-        assert!(status.success(), "{args:?} ended with {status}");
+        let is_expected = status.code().is_some_and(|code| codes.contains(&code));
+        assert!(is_expected, "{args:?} ended with {status}");
         return false;
     }
     child.kill().unwrap();
     // It may have ended in the moment before.
-    !child.wait().unwrap().success()
+    child.wait().unwrap().code().is_none()
 }
 
 /// An item as the server gives it.

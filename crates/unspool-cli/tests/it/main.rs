@@ -10,6 +10,7 @@ mod ask;
 mod attacks;
 mod credentials;
 mod demo;
+mod each;
 mod events;
 mod help;
 mod interrupts;

@@ -142,3 +142,21 @@ fn what_a_terminal_would_obey_is_shown_to_it_and_sent_as_it_is_to_others() {
         "\"a\u{202e}\u{9b}1m\u{7f}\\u001b\"\n\"\\r\"\n".as_bytes()
     );
 }
+
+#[test]
+fn a_question_for_each_record_shows_a_bar_with_the_tokens_and_the_time_that_is_left() {
+    let server = Server::start(|request| {
+        let text = crate::each::prompt(request);
+        crate::each::answer(&text, std::time::Duration::from_millis(400))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("in.ndjson");
+    std::fs::write(&input, "1\n2\n3\n4\n").unwrap();
+    let (url, input) = (server.url(""), input.to_str().unwrap());
+    let args = ["ask", "--base-url", &url, "--each", input, "--template"];
+    let args = [&args[..], &["{}", "--price", "1000/1000"]].concat();
+    let shown = screen(&args, |_| Stdio::null());
+    assert!(shown.contains("25%, "), "{shown}");
+    let line = "left: 1 record, 16 tokens (9 in), 0.0160 in cost";
+    assert!(shown.contains(line), "{shown}");
+}

@@ -15,6 +15,7 @@ mod answer;
 mod attachment;
 mod checks;
 mod description;
+mod each;
 mod endpoint;
 mod event;
 mod frames;
@@ -47,6 +48,7 @@ pub use answer::{Answer, Whole};
 pub use attachment::Attachment;
 pub use description::Description;
 pub(crate) use description::SOURCE;
+pub use each::{Each, EachAnswered, EachDoubt, EachStop, EachWatch, Price, Template};
 pub use event::Event;
 pub use outcome::{Answered, Doubt, Outcome, Stop, Usage};
 pub use prompt::{Message, Tool};
@@ -61,7 +63,7 @@ pub use watch::Watch;
 pub(crate) use frames::Frames;
 
 use crate::error::Error;
-use crate::http::{Credentials, Http, HttpOptions, Rate};
+use crate::http::{Credentials, Http, HttpOptions, Meter, Rate};
 use crate::item::RawItem;
 use crate::json::{Check, Pointer};
 use endpoint::Wanted;
@@ -351,10 +353,7 @@ impl Request {
 
     /// The text of the answer, in the pieces that it comes in.
     pub fn text(self) -> Answer<String> {
-        self.answer(|event| match event {
-            Event::Text { text } if !text.is_empty() => Some(text),
-            _ => None,
-        })
+        self.answer(text_of)
     }
 
     /// All that happens in the answer.
@@ -411,8 +410,17 @@ impl Request {
         })
     }
 
+    /// The text, with a meter that others share.
+    fn text_metered(self, meter: &Arc<Meter>) -> Answer<String> {
+        self.watched(Watch::with_meter(meter), text_of)
+    }
+
     fn answer<T: Send + 'static>(self, take: fn(Event) -> Option<T>) -> Answer<T> {
-        let watch = Arc::new(Watch::default());
+        self.watched(Watch::default(), take)
+    }
+
+    fn watched<T: Send + 'static>(self, watch: Watch, take: fn(Event) -> Option<T>) -> Answer<T> {
+        let watch = Arc::new(watch);
         let generator = source::answer(self.plan(), Arc::clone(&watch), take);
         Answer::new(Box::pin(generator), watch)
     }
@@ -437,6 +445,14 @@ impl Request {
             deadline: self.deadline,
             max_event: self.max_event,
         }
+    }
+}
+
+/// The text of an event, where it has any.
+fn text_of(event: Event) -> Option<String> {
+    match event {
+        Event::Text { text } if !text.is_empty() => Some(text),
+        _ => None,
     }
 }
 

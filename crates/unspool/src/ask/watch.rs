@@ -44,6 +44,13 @@ struct Draft {
 }
 
 impl Watch {
+    pub(super) fn with_meter(meter: &Arc<Meter>) -> Self {
+        Watch {
+            meter: Arc::clone(meter),
+            ..Watch::default()
+        }
+    }
+
     pub(super) fn meter(&self) -> &Arc<Meter> {
         &self.meter
     }

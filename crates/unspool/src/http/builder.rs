@@ -173,7 +173,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// These, and others where these say nothing.
-    pub(super) fn or(self, others: Settings) -> Self {
+    pub(crate) fn or(self, others: Settings) -> Self {
         Settings {
             timeout: self.timeout.or(others.timeout),
             idle: self.idle.or(others.idle),
@@ -182,7 +182,7 @@ impl Settings {
         }
     }
 
-    pub(super) fn retry(self) -> Retry {
+    pub(crate) fn retry(self) -> Retry {
         let usual = Retry::default();
         Retry {
             retries: self.retries.unwrap_or(usual.retries),

@@ -47,7 +47,7 @@ pub(crate) use secrets::is_secret_name;
 pub(crate) use session::{Answer, HttpOptions, Reply, Session};
 pub(crate) use visible::{shortened, shortened_to, visible};
 
-use builder::Settings;
+pub(crate) use builder::Settings;
 
 use crate::error::Error;
 

@@ -34,6 +34,12 @@ pub(crate) struct HttpOptions {
 }
 
 impl HttpOptions {
+    /// Times and tries, those of the shared client included.
+    pub(crate) fn settings(&self) -> Settings {
+        let shared = self.http.as_ref().map(|http| http.shared.settings);
+        self.settings.or(shared.unwrap_or_default())
+    }
+
     /// The headers of the caller's for an address.
     pub(crate) fn headers_for(&self, url: &Url) -> HeaderMap {
         let shared = self.http.as_ref().map(|http| &http.shared.grants);

@@ -41,13 +41,20 @@ impl Identity {
     #[must_use]
     pub fn with_text(self, name: &str, text: Option<&str>) -> Self {
         match text {
-            Some(text) if text.len() > LONG => {
-                let hash = XxHash3_64::oneshot(text.as_bytes());
-                let hash = format!("{} bytes, xxh3-64:{hash:016x}", text.len());
-                self.with(name, hash)
-            }
+            Some(text) if text.len() > LONG => self.with_digest(name, Some(text)),
             text => self.with(name, text),
         }
+    }
+
+    /// The same with a content that is known again by its hash, such as that of a file.
+    #[must_use]
+    pub fn with_digest(self, name: &str, content: Option<impl AsRef<[u8]>>) -> Self {
+        let digest = content.map(|content| {
+            let content = content.as_ref();
+            let hash = XxHash3_64::oneshot(content);
+            format!("{} bytes, xxh3-64:{hash:016x}", content.len())
+        });
+        self.with(name, digest)
     }
 
     /// What differs in another identity, in words; nothing where they are the same.

@@ -2,6 +2,7 @@
 //! them.
 
 mod ask;
+mod each;
 mod events;
 mod pages;
 #[cfg(feature = "postgres")]
@@ -22,6 +23,7 @@ use subject::{How, Opened, SECRET, Serve, Subject, Upstream, item};
 const SOURCES: &[&[&dyn Subject]] = &[
     pages::SUBJECTS,
     ask::SUBJECTS,
+    each::SUBJECTS,
     events::SUBJECTS,
     #[cfg(feature = "postgres")]
     rows::SUBJECTS,
