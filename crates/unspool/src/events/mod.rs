@@ -7,7 +7,7 @@
 //! server sends again though it was handed out is left out; where events may be missing,
 //! that is a [`Doubt`], which is told when it comes up. *Cost*: one request for each
 //! connection; memory for one chunk, one event, and a thousand fingerprints. *Auth*: for the
-//! origin of the first URL, as for [`pages`](crate::pages).
+//! origin of the first URL, as for [`pages`](crate::pages()).
 
 mod account;
 mod delays;

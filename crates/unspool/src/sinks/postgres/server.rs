@@ -23,10 +23,12 @@ const BETWEEN: Duration = Duration::from_millis(50);
 
 const LOCK: &str = "select pg_try_advisory_lock($1)";
 
-/// Who holds a lock, and since when.
+/// Who holds a lock, and since when; a lock is one of its database, of which the server may
+/// have several.
 const HOLDER: &str = "select a.application_name, a.backend_start::text from pg_locks l \
      join pg_stat_activity a on a.pid = l.pid \
      where l.locktype = 'advisory' and l.granted \
+     and l.database = (select oid from pg_database where datname = current_database()) \
      and (l.classid::bigint << 32 | l.objid::bigint) = $1";
 
 pub(super) struct Server {
