@@ -48,6 +48,10 @@ pub mod schema;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod state;
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "sqlite")),
+    expect(dead_code, reason = "what only some targets need")
+)]
 mod tables;
 mod text;
 mod writer;
