@@ -63,6 +63,7 @@ pub enum Event {
         name: String,
         /// Its arguments: valid JSON, as the model wrote it; for a tool that takes text, a
         /// string of it.
+        #[serde(serialize_with = "on_one_line")]
         arguments: Box<RawValue>,
     },
     /// A source that the text cites, as the upstream gives it.
@@ -117,5 +118,21 @@ fn on_one_line<S: Serializer>(json: &RawValue, serializer: S) -> Result<S::Ok, S
     match RawValue::from_string(text) {
         Ok(json) => json.serialize(serializer),
         Err(error) => Err(serde::ser::Error::custom(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_of_a_call_are_written_on_one_line() {
+        let event = Event::ToolCall {
+            index: 0,
+            id: None,
+            name: "weather".to_owned(),
+            arguments: RawValue::from_string("{\n\"city\": 1}".to_owned()).unwrap(),
+        };
+        assert!(!serde_json::to_string(&event).unwrap().contains('\n'));
     }
 }
