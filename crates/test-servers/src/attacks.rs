@@ -117,9 +117,12 @@ pub fn deep(depth: usize) -> String {
 /// last page.
 pub fn leading_on(reply: impl Fn() -> Reply + Send + Sync + 'static) -> Server {
     let is_first = |request: &Request| request.target == "/";
-    Server::start(move |request| match is_first(request) {
-        true => reply(),
-        false => Reply::json("[3, 4]"),
+    Server::start(move |request| {
+        if is_first(request) {
+            reply()
+        } else {
+            Reply::json("[3, 4]")
+        }
     })
 }
 

@@ -278,40 +278,8 @@ fn request(args: &Args) -> Result<(Request, Identity), String> {
     if let Some(prompt) = prompt {
         request = request.message(Message::user(prompt));
     }
-    if let Some(model) = &args.model {
-        request = request.model(model);
-    }
-    if let Some(provider) = args.provider {
-        request = request.provider(provider);
-    }
-    if let Some(url) = &args.base_url {
-        request = request.base_url(expand::address(url)?);
-    }
-    if let Some(key) = &args.api_key {
-        request = request.api_key(credentials::secret("--api-key", key)?);
-    }
-    for (name, value) in credentials::headers(&args.http.headers)? {
-        request = request.header(name, value);
-    }
-    if let Some(system) = &args.system {
-        request = request.system(system);
-    }
-    if let Some(tools) = &args.tools {
-        let tools: Vec<Tool> = serde_json::from_value(tools.clone())
-            .map_err(|error| format!("--tools: expected an array of tools: {error}"))?;
-        request = tools.into_iter().fold(request, Request::tool);
-    }
-    if let Some(temperature) = args.temperature {
-        request = request.temperature(temperature);
-    }
-    for text in &args.stop {
-        request = request.stop_sequence(text);
-    }
-    match &args.extra {
-        None => {}
-        Some(Value::Object(fields)) => request = request.extras(fields.clone()),
-        Some(_) => return Err("--extra: expected an object".to_owned()),
-    }
+    request = addressed(request, args)?;
+    request = shaped(request, args)?;
     for path in &args.attach {
         let (attached, content) = attachment(path)?;
         let name = format!("attach `{}`", path.display());
@@ -331,6 +299,49 @@ fn request(args: &Args) -> Result<(Request, Identity), String> {
         request = request.deadline(limit);
     }
     Ok((request, identity))
+}
+
+/// The request with whom it is sent to, and as whom.
+fn addressed(mut request: Request, args: &Args) -> Result<Request, String> {
+    if let Some(model) = &args.model {
+        request = request.model(model);
+    }
+    if let Some(provider) = args.provider {
+        request = request.provider(provider);
+    }
+    if let Some(url) = &args.base_url {
+        request = request.base_url(expand::address(url)?);
+    }
+    if let Some(key) = &args.api_key {
+        request = request.api_key(credentials::secret("--api-key", key)?);
+    }
+    for (name, value) in credentials::headers(&args.http.headers)? {
+        request = request.header(name, value);
+    }
+    Ok(request)
+}
+
+/// The request with what decides on the answer, beside the messages.
+fn shaped(mut request: Request, args: &Args) -> Result<Request, String> {
+    if let Some(system) = &args.system {
+        request = request.system(system);
+    }
+    if let Some(tools) = &args.tools {
+        let tools: Vec<Tool> = serde_json::from_value(tools.clone())
+            .map_err(|error| format!("--tools: expected an array of tools: {error}"))?;
+        request = tools.into_iter().fold(request, Request::tool);
+    }
+    if let Some(temperature) = args.temperature {
+        request = request.temperature(temperature);
+    }
+    for text in &args.stop {
+        request = request.stop_sequence(text);
+    }
+    match &args.extra {
+        None => Ok(request),
+        Some(Value::Object(fields)) => Ok(request.extras(fields.clone())),
+        Some(_) => Err("--extra: expected an object".to_owned()),
+    }
 }
 
 /// The file of a flag; `@FILE` is the same as FILE.
@@ -370,10 +381,10 @@ fn messages(path: &Path) -> Result<(Vec<Message>, Vec<u8>), String> {
             "--messages: expected an array of `{{\"role\", \"content\"}}` in `{shown}`: {error}"
         )
     })?;
-    match messages.is_empty() {
-        true => Err(format!("--messages: `{shown}` holds no message")),
-        false => Ok((messages, content)),
+    if messages.is_empty() {
+        return Err(format!("--messages: `{shown}` holds no message"));
     }
+    Ok((messages, content))
 }
 
 /// The providers, from the library's own table.

@@ -129,7 +129,7 @@ fn set_style(bar: &ProgressBar, template: &str) {
     }
 }
 
-/// Makes a bar of the line, if it is none yet, and moves it.
+/// Turns the line into a bar, unless it is one already, and moves it.
 fn measure(bar: &ProgressBar, items: u64, total: u64) {
     let total = total.max(items);
     if bar.length() == Some(total) {

@@ -208,26 +208,9 @@ fn configured(
     if let Some(options) = value("options") {
         config.options(options);
     }
-    let seconds = value("connect_timeout").map(|text| text.parse::<u64>().ok());
-    config.connect_timeout(match seconds {
-        None | Some(Some(0)) => timeout,
-        Some(Some(seconds)) => Duration::from_secs(seconds),
-        Some(None) => return Err(wrong("connect_timeout", "seconds")),
-    });
-    match value("target_session_attrs") {
-        None | Some("any" | "prefer-standby") => {}
-        Some("read-write" | "primary") => {
-            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        }
-        Some("read-only" | "standby") => {
-            config.target_session_attrs(TargetSessionAttrs::ReadOnly);
-        }
-        Some(_) => {
-            return Err(wrong(
-                "target_session_attrs",
-                "`any`, `read-write` or `read-only`",
-            ));
-        }
+    config.connect_timeout(connect_timeout(value("connect_timeout"), timeout)?);
+    if let Some(attributes) = value("target_session_attrs") {
+        config.target_session_attrs(session_attributes(attributes)?);
     }
     // What would be bound is not known to the TLS that is used here.
     config.channel_binding(match value("channel_binding") {
@@ -254,6 +237,27 @@ fn configured(
         verify,
         allows_tls: allows_tls && !is_local,
     })
+}
+
+/// How long a connection is waited for; zero is for ever in libpq, and the usual time here.
+fn connect_timeout(seconds: Option<&str>, usual: Duration) -> Result<Duration, Error> {
+    match seconds.map(str::parse::<u64>) {
+        None | Some(Ok(0)) => Ok(usual),
+        Some(Ok(seconds)) => Ok(Duration::from_secs(seconds)),
+        Some(Err(_)) => Err(wrong("connect_timeout", "seconds")),
+    }
+}
+
+fn session_attributes(text: &str) -> Result<TargetSessionAttrs, Error> {
+    match text {
+        "any" | "prefer-standby" => Ok(TargetSessionAttrs::Any),
+        "read-write" | "primary" => Ok(TargetSessionAttrs::ReadWrite),
+        "read-only" | "standby" => Ok(TargetSessionAttrs::ReadOnly),
+        _ => Err(wrong(
+            "target_session_attrs",
+            "`any`, `read-write` or `read-only`",
+        )),
+    }
 }
 
 fn ports(text: &str) -> Result<Vec<u16>, Error> {
