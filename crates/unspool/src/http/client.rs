@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::header::UPGRADE;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Request};
+use rustls::crypto::{CryptoProvider, ring};
 use url::Url;
 
 use super::secrets::in_address;
@@ -103,6 +104,10 @@ fn proxies<'n>(names: &'n [&str]) -> impl Iterator<Item = String> + 'n {
 /// A client that follows no redirects by itself: those are ours, for the sake of
 /// the credentials. Nor does it decompress, so that the head stays as it came.
 fn client(builder: ClientBuilder) -> Result<Client, Error> {
+    // The program's own choice of cryptography stays, where it has made one.
+    if CryptoProvider::get_default().is_none() {
+        let _ = ring::default_provider().install_default();
+    }
     builder
         .redirect(Policy::none())
         .no_gzip()

@@ -48,7 +48,7 @@ pub(super) struct Tls {
 
 impl Tls {
     pub(super) fn new(verify: &Verify) -> Result<Self, Error> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let failed = |error: &dyn std::fmt::Display| Error::request(format!("no TLS: {error}"));
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
