@@ -3,21 +3,23 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use reqwest::Url;
 use unspool::Rate;
 
-use crate::flags;
+use crate::network::Network;
+use crate::{expand, flags};
 
 /// How far to go, and what to say.
 #[derive(clap::Args)]
 pub(crate) struct Common {
     /// Stop after N items, without asking for more than they need.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", alias = "limit")]
     pub(crate) take: Option<u64>,
 
     /// Write the items to TARGET, such as `posts.jsonl.zst`; `--help` has what there is.
     ///
     /// `-`, which is the default, is standard output.
-    #[arg(long, value_name = "TARGET")]
+    #[arg(short = 'o', long, value_name = "TARGET", alias = "output")]
     pub(crate) to: Option<String>,
 
     /// Keep in FILE how far the target is, and resume there.
@@ -44,13 +46,13 @@ pub(crate) struct Common {
     /// Stop with an error after TIME, retries included.
     ///
     /// By default there is no limit.
-    #[arg(long, value_name = "TIME", value_parser = flags::duration)]
+    #[arg(long, alias = "max-time", value_name = "TIME", value_parser = flags::duration)]
     pub(crate) deadline: Option<Duration>,
 
     /// Show no progress and no closing sentence.
     ///
     /// Errors and doubts are shown all the same.
-    #[arg(short, long)]
+    #[arg(short, long, alias = "silent")]
     pub(crate) quiet: bool,
 
     /// Write the account as JSON to FILE; `-` is standard error.
@@ -94,6 +96,33 @@ pub(crate) struct RowKey {
     pub(crate) key: Vec<String>,
 }
 
+/// What is added to a URL.
+#[derive(clap::Args)]
+pub(crate) struct Query {
+    /// Add a parameter to the query of URL; may be given several times.
+    ///
+    /// NAME and VALUE as they are: what a URL cannot hold is encoded.
+    #[arg(long, value_name = "NAME=VALUE")]
+    query: Vec<String>,
+}
+
+impl Query {
+    /// The URL with the parameters.
+    pub(crate) fn add_to(&self, address: String) -> Result<String, String> {
+        if self.query.is_empty() {
+            return Ok(address);
+        }
+        let mut url = Url::parse(&address).map_err(|error| format!("expected a URL: {error}"))?;
+        for parameter in &self.query {
+            let (name, value) = (parameter.split_once('='))
+                .ok_or_else(|| format!("--query: expected `NAME=VALUE`, found `{parameter}`"))?;
+            url.query_pairs_mut()
+                .append_pair(name, &expand::value(value)?);
+        }
+        Ok(url.into())
+    }
+}
+
 /// How requests are sent.
 #[derive(clap::Args)]
 pub(crate) struct HttpArgs {
@@ -124,4 +153,7 @@ pub(crate) struct HttpArgs {
     /// answer, such as pings, counts as life for 30 times as long.
     #[arg(long, value_name = "TIME", value_parser = flags::duration)]
     pub(crate) timeout: Option<Duration>,
+
+    #[command(flatten)]
+    pub(crate) network: Network,
 }

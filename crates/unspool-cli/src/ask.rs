@@ -315,6 +315,9 @@ fn addressed(mut request: Request, args: &Args) -> Result<Request, String> {
     if let Some(key) = &args.api_key {
         request = request.api_key(credentials::secret("--api-key", key)?);
     }
+    if let Some(http) = args.http.network.http()? {
+        request = request.http(&http);
+    }
     for (name, value) in credentials::headers(&args.http.headers)? {
         request = request.header(name, value);
     }

@@ -7,11 +7,11 @@ use serde_json::Value;
 use unspool::events::{Doubt, Request, ResumeAs, Transport, Until};
 use unspool::{Pointer, RawItem};
 
-use crate::args::{Common, HttpArgs, TableArgs};
+use crate::addresses;
+use crate::args::{Common, HttpArgs, Query, TableArgs};
 use crate::credentials::{self, Credentials};
 use crate::destination::{self, Content, Destination};
 use crate::exit::Exit;
-use crate::expand;
 use crate::flags;
 use crate::output::Output;
 use crate::pull::pull;
@@ -130,10 +130,13 @@ pub(crate) struct Args {
     #[arg(long)]
     ordered_ids: bool,
 
+    #[command(flatten)]
+    query: Query,
+
     /// Send a JSON document, with `POST`; `@FILE` reads it from a file.
     ///
     /// `@-` reads it from standard input. It is sent again with each connection.
-    #[arg(short, long, value_name = "JSON", value_parser = flags::json)]
+    #[arg(short, long, value_name = "JSON", value_parser = flags::json, aliases = ["data-raw", "data-binary", "json"])]
     data: Option<Value>,
 
     /// Refuse an event above SIZE bytes, its lines together.
@@ -144,7 +147,7 @@ pub(crate) struct Args {
     table: TableArgs,
 
     #[command(flatten)]
-    common: Common,
+    pub(crate) common: Common,
 
     #[command(flatten)]
     http: HttpArgs,
@@ -201,7 +204,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
 
 fn request(args: &Args) -> Result<Request, String> {
     let urls: Vec<String> = (args.urls.iter())
-        .map(|url| expand::address(url))
+        .map(|url| args.query.add_to(addresses::of_feed(url)?))
         .collect::<Result<_, _>>()?;
     let (first, others) = urls.split_first().ok_or("expected a URL")?;
     let mut request = unspool::events(first)
@@ -219,6 +222,9 @@ fn request(args: &Args) -> Result<Request, String> {
     request = flagged(request, args.parse, Request::parse_data);
     request = flagged(request, args.meta, Request::with_meta);
     request = flagged(request, args.once, Request::once);
+    if let Some(http) = args.http.network.http()? {
+        request = request.http(&http);
+    }
     for (name, value) in credentials::headers(&args.http.headers)? {
         request = request.header(name, value);
     }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod addresses;
 mod args;
 mod ask;
 mod credentials;
@@ -11,7 +12,10 @@ mod events;
 mod exit;
 mod expand;
 mod flags;
+mod habits;
+mod help;
 mod netrc;
+mod network;
 mod output;
 mod pages;
 mod progress;
@@ -19,22 +23,31 @@ mod pull;
 mod report;
 mod rows;
 mod schema;
+mod shell;
 mod signals;
 mod stdin;
 mod system;
 mod visible;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use addresses::Kind;
 use exit::Exit;
 use output::Output;
 
 /// Data out of asynchronous sources, one item at a time, in constant memory, and
 /// never silently short.
 #[derive(Parser)]
-#[command(name = "unspool", version, max_term_width = 100, after_help = exit::HELP)]
+#[command(
+    name = "unspool",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+#[command(after_help = exit::HELP, after_long_help = format!("{}\n\n{}", help::listed(), exit::HELP))]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -60,13 +73,23 @@ enum Command {
     Rows(Box<rows::Args>),
     /// The other commands at work, against servers that this one starts on loopback.
     Demo,
+    /// What a shell completes, for it to read.
+    ///
+    /// Such as `unspool completions bash > /etc/bash_completion.d/unspool`.
+    Completions(shell::Completions),
+    /// Manual pages, one for each command.
+    Man(shell::Man),
+    /// The help of a command, or of a topic such as `auth`.
+    Help(help::Args),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let implied = (args.get(1).and_then(|arg| arg.to_str())).and_then(addresses::kind);
+    let cli = parsed(&args, implied);
     let in_flight = match &cli.command {
         Command::Pages(args) | Command::Schema(args) => args.in_flight(),
-        Command::Ask(_) | Command::Events(_) | Command::Rows(_) | Command::Demo => 1,
+        _ => 1,
     };
     let started = signals::listen().and_then(|()| runtime(in_flight));
     let runtime = match started {
@@ -77,18 +100,59 @@ fn main() -> ExitCode {
         }
     };
     let exit = runtime.block_on(async {
-        match cli.command {
-            Command::Pages(args) => pages::run(*args, &mut Output::stdout()).await,
-            Command::Ask(args) => ask::run(*args, Output::stdout()).await,
-            Command::Schema(args) => schema::run(*args, &mut Output::stdout()).await,
-            Command::Events(args) => events::run(*args, &mut Output::stdout()).await,
-            Command::Rows(args) => rows::run(*args, &mut Output::stdout()).await,
-            Command::Demo => demo::run().await,
+        match (cli.command, implied) {
+            (Command::Pages(pages), Some(_)) if pages.is_feed().await => {
+                run(parsed(&args, Some(Kind::Feed)).command, true).await
+            }
+            (command, implied) => run(command, implied.is_some()).await,
         }
     });
     // Whatever still runs, a write to a full pipe perhaps, ends with the process.
     runtime.shutdown_background();
     exit.into()
+}
+
+/// What the command line says, with the command that an address without one has.
+fn parsed(args: &[OsString], implied: Option<Kind>) -> Cli {
+    let with = |kind: Kind| {
+        let mut args = args.to_vec();
+        args.insert(1, kind.command().into());
+        Cli::try_parse_from(args)
+    };
+    let parsed = match implied {
+        None => Cli::try_parse_from(args),
+        // The flags may be those of a feed.
+        Some(Kind::Web) => with(Kind::Web).or_else(|error| with(Kind::Feed).map_err(|_| error)),
+        Some(kind) => with(kind),
+    };
+    parsed.unwrap_or_else(|error| habits::explained(error).exit())
+}
+
+/// Runs a command; one that was not written is said.
+async fn run(command: Command, is_implied: bool) -> Exit {
+    match &command {
+        Command::Pages(args) if is_implied => read_by("pages", &args.common),
+        Command::Events(args) if is_implied => read_by("events", &args.common),
+        Command::Rows(args) if is_implied => read_by("rows", &args.common),
+        _ => {}
+    }
+    match command {
+        Command::Pages(args) => pages::run(*args, &mut Output::stdout()).await,
+        Command::Ask(args) => ask::run(*args, Output::stdout()).await,
+        Command::Schema(args) => schema::run(*args, &mut Output::stdout()).await,
+        Command::Events(args) => events::run(*args, &mut Output::stdout()).await,
+        Command::Rows(args) => rows::run(*args, &mut Output::stdout()).await,
+        Command::Demo => demo::run().await,
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
+        Command::Help(args) => help::run(&args),
+    }
+}
+
+fn read_by(name: &str, common: &args::Common) {
+    if !common.quiet {
+        report::problem(&format!("read by `unspool {name}`"));
+    }
 }
 
 /// One thread, or where several pages are in flight as many as there are cores for

@@ -3,22 +3,25 @@
 use std::num::NonZeroUsize;
 
 use clap::Parser;
+use futures_util::StreamExt;
 use serde_json::Value;
 use unspool::pages::{Paginate, RawItem, Request};
 use unspool::{Error, Pointer};
 
-use crate::args::{Common, HttpArgs, TableArgs};
+use crate::addresses;
+use crate::args::{Common, HttpArgs, Query, TableArgs};
 use crate::credentials::{self, Credentials};
 use crate::destination::{self, Content, Destination};
 use crate::exit::Exit;
-use crate::expand;
 use crate::flags;
+use crate::help;
 use crate::output::Output;
 use crate::pull::pull;
 use crate::report::{
     self,
     pages::{AUTO, PagesReport},
 };
+use crate::signals;
 
 #[derive(Parser)]
 #[command(after_long_help = after_long_help())]
@@ -45,10 +48,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KIND", default_value = AUTO, hide_default_value = true, value_parser = paginate)]
     paginate: String,
 
+    #[command(flatten)]
+    query: Query,
+
     /// Send a JSON document, with `POST`; `@FILE` reads it from a file.
     ///
     /// `@-` reads it from standard input.
-    #[arg(short, long, value_name = "JSON", value_parser = flags::json)]
+    #[arg(short, long, value_name = "JSON", value_parser = flags::json, aliases = ["data-raw", "data-binary", "json"])]
     data: Option<Value>,
 
     /// Read up to N pages at a time, where their requests are known.
@@ -90,6 +96,23 @@ impl Args {
     /// How many pages may be read at a time.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.get()
+    }
+
+    /// Whether the URL is that of a live feed, by the answer to one request; false as well where
+    /// there is none, or no use in asking.
+    pub(crate) async fn is_feed(&self) -> bool {
+        let Some(request) = request(self).ok().filter(|_| self.data.is_none()) else {
+            return false;
+        };
+        let mut pages = request.retries(0).demand(1).raw();
+        let first = tokio::select! {
+            biased;
+            () = signals::interrupted() => None,
+            first = pages.next() => first,
+        };
+        pages.close().await;
+        let error = first.and_then(Result::err);
+        error.is_some_and(|error| error.media_type() == Some("text/event-stream"))
     }
 }
 
@@ -144,7 +167,7 @@ pub(crate) async fn run_with(
 }
 
 fn request(args: &Args) -> Result<Request, String> {
-    let url = expand::address(&args.url)?;
+    let url = args.query.add_to(addresses::of_web(&args.url)?)?;
     let paginate: Paginate = (args.paginate.parse()).map_err(|error: Error| error.to_string())?;
     let mut request = unspool::pages(&url)
         .paginate(paginate)
@@ -169,6 +192,9 @@ fn request(args: &Args) -> Result<Request, String> {
     if let Some(limit) = args.http.timeout {
         request = request.timeout(limit);
     }
+    if let Some(http) = args.http.network.http()? {
+        request = request.http(&http);
+    }
     for (name, value) in credentials::headers(&args.http.headers)? {
         request = request.header(name, value);
     }
@@ -182,14 +208,10 @@ fn paginate(text: &str) -> Result<String, String> {
     }
 }
 
-/// The kinds of pagination, from the library's own table.
 fn after_long_help() -> String {
-    let kinds: Vec<String> = Paginate::kinds()
-        .map(|(syntax, about)| format!("  {syntax}\n          {about}"))
-        .collect();
     format!(
-        "Kinds of pagination:\n{}\n\n{}\n\n{}\n\n{}",
-        kinds.join("\n"),
+        "{}\n\n{}\n\n{}\n\n{}",
+        help::pagination(),
         destination::help(),
         crate::credentials::HELP,
         crate::exit::HELP

@@ -107,7 +107,7 @@ pub(crate) struct Args {
     schema: Option<PathBuf>,
 
     #[command(flatten)]
-    common: Common,
+    pub(crate) common: Common,
 }
 
 /// Pulls the rows of a query to `output`.

@@ -28,6 +28,7 @@ struct Inner {
     is_retryable: Option<bool>,
     code: Option<String>,
     withheld_from: Option<String>,
+    media_type: Option<String>,
     account: Option<Account>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -119,6 +120,7 @@ impl Error {
                 is_retryable: None,
                 code: None,
                 withheld_from: None,
+                media_type: None,
                 account: None,
                 source: None,
             }),
@@ -227,6 +229,12 @@ impl Error {
     /// The upstream led to this origin, which got no credentials, or was not to get the body.
     pub(crate) fn with_withheld_from(mut self, origin: String) -> Self {
         self.inner.withheld_from = Some(origin);
+        self
+    }
+
+    /// What the answer says that its body is.
+    pub(crate) fn with_media_type(mut self, media_type: &str) -> Self {
+        self.inner.media_type = Some(media_type.to_owned());
         self
     }
 
@@ -353,6 +361,31 @@ impl Error {
     #[must_use]
     pub fn withheld_from(&self) -> Option<&str> {
         self.inner.withheld_from.as_deref()
+    }
+
+    /// Whether a server was not connected to because its certificate is not trusted.
+    #[must_use]
+    pub fn is_untrusted(&self) -> bool {
+        let mut source = self
+            .inner
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static));
+        while let Some(error) = source {
+            if error.to_string().starts_with("invalid peer certificate") {
+                return true;
+            }
+            source = error.source();
+        }
+        false
+    }
+
+    /// What an answer that cannot be read says that it is: its media type without parameters
+    /// (RFC 9110, section 8.3.1), such as `text/html`.
+    #[must_use]
+    pub fn media_type(&self) -> Option<&str> {
+        let media_type = self.inner.media_type.as_deref()?;
+        Some(media_type.split(';').next().unwrap_or_default().trim())
     }
 
     /// Whether the upstream was silent for too long.

@@ -118,7 +118,16 @@ fn hint_for(error: &Error) -> Option<&'static str> {
              and the body there, too",
         );
     }
+    if let Some(hint) = error.media_type().and_then(hint_for_media) {
+        return Some(hint);
+    }
     Some(match error.kind() {
+        ErrorKind::Unreachable if error.is_untrusted() => {
+            "`--cacert FILE` trusts the certificates in FILE, such as that of your company"
+        }
+        ErrorKind::Status if error.status() == Some(405) => {
+            "`--data JSON` makes the requests `POST`s; without it they are `GET`s"
+        }
         ErrorKind::TooLarge => {
             "`--max-item SIZE` raises the limit; `--items POINTER` says where the items are"
         }
@@ -136,6 +145,25 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         _ if error.is_unauthorized() => {
             "`--bearer '${TOKEN}'`, `-u user:password`, `--api-key NAME=VALUE` and others say who you \
              are; `unspool pages --help` has them"
+        }
+        _ => return None,
+    })
+}
+
+/// What to do about a body that is no JSON.
+fn hint_for_media(media_type: &str) -> Option<&'static str> {
+    Some(match media_type.to_ascii_lowercase().as_str() {
+        "text/event-stream" => "that is a live feed: `unspool events URL` reads it",
+        "text/html" | "application/xhtml+xml" => {
+            "that is a web page: is it the address of the API, and does it want to know who you are? \
+             `unspool help auth` says how to tell it"
+        }
+        "text/csv" | "text/tab-separated-values" | "application/csv" => {
+            "that is one table, not pages of items: `curl` saves it, and `sqlite3`, `duckdb` or `xsv` \
+             read it; many APIs have JSON at another address, or by `-H 'Accept: application/json'`"
+        }
+        "application/gzip" | "application/x-gzip" | "application/zip" | "application/zstd" => {
+            "that is a compressed file, not a compressed answer: `curl` saves it"
         }
         _ => return None,
     })

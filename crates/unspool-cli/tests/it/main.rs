@@ -16,6 +16,7 @@ mod help;
 mod interrupts;
 mod kills;
 mod limits;
+mod mistakes;
 mod pages;
 mod read_back;
 mod read_tables;

@@ -1,6 +1,7 @@
 //! HTTPS and HTTP/2, with a certificate made for the test.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use http_body_util::Full;
@@ -24,8 +25,8 @@ async fn https_is_verified_and_speaks_http_2() {
     let versions = Arc::new(Mutex::new(Vec::new()));
     let address = serve(&key, Arc::clone(&versions)).await;
     let url = format!("https://localhost:{}/", address.port());
-    let run = move |authority: Option<std::path::PathBuf>| {
-        let mut command = unspool(&["pages", &url, "--retries", "0"]);
+    let run = move |authority: Option<PathBuf>, flags: &[&str]| {
+        let mut command = unspool(&[&["pages", &url, "--retries", "0"], flags].concat());
         if let Some(authority) = authority {
             command.env("SSL_CERT_FILE", authority);
         }
@@ -34,7 +35,8 @@ async fn https_is_verified_and_speaks_http_2() {
 
     let result = tokio::task::spawn_blocking({
         let run = run.clone();
-        move || run(Some(authority))
+        let authority = authority.clone();
+        move || run(Some(authority), &[])
     });
     let result = result.await.unwrap();
     let words = String::from_utf8(result.stderr).unwrap();
@@ -42,7 +44,26 @@ async fn https_is_verified_and_speaks_http_2() {
     assert_eq!(result.stdout, b"1\n2\n");
     assert_eq!(*versions.lock().unwrap(), [hyper::Version::HTTP_2]);
 
-    let result = tokio::task::spawn_blocking(move || run(None))
+    let trusting = tokio::task::spawn_blocking({
+        let run = run.clone();
+        move || {
+            let authority = authority.to_str().unwrap();
+            [run(None, &["--cacert", authority]), run(None, &["-k"])]
+        }
+    });
+    let [named, insecure] = trusting.await.unwrap();
+    for result in [&named, &insecure] {
+        assert_eq!(result.stdout, b"1\n2\n");
+    }
+    let words = String::from_utf8(named.stderr).unwrap();
+    assert!(!words.contains("warning"), "{words}");
+    let words = String::from_utf8(insecure.stderr).unwrap();
+    assert!(
+        words.contains("warning: `--insecure` trusts any certificate"),
+        "{words}"
+    );
+
+    let result = tokio::task::spawn_blocking(move || run(None, &[]))
         .await
         .unwrap();
     let words = String::from_utf8(result.stderr).unwrap();
@@ -53,6 +74,7 @@ async fn https_is_verified_and_speaks_http_2() {
     );
     // It will not be another one the next time.
     assert!(words.contains("in 1 request,"), "{words}");
+    assert!(words.contains("`--cacert FILE`"), "{words}");
 }
 
 /// A server with that certificate, which notes the version of each request.

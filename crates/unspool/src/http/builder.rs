@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::{Certificate, Client, Proxy};
 use url::Url;
 
-use super::client::Clients;
+use super::client::{Clients, Network};
 use super::cookies::Jar;
 use super::credentials::{Credentials, Grants};
 use super::pace::Pace;
@@ -80,6 +80,7 @@ pub struct HttpBuilder {
     credentials: Vec<(String, Credentials)>,
     rate: Option<Rate>,
     client: Option<Client>,
+    network: Network,
     settings: Settings,
 }
 
@@ -102,6 +103,45 @@ impl HttpBuilder {
     /// [`pages`](crate::pages::Request::client) holds here, too.
     pub fn client(mut self, client: Client) -> Self {
         self.client = Some(client);
+        self
+    }
+
+    /// The proxy for all requests, in the place of those of the environment (`HTTPS_PROXY`
+    /// and its kin): `http:` or `https:`, with user and password where it wants them.
+    ///
+    /// # Errors
+    ///
+    /// It is not the URL of a proxy.
+    pub fn proxy(mut self, url: &str) -> Result<Self, Error> {
+        let proxy = Proxy::all(url).map_err(|error| {
+            Error::request("expected the URL of a proxy, such as `http://proxy.example.com:3128`")
+                .with_source(error.without_url())
+        })?;
+        self.network.proxy = Some((proxy, url.to_owned()));
+        Ok(self)
+    }
+
+    /// Certificates (PEM) of authorities that are trusted beside those of the system.
+    ///
+    /// # Errors
+    ///
+    /// There is none in the text, or one that cannot be read.
+    pub fn trust(mut self, pem: &[u8]) -> Result<Self, Error> {
+        let roots = Certificate::from_pem_bundle(pem);
+        let wrong =
+            || Error::request("expected certificates as PEM: `-----BEGIN CERTIFICATE-----`");
+        let roots = roots.map_err(|error| wrong().with_source(error))?;
+        if roots.is_empty() {
+            return Err(wrong());
+        }
+        self.network.roots.extend(roots);
+        Ok(self)
+    }
+
+    /// Trusts any certificate of any server, so that anybody on the way can read and change
+    /// all that is sent, credentials included. For tests.
+    pub fn danger_trust_anybody(mut self) -> Self {
+        self.network.is_insecure = true;
         self
     }
 
@@ -141,7 +181,8 @@ impl HttpBuilder {
             check_scheme(&url)?;
             (grants, _) = grants.laid_over(&mut url, credentials)?;
         }
-        let clients = self.client.map_or_else(Clients::default, Clients::Given);
+        let own = || Clients::new(self.network.clone());
+        let clients = self.client.clone().map_or_else(own, Clients::Given);
         Ok(Http {
             shared: Arc::new(Shared {
                 clients: Arc::new(clients),

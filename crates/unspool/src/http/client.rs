@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::header::UPGRADE;
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Request};
+use reqwest::{Certificate, Client, ClientBuilder, Proxy, Request};
 use rustls::crypto::{CryptoProvider, ring};
 use url::Url;
 
@@ -22,6 +22,7 @@ pub(super) enum Clients {
     /// Each is made when it is needed: to read the system's certificates takes longer
     /// than many a whole walk.
     Own {
+        network: Box<Network>,
         /// For `http:`.
         plain: OnceLock<Client>,
         /// For `https:`.
@@ -31,26 +32,63 @@ pub(super) enum Clients {
     },
 }
 
+/// How connections are made.
+#[derive(Clone, Default)]
+pub(super) struct Network {
+    /// In the place of the proxies of the environment, with its address.
+    pub(super) proxy: Option<(Proxy, String)>,
+    /// Trusted beside those of the system.
+    pub(super) roots: Vec<Certificate>,
+    /// Whether any certificate will do.
+    pub(super) is_insecure: bool,
+}
+
 impl Default for Clients {
     fn default() -> Self {
+        Clients::new(Network::default())
+    }
+}
+
+impl Clients {
+    pub(super) fn new(network: Network) -> Self {
         Clients::Own {
+            network: Box::new(network),
             plain: OnceLock::new(),
             secure: OnceLock::new(),
             leaving: OnceLock::new(),
         }
     }
-}
 
-impl Clients {
+    /// User and password of the proxies, which may repeat them.
+    pub(super) fn proxy_secrets(&self) -> Vec<String> {
+        let names = [
+            "HTTP_PROXY",
+            "http_proxy",
+            "HTTPS_PROXY",
+            "https_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+        ];
+        let named = match self {
+            Clients::Own { network, .. } => network.proxy.as_ref().map(|(_, url)| url.clone()),
+            Clients::Given(_) => None,
+        };
+        let urls = named.into_iter().chain(proxies(&names));
+        urls.filter_map(|proxy| Url::parse(&proxy).ok())
+            .flat_map(|url| in_address(&url))
+            .collect()
+    }
+
     /// The client for a request.
     pub(super) fn for_request(&self, request: &Request) -> Result<&Client, Error> {
-        let (plain, secure, leaving) = match self {
+        let (network, plain, secure, leaving) = match self {
             Clients::Given(client) => return Ok(client),
             Clients::Own {
+                network,
                 plain,
                 secure,
                 leaving,
-            } => (plain, secure, leaving),
+            } => (network, plain, secure, leaving),
         };
         let is_secure = request.url().scheme() == "https";
         let is_leaving = request.headers().contains_key(UPGRADE);
@@ -62,8 +100,8 @@ impl Clients {
         if let Some(client) = cell.get() {
             return Ok(client);
         }
-        let builder = if is_secure || has_tls_proxy() {
-            Client::builder()
+        let builder = if is_secure || network.proxy.is_some() || has_tls_proxy() {
+            network.builder()
         } else {
             Client::builder().tls_certs_only([])
         };
@@ -77,24 +115,23 @@ impl Clients {
     }
 }
 
+impl Network {
+    fn builder(&self) -> ClientBuilder {
+        let mut builder = Client::builder().tls_certs_merge(self.roots.iter().cloned());
+        if let Some((proxy, _)) = &self.proxy {
+            builder = builder.proxy(proxy.clone());
+        }
+        if self.is_insecure {
+            builder = builder.tls_danger_accept_invalid_certs(true);
+        }
+        builder
+    }
+}
+
 /// Whether the proxy for `http:` is itself reached by TLS.
 fn has_tls_proxy() -> bool {
     proxies(&["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
         .any(|proxy| proxy.starts_with("https:"))
-}
-
-/// User and password of the proxies of the environment, which may repeat them.
-pub(super) fn proxy_secrets() -> Vec<String> {
-    let names = [
-        "HTTP_PROXY",
-        "http_proxy",
-        "HTTPS_PROXY",
-        "https_proxy",
-        "ALL_PROXY",
-        "all_proxy",
-    ];
-    let urls = proxies(&names).filter_map(|proxy| Url::parse(&proxy).ok());
-    urls.flat_map(|url| in_address(&url)).collect()
 }
 
 fn proxies<'n>(names: &'n [&str]) -> impl Iterator<Item = String> + 'n {

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::body::{Body, ENCODINGS};
 use super::clean::{CleanCall, clean};
-use super::client::{Clients, proxy_secrets};
+use super::client::Clients;
 use super::cookies::Jar;
 use super::credentials::{Credentials, Grants};
 use super::failure::{no_answer, silence};
@@ -249,7 +249,7 @@ impl Session {
     pub(crate) fn secrets(&self) -> Secrets {
         let mut secrets = self.grants.secrets();
         secrets.extend(self.jar.values());
-        secrets.extend(proxy_secrets());
+        secrets.extend(self.clients.proxy_secrets());
         Secrets::of(secrets)
     }
 

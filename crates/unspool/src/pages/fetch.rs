@@ -154,7 +154,8 @@ impl PageBody {
     fn in_context(&self, error: Error) -> Error {
         let error = match content_type(&self.headers) {
             Some(content_type) if !content_type.contains("json") => {
-                error.with_note(format!("the answer says that it is `{content_type}`"))
+                let note = format!("the answer says that it is `{content_type}`");
+                error.with_note(note).with_media_type(content_type)
             }
             _ => error,
         };

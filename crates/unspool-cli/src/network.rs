@@ -1,0 +1,66 @@
+//! Flags that say how connections are made.
+
+use std::path::PathBuf;
+use std::sync::Once;
+
+use unspool::Http;
+
+use crate::report::{self, SECRETS};
+use crate::{expand, flags};
+
+const INSECURE: &str = "warning: `--insecure` trusts any certificate: whoever is on the way can read and change \
+    what is sent and what comes, credentials included";
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Connections")]
+pub(crate) struct Network {
+    /// Send all requests through a proxy, such as `http://proxy.example.com:3128`.
+    ///
+    /// In the place of what `HTTPS_PROXY`, `HTTP_PROXY` and `ALL_PROXY` say. `NO_PROXY` holds in
+    /// any case.
+    #[arg(short = 'x', long, value_name = "URL")]
+    proxy: Option<String>,
+
+    /// Trust the certificates in FILE (PEM) beside those of the system.
+    ///
+    /// Of an authority, or of the server itself. `SSL_CERT_FILE` takes the place of the system's.
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<PathBuf>,
+
+    /// Trust any certificate. Whoever is on the way can read and change everything.
+    #[arg(short = 'k', long)]
+    insecure: bool,
+}
+
+impl Network {
+    /// The client that the flags ask for, if they ask for one.
+    pub(crate) fn http(&self) -> Result<Option<Http>, String> {
+        if self.proxy.is_none() && self.cacert.is_none() && !self.insecure {
+            return Ok(None);
+        }
+        let said = |error: unspool::Error| error.to_string();
+        let mut http = Http::builder();
+        if let Some(proxy) = &self.proxy {
+            let url = expand::value(proxy).map_err(|error| format!("--proxy: {error}"))?;
+            if let Some(password) = reqwest::Url::parse(&url).ok().and_then(password) {
+                SECRETS.keep(&password);
+            }
+            http = http.proxy(&url).map_err(said)?;
+        }
+        if let Some(file) = &self.cacert {
+            let pem = flags::text_of_file(file)?;
+            http = (http.trust(pem.as_bytes()))
+                .map_err(|error| format!("--cacert `{}`: {error}", file.display()))?;
+        }
+        if self.insecure {
+            static SAID: Once = Once::new();
+            SAID.call_once(|| report::problem(INSECURE));
+            http = http.danger_trust_anybody();
+        }
+        http.build().map(Some).map_err(said)
+    }
+}
+
+fn password(url: reqwest::Url) -> Option<String> {
+    url.password().map(str::to_owned)
+}
