@@ -108,7 +108,7 @@ fn a_mistake_is_answered_with_what_to_do_and_code_2() {
 fn what_other_tools_call_it_works_as_well() {
     let server = Server::start(|request| match request.header("content-type") {
         None => Reply::json("[1,2,3]"),
-        Some(_) => Reply::json(&format!("[{}]", String::from_utf8_lossy(&request.body))),
+        Some(_) => Reply::json(format!("[{}]", String::from_utf8_lossy(&request.body))),
     });
     let url = server.url("/");
     let folder = tempfile::tempdir().unwrap();
