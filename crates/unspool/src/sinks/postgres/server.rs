@@ -16,7 +16,7 @@ use crate::sinks::tables::failed;
 const LONGEST_RESTART: Duration = Duration::from_secs(30);
 
 /// How long the lock of a run that has just ended is waited for.
-const LONGEST_GOODBYE: Duration = Duration::from_secs(3);
+const LONGEST_GOODBYE: Duration = Duration::from_secs(10);
 
 /// How often it is tried meanwhile.
 const BETWEEN: Duration = Duration::from_millis(50);
@@ -120,11 +120,7 @@ impl Server {
         let sql = "select to_regclass($1) is not null";
         let is_there: bool = self.ask(sql, &target.state).await?.get(0);
         if !is_there {
-            let sql = format!(
-                "create table if not exists {} (name text primary key, state text not null)",
-                target.state
-            );
-            self.run(&sql).await?;
+            self.run(&create_state(target)).await?;
         }
         let sql = format!("select state from {} where name = $1", target.state);
         let row = self.client.query_opt(&sql, &[&target.table]).await;
@@ -165,6 +161,19 @@ impl Server {
     pub(super) fn failure(&self, error: &tokio_postgres::Error) -> Error {
         failed(format!("cannot write to `{}`: {}", self.shown, said(error)))
     }
+}
+
+/// Makes the table of states. `if not exists` alone fails where two runs begin at once: each
+/// sees that there is none, and the second one violates a constraint of the catalog. Statements
+/// that are sent together are one transaction, at whose end the lock is given back.
+fn create_state(target: &Target) -> String {
+    let key = XxHash3_64::oneshot(format!("unspool state {}", target.state).as_bytes());
+    format!(
+        "select pg_advisory_xact_lock({}); \
+         create table if not exists {} (name text primary key, state text not null)",
+        key.cast_signed(),
+        target.state
+    )
 }
 
 /// What a server says of a failure, or why there is no server.

@@ -289,6 +289,14 @@ async fn a_second_run_at_the_same_time_is_refused_and_told_who_the_first_is() {
 }
 
 #[tokio::test]
+async fn runs_that_begin_at_once_in_a_new_database_do_not_get_into_each_others_way() {
+    let Some(database) = database() else { return };
+    let targets = (0..8).map(|n| format!("{}#t{n}", database.address));
+    write_at_once(targets.collect()).await;
+    assert_eq!(database.ask("select count(*) from _unspool"), "8\n");
+}
+
+#[tokio::test]
 async fn a_table_that_is_dropped_under_way_ends_the_run() {
     let Some(database) = database() else { return };
     let mut writer = Writer::open(sinks::open(&database.target(), options()).unwrap())
