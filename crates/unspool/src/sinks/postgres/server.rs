@@ -4,13 +4,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, CopyInSink, NoTls, Row};
+use tokio_postgres::{Client, CopyInSink, Row};
 use twox_hash::XxHash3_64;
 
 use super::target::Target;
 use crate::error::Error;
+use crate::rows::postgres::client;
 use crate::sinks::lock;
 use crate::sinks::tables::failed;
+
+/// How long a connection may take.
+const LONGEST_CONNECT: Duration = Duration::from_secs(30);
 
 /// How long a server that went away is waited for, to ask what came of a commit.
 const LONGEST_RESTART: Duration = Duration::from_secs(30);
@@ -38,21 +42,24 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn connect(target: &Target) -> Result<Self, Error> {
-        let cannot = |error| {
-            Error::sink(
-                format!("cannot connect to `{}`", target.shown),
-                said(&error),
-            )
-        };
-        let mut config: Config = target.address.parse().map_err(cannot)?;
-        config.application_name(format!("unspool {}@{}", std::process::id(), lock::host()));
-        let (client, connection) = config.connect(NoTls).await.map_err(cannot)?;
-        // It ends with the client, which is told what goes wrong.
-        tokio::spawn(connection);
-        Ok(Server {
+        let connected = client(&target.address, LONGEST_CONNECT).await;
+        let client = connected.map_err(|error| {
+            let message = format!("cannot connect to `{}`", target.shown);
+            if error.is_request() {
+                error.with_start(&format!("{message}:"))
+            } else {
+                Error::sink(message, error)
+            }
+        })?;
+        let server = Server {
             client,
             shown: target.shown.clone(),
-        })
+        };
+        // For the next run, which says who holds the lock.
+        let name = format!("unspool {}@{}", std::process::id(), lock::host());
+        let sql = "select set_config('application_name', $1, false)";
+        server.ask(sql, &name).await?;
+        Ok(server)
     }
 
     /// The same for a server that was there and may be starting again.
