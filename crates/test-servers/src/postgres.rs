@@ -140,6 +140,11 @@ impl Postgres {
         format!("postgres://postgres@{host}/{database}")
     }
 
+    /// The socket that it listens on.
+    pub fn socket(&self) -> PathBuf {
+        (self.folder.path()).join(format!(".s.PGSQL.{}", self.port))
+    }
+
     /// What `psql` prints for a statement: a line for each row, with `|` between the columns.
     /// The database may be an address that [`database`](Postgres::database) gave.
     #[track_caller]

@@ -5,8 +5,8 @@
 //! `UNSPOOL_KILLS=N` makes it N.
 
 use std::any::Any;
+use std::io::{Read, Seek};
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
@@ -494,11 +494,17 @@ fn check_answers(rows: &[Value], wrong: &str) {
 /// Runs a command and kills it after a random time of so many milliseconds at most; false where
 /// it had ended by then, with one of these codes.
 fn is_killed(args: &[&str], codes: &[i32], longest: u64, random: &mut Random) -> bool {
-    let mut child = unspool(args).stderr(Stdio::null()).spawn().unwrap();
+    // A file, as a pipe that is full would stop it.
+    let mut words = tempfile::tempfile().unwrap();
+    let stderr = words.try_clone().unwrap();
+    let mut child = unspool(args).stderr(stderr).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(20 + random.next() % longest));
     if let Some(status) = child.try_wait().unwrap() {
+        let mut said = String::new();
+        words.rewind().unwrap();
+        words.read_to_string(&mut said).unwrap();
         let is_expected = status.code().is_some_and(|code| codes.contains(&code));
-        assert!(is_expected, "{args:?} ended with {status}");
+        assert!(is_expected, "{args:?} ended with {status}: {said}");
         return false;
     }
     child.kill().unwrap();

@@ -183,16 +183,26 @@ impl PostgresTable {
         if !self.server.is_gone() {
             return Err(lost);
         }
-        let Ok(server) = Server::connect_again(&self.target).await else {
-            return Err(lost.with_note("whether the last rows are there, the next run will see"));
-        };
-        let is_there = server.state(&self.target).await? == Some(self.record(mark).text()?);
-        if !is_there {
-            return Err(lost.with_note("the last rows are not there"));
+        match self.take_up(mark).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(lost.with_note("the last rows are not there")),
+            Err(why) => Err(lost.with_note(format!(
+                "whether the last rows are there, the next run will see: {why}"
+            ))),
         }
+    }
+
+    /// Goes on with a new connection, if what was to be committed is there.
+    async fn take_up(&mut self, mark: &Mark) -> Result<bool, Error> {
+        let server = Server::connect_again(&self.target).await?;
+        // The lock first: the server may still be at the commit, and gives it back after that.
         server.lock(&self.target).await?;
-        self.server = server;
-        self.make_stage().await
+        let is_there = server.state(&self.target).await? == Some(self.record(mark).text()?);
+        if is_there {
+            self.server = server;
+            self.make_stage().await?;
+        }
+        Ok(is_there)
     }
 
     async fn make_stage(&self) -> Result<(), Error> {

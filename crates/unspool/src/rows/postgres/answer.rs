@@ -6,18 +6,15 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use futures_util::Stream;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
-use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type};
-use tokio_postgres::{Client, Connection, IsolationLevel, Row, Socket, Statement};
+use tokio_postgres::{Client, IsolationLevel, Row, Statement};
 
 use super::cancel::Canceler;
+use super::connection::connect;
 use super::copy::CopyReader;
-use super::failure::{failed, unconnected};
-use super::settings::Settings;
-use super::tls::{Encrypted, Tls};
+use super::failure::failed;
 use super::types::{Decode, decoder, may_be_key, select_list};
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::rows::account::{Doubt, Mode};
 use crate::rows::database::Query;
 use crate::rows::keyset::{self, Bound, Style, text_of};
@@ -32,8 +29,6 @@ const SESSION: &str = "set timezone = 'UTC'; set datestyle = 'ISO'; set interval
      set extra_float_digits = 1; \
      select set_config(name, '500ms', false) from pg_settings \
      where name = 'client_connection_check_interval'";
-
-type PgConnection = Connection<Socket, Encrypted<Socket>>;
 
 /// Answers a query.
 pub(super) async fn answer(
@@ -54,7 +49,7 @@ async fn run(
     canceler: &Canceler,
     sender: &mpsc::Sender<Message>,
 ) -> Result<(), Error> {
-    let (client, connection, tls) = connect(&query).await?;
+    let (client, connection, tls) = connect(&query.dsn, query.timeout).await?;
     canceler.arm(client.cancel_token(), tls);
     let asking = Asking {
         query: &query,
@@ -71,35 +66,6 @@ async fn run(
         end = asking.run(client) => end,
         never = driven => never,
     }
-}
-
-async fn connect(query: &Query) -> Result<(Client, PgConnection, Tls), Error> {
-    let Settings {
-        mut config,
-        verify,
-        allows_tls,
-    } = Settings::read(&query.dsn, query.timeout)?;
-    let tls = Tls::new(&verify)?;
-    let late = |_| {
-        Error::new(
-            Kind::Timeout,
-            format!("no connection within {:?}", query.timeout),
-        )
-    };
-    let connected = timeout(query.timeout, config.connect(tls.clone()))
-        .await
-        .map_err(late)?;
-    let connected = match connected {
-        Err(error) if allows_tls && error.as_db_error().is_some() => {
-            config.ssl_mode(SslMode::Require);
-            timeout(query.timeout, config.connect(tls.clone()))
-                .await
-                .map_err(late)?
-        }
-        connected => connected,
-    };
-    let (client, connection) = connected.map_err(unconnected)?;
-    Ok((client, connection, tls))
 }
 
 /// A query and who wants its rows.

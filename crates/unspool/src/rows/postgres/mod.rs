@@ -2,6 +2,7 @@
 
 mod answer;
 mod cancel;
+mod connection;
 mod copy;
 mod failure;
 mod passfile;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use self::answer::answer;
 use self::cancel::Canceler;
+pub(crate) use self::connection::client;
 use super::database::{Database, Query, Reader};
 use super::dsn;
 use super::progress::Cursor;

@@ -4,19 +4,23 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, CopyInSink, NoTls, Row};
+use tokio_postgres::{Client, CopyInSink, Row};
 use twox_hash::XxHash3_64;
 
 use super::target::Target;
 use crate::error::Error;
+use crate::rows::postgres::client;
 use crate::sinks::lock;
 use crate::sinks::tables::failed;
+
+/// How long a connection may take.
+const LONGEST_CONNECT: Duration = Duration::from_secs(30);
 
 /// How long a server that went away is waited for, to ask what came of a commit.
 const LONGEST_RESTART: Duration = Duration::from_secs(30);
 
 /// How long the lock of a run that has just ended is waited for.
-const LONGEST_GOODBYE: Duration = Duration::from_secs(3);
+const LONGEST_GOODBYE: Duration = Duration::from_secs(10);
 
 /// How often it is tried meanwhile.
 const BETWEEN: Duration = Duration::from_millis(50);
@@ -38,21 +42,24 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn connect(target: &Target) -> Result<Self, Error> {
-        let cannot = |error| {
-            Error::sink(
-                format!("cannot connect to `{}`", target.shown),
-                said(&error),
-            )
-        };
-        let mut config: Config = target.address.parse().map_err(cannot)?;
-        config.application_name(format!("unspool {}@{}", std::process::id(), lock::host()));
-        let (client, connection) = config.connect(NoTls).await.map_err(cannot)?;
-        // It ends with the client, which is told what goes wrong.
-        tokio::spawn(connection);
-        Ok(Server {
+        let connected = client(&target.address, LONGEST_CONNECT).await;
+        let client = connected.map_err(|error| {
+            let message = format!("cannot connect to `{}`", target.shown);
+            if error.is_request() {
+                error.with_start(&format!("{message}:"))
+            } else {
+                Error::sink(message, error)
+            }
+        })?;
+        let server = Server {
             client,
             shown: target.shown.clone(),
-        })
+        };
+        // For the next run, which says who holds the lock.
+        let name = format!("unspool {}@{}", std::process::id(), lock::host());
+        let sql = "select set_config('application_name', $1, false)";
+        server.ask(sql, &name).await?;
+        Ok(server)
     }
 
     /// The same for a server that was there and may be starting again.
@@ -120,11 +127,7 @@ impl Server {
         let sql = "select to_regclass($1) is not null";
         let is_there: bool = self.ask(sql, &target.state).await?.get(0);
         if !is_there {
-            let sql = format!(
-                "create table if not exists {} (name text primary key, state text not null)",
-                target.state
-            );
-            self.run(&sql).await?;
+            self.run(&create_state(target)).await?;
         }
         let sql = format!("select state from {} where name = $1", target.state);
         let row = self.client.query_opt(&sql, &[&target.table]).await;
@@ -165,6 +168,19 @@ impl Server {
     pub(super) fn failure(&self, error: &tokio_postgres::Error) -> Error {
         failed(format!("cannot write to `{}`: {}", self.shown, said(error)))
     }
+}
+
+/// Makes the table of states. `if not exists` alone fails where two runs begin at once: each
+/// sees that there is none, and the second one violates a constraint of the catalog. Statements
+/// that are sent together are one transaction, at whose end the lock is given back.
+fn create_state(target: &Target) -> String {
+    let key = XxHash3_64::oneshot(format!("unspool state {}", target.state).as_bytes());
+    format!(
+        "select pg_advisory_xact_lock({}); \
+         create table if not exists {} (name text primary key, state text not null)",
+        key.cast_signed(),
+        target.state
+    )
 }
 
 /// What a server says of a failure, or why there is no server.

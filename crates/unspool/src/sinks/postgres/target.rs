@@ -1,7 +1,5 @@
 //! Which table of which database.
 
-use url::Url;
-
 use crate::error::Error;
 use crate::sinks::tables::{quoted, split_table};
 
@@ -26,14 +24,6 @@ pub(super) fn is_named(target: &str) -> bool {
 impl Target {
     pub(super) fn parse(target: &str) -> Result<Self, Error> {
         let (address, table) = split_table(target);
-        let mut shown = Url::parse(address).map_err(|error| {
-            Error::request(format!(
-                "expected `postgres://USER@HOST/DATABASE#TABLE`: the address is invalid: {error}"
-            ))
-        })?;
-        // Neither fails for an address with a scheme that has hosts.
-        let _ = shown.set_password(None);
-        shown.set_query(None);
         let (quoted, state) = match table.split_once('.') {
             Some((schema, name)) => (
                 format!("{}.{}", quoted(schema), quoted(name)),
@@ -48,7 +38,7 @@ impl Target {
         }
         Ok(Target {
             address: address.to_owned(),
-            shown: format!("{shown}#{table}"),
+            shown: format!("{}#{table}", shown(address)),
             table: table.to_owned(),
             quoted,
             state,
@@ -58,6 +48,21 @@ impl Target {
     /// Where its state is, as messages name it.
     pub(super) fn state_place(&self) -> String {
         format!("`{}` of `{}`", self.state, self.shown)
+    }
+}
+
+/// An address without its password, and without its settings, of which one may be a password.
+fn shown(address: &str) -> String {
+    let (address, _) = address.split_once('?').unwrap_or((address, ""));
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return address.to_owned();
+    };
+    match rest.rsplit_once('@') {
+        Some((user, place)) => {
+            let (user, _) = user.split_once(':').unwrap_or((user, ""));
+            format!("{scheme}://{user}@{place}")
+        }
+        None => address.to_owned(),
     }
 }
 
@@ -74,6 +79,13 @@ mod tests {
         assert_eq!(target.quoted, r#""s"."Posts""#);
         assert_eq!(target.state, r#""s"._unspool"#);
         assert!(target.address.contains("geheim"));
+        for (address, expected) in [
+            ("postgres://me:a@b@h1:1,h2:2/d", "postgres://me@h1:1,h2:2/d"),
+            ("postgres:///d?host=/run&password=x", "postgres:///d"),
+            ("postgres://h/d", "postgres://h/d"),
+        ] {
+            assert_eq!(shown(address), expected);
+        }
         assert!(Target::parse("postgres://a/b#_unspool").is_err());
     }
 }

@@ -10,7 +10,9 @@ mod sqlite;
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
+use tokio::sync::Barrier;
 use unspool::Error;
 use unspool::sinks::{self, Ended, Identity, Options, SinkAccount, Writer};
 
@@ -60,6 +62,23 @@ async fn write_some<I: AsRef<str>>(
     }
     writer.end(None, None).await?;
     Ok(writer.account())
+}
+
+/// Writes one item into each of these targets, all at the same time.
+async fn write_at_once(targets: Vec<String>) {
+    let all = Arc::new(Barrier::new(targets.len()));
+    let runs: Vec<_> = (targets.into_iter())
+        .map(|target| {
+            let all = Arc::clone(&all);
+            tokio::spawn(async move {
+                all.wait().await;
+                write(&target, options(), [r#"{"a":1}"#]).await
+            })
+        })
+        .collect();
+    for run in runs {
+        assert_eq!(run.await.unwrap().unwrap().items, 1);
+    }
 }
 
 /// Many items with a whole number, and then this one.

@@ -1,6 +1,11 @@
 //! PostgreSQL: values, keys, widening, resuming, and a server that crashes.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 use crate::server::Postgres;
 
@@ -289,6 +294,14 @@ async fn a_second_run_at_the_same_time_is_refused_and_told_who_the_first_is() {
 }
 
 #[tokio::test]
+async fn runs_that_begin_at_once_in_a_new_database_do_not_get_into_each_others_way() {
+    let Some(database) = database() else { return };
+    let targets = (0..8).map(|n| format!("{}#t{n}", database.address));
+    write_at_once(targets.collect()).await;
+    assert_eq!(database.ask("select count(*) from _unspool"), "8\n");
+}
+
+#[tokio::test]
 async fn a_table_that_is_dropped_under_way_ends_the_run() {
     let Some(database) = database() else { return };
     let mut writer = Writer::open(sinks::open(&database.target(), options()).unwrap())
@@ -342,6 +355,159 @@ async fn a_server_that_crashes_keeps_whole_commits_only() {
         server.psql(&address, "select count(*), max(a) from t"),
         format!("{LATE}|{}\n", LATE - 1)
     );
+}
+
+/// What goes wrong with the connection in whose middle a commit is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Loss {
+    BeforeTheCommit,
+    WhileItIsMade,
+    BeforeItsAnswer,
+}
+
+/// The port of a proxy before a server, which loses the connection that sends commit `nth`.
+async fn losing(server: Arc<Postgres>, loss: Loss, nth: usize) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut commits = 0;
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut connection = UnixStream::connect(server.socket()).await.unwrap();
+            if pass_on(&mut client, &mut connection, loss, &mut commits, nth).await
+                && loss == Loss::WhileItIsMade
+            {
+                let sql = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
+                while server.psql("postgres", sql) == "0\n" {}
+            }
+        }
+    });
+    port
+}
+
+/// Passes on what both say, until one of them leaves, or the connection is to be lost.
+/// Whether it is.
+async fn pass_on(
+    client: &mut TcpStream,
+    server: &mut UnixStream,
+    loss: Loss,
+    commits: &mut usize,
+    nth: usize,
+) -> bool {
+    const COMMIT: &[u8] = b"Q\0\0\0\x0bcommit\0";
+    let (mut asked, mut told) = ([0; 64 << 10], [0; 64 << 10]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut asked) => {
+                let Ok(length @ 1..) = read else { return false };
+                let asked = &asked[..length];
+                // What was prepared before may be closed in the same breath.
+                let is_commit = asked.ends_with(COMMIT);
+                *commits += usize::from(is_commit);
+                let is_lost = is_commit && *commits == nth;
+                if is_lost && loss == Loss::BeforeTheCommit {
+                    return true;
+                }
+                server.write_all(asked).await.unwrap();
+                if is_lost && loss == Loss::BeforeItsAnswer {
+                    server.readable().await.unwrap();
+                }
+                if is_lost {
+                    return true;
+                }
+            }
+            read = server.read(&mut told) => {
+                let Ok(length @ 1..) = read else { return false };
+                client.write_all(&told[..length]).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_in_a_commit_loses_nothing_and_doubles_nothing() {
+    for (loss, key) in [
+        (Loss::BeforeTheCommit, None),
+        (Loss::WhileItIsMade, None),
+        (Loss::BeforeItsAnswer, None),
+        (Loss::BeforeItsAnswer, Some("a")),
+    ] {
+        let Some(database) = database() else { return };
+        // What begins the table is committed first.
+        let port = losing(Arc::clone(&database.server), loss, 2).await;
+        let name = database.address.rsplit_once('/').unwrap().1;
+        let target = format!("postgres://postgres@127.0.0.1:{port}/{name}?sslmode=disable#t");
+        let options = key.map_or_else(options, with_key);
+        let mut writer = Writer::open(sinks::open(&target, options.clone()).unwrap())
+            .await
+            .unwrap();
+        if loss == Loss::WhileItIsMade {
+            database.ask(
+                "create function wait() returns trigger language plpgsql as \
+                 'begin perform pg_sleep(2); return null; end'; \
+                 create constraint trigger slow after update on _unspool \
+                 deferrable initially deferred for each row execute function wait()",
+            );
+        }
+        for n in 0..LATE {
+            let item = format!(r#"{{"a":{n}}}"#);
+            writer.put(item.as_bytes()).await.unwrap();
+        }
+        writer.checkpoint(None).await.unwrap();
+        writer.put(br#"{"a":-1}"#).await.unwrap();
+        let result = writer.end(None, Some(Ended::default())).await;
+        if loss == Loss::BeforeTheCommit {
+            let error = result.unwrap_err().to_string();
+            assert!(error.contains("the last rows are not there"), "{error}");
+            let again = Writer::open(sinks::open(&target, options).unwrap()).await;
+            assert_eq!(again.unwrap().begun().items, 0);
+        } else {
+            result.unwrap();
+            let count = database.ask("select count(*), count(distinct a) from t");
+            assert_eq!(count, format!("{0}|{0}\n", LATE + 1), "{loss:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_is_reached_as_a_query_reaches_it() {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let started = Postgres::start_with_tls(&own.cert.pem(), &own.signing_key.serialize_pem());
+    let (server, port) = match started {
+        Ok(started) => started,
+        Err(why) if std::env::var_os("CI").is_none() => return eprintln!("skipped: {why}"),
+        Err(why) => panic!("{why}"),
+    };
+    server.psql("postgres", "create user ada superuser password 'hush-hush'");
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let (own, other) = (
+        file("own", &own.cert.pem()),
+        file("other", &other.cert.pem()),
+    );
+    let passwords = file("passwords", "localhost:*:*:ada:hush-hush\n");
+    let services = format!("[prod]\nhost=localhost\nport={port}\nuser=ada\ndbname=postgres\n");
+    let services = file("services", &services);
+    let full = |root: &str| format!("sslmode=verify-full&sslrootcert={root}&passfile={passwords}");
+    let by_name = format!("postgres:///?service=prod&servicefile={services}");
+    let by_host = format!("postgres://ada@localhost:{port}/postgres?");
+    for (target, table) in [(&by_host, "t"), (&by_name, "u")] {
+        let target = format!("{target}&{}#{table}", full(&own));
+        write(&target, options(), [r#"{"a":1}"#]).await.unwrap();
+        let sql = format!("select a from {table}");
+        assert_eq!(server.psql("postgres", &sql), "1\n");
+    }
+    let refused = format!("{by_host}{}#v", full(&other));
+    let result = write(&refused, options(), [r#"{"a":1}"#]).await;
+    check_refused(result, &["cannot connect to", "invalid peer certificate"]);
+    let plain = format!("{by_host}sslmode=disable&passfile={passwords}#v");
+    let result = write(&plain, options(), [r#"{"a":1}"#]).await;
+    check_refused(result, &["cannot connect to", "no encryption"]);
 }
 
 #[tokio::test]

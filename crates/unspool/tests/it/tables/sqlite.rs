@@ -1,5 +1,7 @@
 //! SQLite: values, keys, resuming, and who else writes.
 
+use std::pin::pin;
+
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -329,6 +331,42 @@ async fn a_second_run_at_the_same_time_is_refused() {
     assert!(error.contains("another run writes to"), "{error}");
     assert!(error.contains(&words), "{error}");
     drop(first);
+}
+
+#[tokio::test]
+async fn runs_that_begin_at_once_in_a_new_file_do_not_get_into_each_others_way() {
+    for _ in 0..8 {
+        let database = Database::new();
+        let targets = (0..8).map(|n| format!("sqlite:{}#t{n}", database.file()));
+        write_at_once(targets.collect()).await;
+        let states = database.values("select count(*) from _unspool");
+        assert_eq!(states, [Value::Integer(8)]);
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_writes_all_the_time_lets_others_write_to_their_tables() {
+    let database = Database::new();
+    let mut busy = Writer::open(sinks::open(&database.target(), options()).unwrap())
+        .await
+        .unwrap();
+    // So long that it has always something to write.
+    let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(100_000));
+    let other = format!("sqlite:{}#other", database.file());
+    let mut other = pin!(write(&other, options(), after_many(r#"{"a":1}"#)));
+    let account = loop {
+        let next = async {
+            for _ in 0..20 {
+                busy.put(long.as_bytes()).await.unwrap();
+            }
+            busy.checkpoint(None).await.unwrap();
+        };
+        tokio::select! {
+            account = &mut other => break account.unwrap(),
+            () = next => {}
+        }
+    };
+    assert_eq!(account.items, LATE as u64 + 1);
 }
 
 #[tokio::test]
