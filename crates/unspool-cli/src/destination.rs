@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use tokio::time::Instant;
+use unspool::rows::RecordBatch;
 use unspool::sinks::{self, Ended, Identity, Mark, Options, Sink, SinkAccount, Writer};
 use unspool::{Error, Position};
 
@@ -95,6 +96,24 @@ impl<'o> Destination<'o> {
         match self {
             Destination::Lines(output) => Ok(output.put(write).await?),
             Destination::Sink(writer) => writer.put_with(write).await.map_err(End::Sink),
+        }
+    }
+
+    /// Whether it takes Arrow batches in the place of lines.
+    pub(crate) fn takes_arrow(&self) -> bool {
+        match self {
+            Destination::Lines(_) => false,
+            Destination::Sink(writer) => writer.takes_arrow(),
+        }
+    }
+
+    /// Adds the rows of a batch.
+    pub(crate) async fn put_arrow(&mut self, batch: RecordBatch) -> Result<(), End> {
+        match self {
+            Destination::Lines(_) => Err(End::Sink(Error::wrong(
+                "lines take no Arrow batches".to_owned(),
+            ))),
+            Destination::Sink(writer) => writer.put_arrow(batch).await.map_err(End::Sink),
         }
     }
 

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
+use unspool::rows::RecordBatch;
 use unspool::sinks::{Ended, SinkAccount};
 use unspool::{Account, Error, Source, SourceKind, SourceStream, Verdict};
 
@@ -45,14 +46,39 @@ impl From<Stop> for End {
     }
 }
 
-/// Pulls a source to its end, or to where the flags say, into `destination`; `write` appends
-/// an item as it is to stand there.
+/// How items get to their destination. What appends an item to a buffer, as it is to stand
+/// there, is one.
+pub(crate) trait Put<T> {
+    /// Puts an item there, or several that travel together; gives how many.
+    async fn put(&self, item: T, destination: &mut Destination<'_>) -> Result<u64, End>;
+}
+
+impl<T, F: Fn(&T, &mut Vec<u8>)> Put<T> for F {
+    async fn put(&self, item: T, destination: &mut Destination<'_>) -> Result<u64, End> {
+        destination.put(|buffer| self(&item, buffer)).await?;
+        Ok(1)
+    }
+}
+
+/// Arrow batches, for a destination that takes those.
+pub(crate) struct AsArrow;
+
+impl Put<RecordBatch> for AsArrow {
+    async fn put(&self, batch: RecordBatch, destination: &mut Destination<'_>) -> Result<u64, End> {
+        let rows = batch.num_rows() as u64;
+        destination.put_arrow(batch).await?;
+        Ok(rows)
+    }
+}
+
+/// Pulls a source to its end, or to where the flags say, into `destination`; `put` says how an
+/// item gets there.
 pub(crate) async fn pull<T, K>(
     source: SourceStream<T, K>,
     common: &Common,
     mut destination: Destination<'_>,
     report: &dyn Report<K::Details>,
-    write: impl Fn(&T, &mut Vec<u8>),
+    put: impl Put<T>,
 ) -> Exit
 where
     T: Send,
@@ -73,7 +99,7 @@ where
         biased;
         () = signals::interrupted() => End::Interrupted,
         limit = late(common.deadline) => End::Late(limit),
-        end = run.take(common.take, &mut destination, write) => end.unwrap_or_else(|end| end),
+        end = run.take(common.take, &mut destination, put) => end.unwrap_or_else(|end| end),
     };
     // Whoever closes the connection first saves the upstream work.
     let position = run.source.position();
@@ -142,7 +168,7 @@ impl<T: Send, K: SourceKind> Run<'_, T, K> {
         &mut self,
         limit: Option<u64>,
         destination: &mut Destination<'_>,
-        write: impl Fn(&T, &mut Vec<u8>),
+        put: impl Put<T>,
     ) -> Result<End, End> {
         destination.check()?;
         let mut taken = self.before;
@@ -160,12 +186,12 @@ impl<T: Send, K: SourceKind> Run<'_, T, K> {
             if taken == self.before && destination.is_terminal() {
                 self.progress.end();
             }
-            destination.put(|buffer| write(&item, buffer)).await?;
-            taken += 1;
+            let before = taken;
+            taken += put.put(item, destination).await?;
             if !self.source.is_ready() {
                 self.serve(destination).await?;
             }
-            if taken.is_multiple_of(ITEMS_PER_UPDATE) && self.progress.is_due() {
+            if taken / ITEMS_PER_UPDATE > before / ITEMS_PER_UPDATE && self.progress.is_due() {
                 self.say(None);
             }
         }

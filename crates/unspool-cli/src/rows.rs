@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::expand;
 use crate::flags;
 use crate::output::Output;
-use crate::pull::pull;
+use crate::pull::{AsArrow, pull};
 use crate::report::{self, rows::RowsReport};
 
 #[derive(Parser)]
@@ -145,7 +145,16 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
         buffer.extend_from_slice(row.as_bytes());
         buffer.push(b'\n');
     };
-    pull(request.raw(), &args.common, destination, &report, line).await
+    let common = &args.common;
+    if let Some(take) = common.take {
+        request = request.take(take.saturating_sub(destination.begun().items));
+    }
+    // Chosen once for the whole run.
+    if destination.takes_arrow() {
+        pull(request.batches(), common, destination, &report, AsArrow).await
+    } else {
+        pull(request.raw(), common, destination, &report, line).await
+    }
 }
 
 fn request(args: &Args) -> Result<Request, String> {
@@ -170,13 +179,8 @@ fn request(args: &Args) -> Result<Request, String> {
     if args.write {
         request = request.allow_writes();
     }
-    // No more rows travel together than are wanted.
-    let wanted = args
-        .common
-        .take
-        .and_then(|take| NonZeroUsize::new(usize::try_from(take).ok()?));
     let request = request
-        .batch(wanted.map_or(args.batch, |wanted| wanted.min(args.batch)))
+        .batch(args.batch)
         .retries(args.retries)
         .timeout(args.timeout);
     Ok(request)

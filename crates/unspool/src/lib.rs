@@ -43,7 +43,7 @@ pub use json::Pointer;
 #[doc(inline)]
 pub use pages::pages;
 pub use position::Position;
-pub use pull::{Pulled, pull};
+pub use pull::{Deliverable, Pulled, pull};
 /// The version of the HTTP client that [`Request::client`](pages::Request::client) takes.
 pub use reqwest;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]

@@ -39,6 +39,8 @@ pub struct Pulled {
 /// # }
 /// ```
 ///
+/// The items are JSON texts or, where the sink [takes those](Sink::takes_arrow), Arrow batches.
+///
 /// # Errors
 ///
 /// What the source ends with, or what the sink fails with. Items that came before are in the
@@ -49,12 +51,13 @@ pub struct Pulled {
 /// # Dropping
 ///
 /// The target keeps what was durable.
-pub async fn pull<S>(
+pub async fn pull<S, T>(
     open: impl FnOnce(Option<Position>) -> Result<S, Error>,
     sink: Sink,
 ) -> Result<Pulled, Error>
 where
-    S: Source<RawItem>,
+    S: Source<T>,
+    T: Deliverable,
 {
     let mut writer = Writer::open(sink).await?;
     if let Some(ended) = writer.begun().ended.clone() {
@@ -91,19 +94,49 @@ where
     }
 }
 
+/// What goes from a source into a sink as it is: JSON texts, and Arrow batches.
+pub trait Deliverable: sealed::Sealed {
+    /// Puts it into a sink at work.
+    #[doc(hidden)]
+    fn put_into(self, writer: &mut Writer) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl Sealed for crate::RawItem {}
+
+    #[cfg(feature = "arrow")]
+    impl Sealed for arrow_array::RecordBatch {}
+}
+
+impl Deliverable for RawItem {
+    async fn put_into(self, writer: &mut Writer) -> Result<(), Error> {
+        writer.put(self.as_bytes()).await
+    }
+}
+
+#[cfg(feature = "arrow")]
+impl Deliverable for arrow_array::RecordBatch {
+    async fn put_into(self, writer: &mut Writer) -> Result<(), Error> {
+        writer.put_arrow(self).await
+    }
+}
+
 enum Failure {
     Source(Error),
     Sink(Error),
 }
 
 /// Takes items and writes them until there is no more.
-async fn feed<S>(source: &mut Pin<Box<S>>, writer: &mut Writer) -> Result<(), Failure>
+async fn feed<S, T>(source: &mut Pin<Box<S>>, writer: &mut Writer) -> Result<(), Failure>
 where
-    S: Source<RawItem>,
+    S: Source<T>,
+    T: Deliverable,
 {
     loop {
         match next(source, writer).await.map_err(Failure::Sink)? {
-            Next::Item(item) => writer.put(item.as_bytes()).await.map_err(Failure::Sink)?,
+            Next::Item(item) => item.put_into(writer).await.map_err(Failure::Sink)?,
             Next::Failed(error) => return Err(Failure::Source(error)),
             Next::End => return Ok(()),
             Next::Due => {}
@@ -124,8 +157,8 @@ where
     }
 }
 
-enum Next {
-    Item(RawItem),
+enum Next<T> {
+    Item(T),
     Failed(Error),
     End,
     /// A checkpoint is due, or one has been made.
@@ -133,9 +166,9 @@ enum Next {
 }
 
 /// The next item, or what has to be done before it comes.
-async fn next<S>(source: &mut Pin<Box<S>>, writer: &mut Writer) -> Result<Next, Error>
+async fn next<S, T>(source: &mut Pin<Box<S>>, writer: &mut Writer) -> Result<Next<T>, Error>
 where
-    S: Source<RawItem>,
+    S: Source<T>,
 {
     let has_new = writer.has_new();
     let mut due = pin!(writer.due());

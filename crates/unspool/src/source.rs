@@ -147,6 +147,13 @@ pub trait SourceKind: Send + Sync + 'static {
     #[doc(hidden)]
     fn position(&self, last: Option<Self::Place>) -> Option<Position>;
 
+    /// How many items there were, where so many were taken, up to this place.
+    #[doc(hidden)]
+    fn items(&self, taken: u64, last: Option<Self::Place>) -> u64 {
+        let _ = last;
+        taken
+    }
+
     #[doc(hidden)]
     fn counts(&self) -> Counts;
 
@@ -256,7 +263,8 @@ impl<T: Send, K: SourceKind> SourceStream<T, K> {
             None => Conclusion::stopped().with(self.kind.doubts()),
         };
         let details = self.kind.details(&conclusion.ended);
-        Account::new(K::NAME, conclusion, self.items, self.kind.counts(), details)
+        let items = self.kind.items(self.items, self.last);
+        Account::new(K::NAME, conclusion, items, self.kind.counts(), details)
     }
 
     /// Where the source stands after the item that was taken last; none before the first

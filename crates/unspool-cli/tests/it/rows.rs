@@ -223,6 +223,25 @@ fn rows_with_a_key_go_on_and_take_counts_those_of_all_runs() {
 }
 
 #[test]
+fn parquet_gets_the_types_of_the_database_and_take_counts_rows() {
+    let (folder, path) = database_file();
+    let to = folder.path().join("users.parquet");
+    let target = to.to_str().unwrap();
+    let sql = "select id, name, cast(id as real) as weight from users";
+    let args = [
+        "rows", &path, sql, "--key", "id", "--to", target, "--resume",
+    ];
+    for (take, expected) in [("2", 2), ("2", 2), ("9", 3)] {
+        let (code, _, words) = run(&[&args[..], &["--take", take]].concat());
+        assert_eq!(code, 0, "{words}");
+        let found = crate::read_tables::parquet(&to);
+        assert_eq!(found.len(), expected, "{words}");
+        // As text it would be a whole number.
+        assert_eq!(found[0]["weight"].to_string(), "1.0", "{words}");
+    }
+}
+
+#[test]
 fn another_query_is_refused_by_what_differs_and_no_password_is_said() {
     let (folder, path) = database_file();
     let to = folder

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::Mode;
-use super::batch::{Batch, Limits};
+use super::batch::{Batch, Face, Limits};
 use super::param::Param;
 use super::progress::Cursor;
 use super::request::What;
@@ -45,7 +45,7 @@ pub(super) type Answer<'r, T> = Pin<Box<dyn Future<Output = T> + Send + 'r>>;
 
 /// A query that is being answered. To drop it stops the query.
 pub(super) trait Reader: Send {
-    /// The next rows, at least one; none once the database has said that this is all.
+    /// The next rows; none once the database has said that this is all.
     fn read(&mut self) -> Answer<'_, Result<Option<Batch>, Error>>;
 
     /// Stops the query where it still runs, and closes the connection.
@@ -63,6 +63,7 @@ pub(super) struct Query {
     pub(super) key: Vec<String>,
     /// Keys as JSON texts.
     pub(super) range: Range,
+    pub(super) face: Face,
     pub(super) limits: Limits,
     pub(super) may_write: bool,
     /// The longest wait for a connection.

@@ -11,6 +11,8 @@
 //! database is in `docs/rows.md`.
 
 mod account;
+#[cfg(feature = "arrow")]
+mod arrow;
 mod batch;
 mod database;
 mod description;
@@ -31,6 +33,9 @@ mod sqlite;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod task;
 mod write;
+
+#[cfg(feature = "arrow")]
+pub use arrow_array::RecordBatch;
 
 pub use account::{Account, Doubt, Ended, Fetched, Mode};
 pub use description::Description;

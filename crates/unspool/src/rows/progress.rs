@@ -78,7 +78,7 @@ impl Cursor {
         let count = state.batch.len();
         state.last_before = count.checked_sub(1).and_then(|last| state.batch.row(last));
         state.before += count as u64;
-        state.batch = batch.clone();
+        state.batch = batch.without_columns();
         state.before
     }
 
@@ -117,13 +117,19 @@ impl SourceKind for Cursor {
     type Place = u64;
     type Return = Ended;
 
+    fn items(&self, _: u64, last: Option<u64>) -> u64 {
+        // A batch of arrays is many rows.
+        last.unwrap_or(0)
+    }
+
     fn position(&self, last: Option<u64>) -> Option<Position> {
         let state = self.state();
         let key = &state.details.key;
         if key.is_empty() {
             return None;
         }
-        let last = match last {
+        // An empty batch, which tells the columns alone, comes before the first row.
+        let last = match last.filter(|number| *number > 0) {
             Some(number) => key_of(&state.row(number)?, key)?,
             None => state.start.clone()?,
         };

@@ -12,13 +12,13 @@ use serde::{Deserialize, Deserializer};
 
 use super::Rows;
 use super::account::Mode;
-use super::batch::Limits;
+use super::batch::{Face, Limits};
 use super::database::{Query, Range};
 use super::dsn;
 use super::param::Param;
 use super::position::NAME;
 use super::progress::Cursor;
-use super::source::{Decode, rows};
+use super::source::{HandOut, decoded, rows};
 use super::sql::Statement;
 use crate::http::Retry;
 use crate::item::RawItem;
@@ -43,6 +43,8 @@ pub(super) struct Plan {
     pub(super) query: Query,
     pub(super) from: Option<Box<Position>>,
     pub(super) retry: Retry,
+    /// After how many rows it stops.
+    pub(super) take: Option<u64>,
 }
 
 /// What is asked for.
@@ -63,6 +65,7 @@ impl Request {
             params: Vec::new(),
             key: Vec::new(),
             range: Range::default(),
+            face: Face::Text,
             limits: Limits::default(),
             may_write: false,
             timeout: TIMEOUT,
@@ -75,6 +78,7 @@ impl Request {
                 query,
                 from: None,
                 retry: Retry::default(),
+                take: None,
             },
         }
     }
@@ -184,12 +188,20 @@ impl Request {
         self
     }
 
+    /// Stops after so many rows, and lets the database know.
+    pub fn take(mut self, rows: u64) -> Self {
+        self.plan.take = Some(rows);
+        self
+    }
+
     /// The rows as values of a type of yours, whose fields are columns.
     pub fn items<T>(self) -> Rows<T>
     where
         T: DeserializeOwned + Send + 'static,
     {
-        self.decoded(|row: &Bytes| serde_json::from_slice(row))
+        self.handed_out(|batch, before| {
+            decoded(batch, before, |row: &Bytes| serde_json::from_slice(row))
+        })
     }
 
     /// The values of the only column, such as a `String` for each row of
@@ -198,18 +210,55 @@ impl Request {
     where
         T: DeserializeOwned + Send + 'static,
     {
-        self.decoded(|row: &Bytes| serde_json::from_slice(row).map(|Only(value)| value))
+        self.handed_out(|batch, before| {
+            let value = |row: &Bytes| serde_json::from_slice(row).map(|Only(value)| value);
+            decoded(batch, before, value)
+        })
     }
 
     /// The rows as JSON text.
     pub fn raw(self) -> Rows<RawItem> {
-        self.decoded(|row: &Bytes| Ok(RawItem::of_line(row.clone())))
+        self.handed_out(|batch, before| {
+            decoded(batch, before, |row: &Bytes| {
+                Ok(RawItem::of_line(row.clone()))
+            })
+        })
     }
 
-    fn decoded<T: Send + 'static>(self, decode: Decode<T>) -> Rows<T> {
+    /// The rows as Arrow batches, of all the same schema.
+    ///
+    /// Values go from the database's form into arrays without a text in between, and each is
+    /// exact or an error: `docs/rows.md` has the type of each column. An item of the stream is
+    /// a batch; its position is that after the batch, and its [account](Rows::account) counts
+    /// rows. Where there are no rows at all there is one batch without rows, which has the
+    /// schema.
+    ///
+    /// ```no_run
+    /// use futures_util::TryStreamExt;
+    ///
+    /// # async fn example() -> Result<(), unspool::Error> {
+    /// let users = unspool::rows("postgres://ada@db.example.com/shop", "select * from users");
+    /// let mut batches = users.batches();
+    /// while let Some(batch) = batches.try_next().await? {
+    ///     println!("{} users", batch.num_rows());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "arrow")]
+    pub fn batches(mut self) -> Rows<arrow_array::RecordBatch> {
+        self.plan.query.face = Face::Arrow;
+        self.handed_out(|batch, before| {
+            let place = before + batch.len() as u64;
+            let columns = batch.columns.clone().map(|columns| (columns, place));
+            (columns.into_iter().collect::<Vec<_>>().into_iter(), None)
+        })
+    }
+
+    fn handed_out<T: Send + 'static>(self, hand_out: HandOut<T>) -> Rows<T> {
         let cursor = Arc::new(Cursor::default());
         Rows::new(
-            Box::pin(rows(self.plan, Arc::clone(&cursor), decode)),
+            Box::pin(rows(self.plan, Arc::clone(&cursor), hand_out)),
             cursor,
         )
     }

@@ -15,23 +15,39 @@ use super::request::Plan;
 use crate::error::Error;
 use crate::http::{Attempts, Secrets};
 
-/// Makes a value of the JSON text of a row.
-pub(super) type Decode<T> = fn(&Bytes) -> serde_json::Result<T>;
+/// What is made of a batch: items, each with the number of its last row, and what is wrong
+/// with the one after them. It is told how many rows came before.
+pub(super) type HandOut<T> = fn(&Batch, u64) -> (IntoIter<(T, u64)>, Option<Error>);
 
 /// Yields the rows of the query, as many at a time as have arrived, and returns once the
 /// database has said that this is all.
 pub(super) fn rows<T: Send + 'static>(
     plan: Plan,
     cursor: Arc<Cursor>,
-    decode: Decode<T>,
+    hand_out: HandOut<T>,
 ) -> impl AsyncGenerator<Yield = IntoIter<(T, u64)>, Return = Result<Ended, Error>> + Send {
     generator! {
+        let mut left = plan.take;
+        if left == Some(0) {
+            return Ok(Ended::Stopped);
+        }
         let mut fetch = Fetch::begin(plan, cursor)?;
         try {
-            while let Some(batch) = fetch.next().await? {
-                let (rows, fault) = decoded(&batch, fetch.cursor.came(&batch), decode);
+            while let Some(mut batch) = fetch.next().await? {
+                if batch.len() == 0 && fetch.cursor.has_rows() {
+                    // The columns, which are known.
+                    continue;
+                }
+                if let Some(left) = &mut left {
+                    batch.truncate(*left);
+                    *left -= batch.len() as u64;
+                }
+                let (rows, fault) = hand_out(&batch, fetch.cursor.came(&batch));
                 yield rows;
                 fault.map_or(Ok(()), Err)?;
+                if left == Some(0) {
+                    return Ok(Ended::Stopped);
+                }
             }
         } finally {
             fetch.close().await;
@@ -41,13 +57,13 @@ pub(super) fn rows<T: Send + 'static>(
 }
 
 /// The rows of a batch, each with its number, and what is wrong with the one after them.
-fn decoded<T>(
+pub(super) fn decoded<T>(
     batch: &Batch,
     before: u64,
-    decode: Decode<T>,
+    decode: fn(&Bytes) -> serde_json::Result<T>,
 ) -> (IntoIter<(T, u64)>, Option<Error>) {
     let mut rows = Vec::with_capacity(batch.len());
-    for (row, number) in batch.rows().zip(before + 1..) {
+    for (row, number) in batch.texts().zip(before + 1..) {
         match decode(&row) {
             Ok(value) => rows.push((value, number)),
             Err(error) => {
@@ -81,10 +97,15 @@ impl Fetch {
             mut query,
             from,
             retry,
+            take,
         } = plan;
         let database = Database::of(&dsn)?;
         let (shown, passwords) = (database.shown)(&dsn);
         query.dsn = dsn;
+        if let Some(take) = take.and_then(|take| usize::try_from(take).ok()) {
+            // No more rows travel together than are wanted.
+            query.limits.rows = query.limits.rows.min(take);
+        }
         let at = |error: Error| error.at_request(&shown);
         query.statement = database.statement(&what).map_err(at)?;
         let secrets = Secrets::new();

@@ -20,6 +20,12 @@ pub(super) enum Message {
     End(Result<(), Error>),
 }
 
+impl Message {
+    fn of(batch: Result<Batch, Error>) -> Self {
+        batch.map_or_else(|error| Message::End(Err(error)), Message::Batch)
+    }
+}
+
 /// Stops what runs on a server.
 pub(super) trait Stop: Send + Sync + 'static {
     /// Stops it, if it runs, and waits until the server has heard of it; not for long.
@@ -153,7 +159,7 @@ impl<'a> Outlet<'a> {
                 biased;
                 part = &mut next => return part,
                 Ok(permit) = self.sender.reserve(), if !self.writer.is_empty() => {
-                    permit.send(Message::Batch(self.writer.take()));
+                    permit.send(Message::of(self.writer.take()));
                 }
             }
         }
@@ -162,12 +168,23 @@ impl<'a> Outlet<'a> {
     /// Hands over the rows that there are.
     pub(super) async fn flush(&mut self) {
         if !self.writer.is_empty() {
-            let sent = self.sender.send(Message::Batch(self.writer.take())).await;
-            if sent.is_err() {
-                // Nobody wants them: the task is about to be dropped, and does not take the
-                // time of the one that stops the query.
-                std::future::pending().await
-            }
+            self.send().await;
+        }
+    }
+
+    /// Hands over the last rows. Where there were none at all, that tells the columns.
+    pub(super) async fn end(&mut self) {
+        if !self.writer.is_empty() || self.writer.owes_columns() {
+            self.send().await;
+        }
+    }
+
+    async fn send(&mut self) {
+        let sent = self.sender.send(Message::of(self.writer.take())).await;
+        if sent.is_err() {
+            // Nobody wants them: the task is about to be dropped, and does not take the
+            // time of the one that stops the query.
+            std::future::pending().await
         }
     }
 }

@@ -9,29 +9,56 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
+#[cfg(feature = "arrow")]
+use super::arrow::{Cell, ColumnType, Columns};
 use super::batch::{Batch, Limits};
 use crate::error::Error;
 
-/// Writes rows, and looks at their keys.
+/// How the values of a column are written.
+pub(super) trait Form<'v> {
+    /// A value as the database gives it.
+    type Value: Copy;
+
+    /// Appends the value as JSON text.
+    ///
+    /// # Errors
+    ///
+    /// Why it has none.
+    fn write(&self, text: &mut Vec<u8>, value: Self::Value) -> Result<(), &'static str>;
+
+    /// The value for an Arrow array.
+    ///
+    /// # Errors
+    ///
+    /// Why it has no place in the type of its column.
+    #[cfg(feature = "arrow")]
+    fn cell(&self, value: Self::Value) -> Result<Cell<'v>, &'static str>;
+}
+
+/// Writes rows, as JSON texts or into Arrow arrays, and looks at their keys.
 #[derive(Debug)]
 pub(super) struct RowWriter {
-    /// What stands before the value of each column.
+    /// What stands before the value of each column; empty for those that are not written as
+    /// text.
     heads: Vec<Vec<u8>>,
     names: Vec<String>,
     text: Vec<u8>,
     ends: Vec<usize>,
     /// The columns of the key.
     key: Vec<usize>,
-    /// Where the values of the row at hand begin.
-    begins: Vec<usize>,
+    /// Where the values of the row at hand are.
+    spans: Vec<Range<usize>>,
     last_key: Vec<Vec<u8>>,
     limits: Limits,
-    /// Rows that were written before.
-    written: u64,
+    /// Complete rows that have not been taken, and those that were taken before.
+    rows: usize,
+    taken: u64,
+    #[cfg(feature = "arrow")]
+    columns: Option<Columns>,
 }
 
 impl RowWriter {
-    /// For rows of these columns.
+    /// For rows of these columns, as text.
     ///
     /// # Errors
     ///
@@ -59,23 +86,53 @@ impl RowWriter {
         });
         Ok(RowWriter {
             key: key.collect::<Result<_, _>>()?,
-            heads: heads(&names),
-            begins: vec![0; names.len()],
+            heads: heads(&names, |_| true),
+            spans: vec![0..0; names.len()],
             names,
             text: Vec::new(),
             ends: Vec::new(),
             last_key: Vec::new(),
             limits,
-            written: 0,
+            rows: 0,
+            taken: 0,
+            #[cfg(feature = "arrow")]
+            columns: None,
         })
     }
 
-    /// The text to which the value of a column is to be appended. Columns come in their
-    /// order.
-    pub(super) fn value(&mut self, column: usize) -> &mut Vec<u8> {
+    /// For Arrow arrays of these types; the key alone is written as text.
+    #[cfg(feature = "arrow")]
+    pub(super) fn into_arrays(mut self, types: Vec<ColumnType>) -> Self {
+        self.heads = heads(&self.names, |column| self.key.contains(&column));
+        self.columns = Some(Columns::new(&self.names, types));
+        self
+    }
+
+    /// Writes the value of a column. Columns come in their order.
+    ///
+    /// # Errors
+    ///
+    /// The value cannot be written.
+    pub(super) fn put<'v, F: Form<'v>>(
+        &mut self,
+        column: usize,
+        form: &F,
+        value: F::Value,
+    ) -> Result<(), Error> {
+        #[cfg(feature = "arrow")]
+        if let Some(columns) = &mut self.columns {
+            let put = columns.put(column, form, value);
+            put.map_err(|why| self.unfit(column, why))?;
+            if self.heads[column].is_empty() {
+                return Ok(());
+            }
+        }
         self.text.extend_from_slice(&self.heads[column]);
-        self.begins[column] = self.text.len();
-        &mut self.text
+        let begin = self.text.len();
+        let written = form.write(&mut self.text, value);
+        written.map_err(|why| self.unfit(column, why))?;
+        self.spans[column] = begin..self.text.len();
+        Ok(())
     }
 
     /// Whether a column is one of the key.
@@ -88,7 +145,7 @@ impl RowWriter {
     pub(super) fn unfit(&self, column: usize, why: impl Display) -> Error {
         Error::content(format!(
             "row {}, column `{}`: {why}",
-            self.written + self.ends.len() as u64 + 1,
+            self.taken + self.rows as u64 + 1,
             self.names[column]
         ))
     }
@@ -99,40 +156,46 @@ impl RowWriter {
     ///
     /// Its key is null, or that of the row before.
     pub(super) fn end_row(&mut self) -> Result<(), Error> {
-        self.text.push(b'}');
         if !self.key.is_empty() {
             self.check_key()?;
         }
-        self.ends.push(self.text.len());
+        if self.has_text() {
+            self.text.push(b'}');
+            self.ends.push(self.text.len());
+        }
+        self.rows += 1;
         Ok(())
     }
 
+    /// Whether anything of a row is written as text.
+    fn has_text(&self) -> bool {
+        #[cfg(feature = "arrow")]
+        if self.columns.is_some() {
+            return !self.key.is_empty();
+        }
+        true
+    }
+
     fn check_key(&mut self) -> Result<(), Error> {
-        let key: Vec<Range<usize>> = self.key.iter().map(|column| self.span(*column)).collect();
-        let null =
-            (key.iter().zip(&self.key)).find(|(span, _)| &self.text[(*span).clone()] == b"null");
-        if let Some((_, column)) = null {
+        let span = |column: &usize| &self.text[self.spans[*column].clone()];
+        if let Some(column) = self.key.iter().find(|column| span(column) == b"null") {
             return Err(self.unfit(*column, "the key is null, and nothing comes after null"));
         }
-        let tokens = || key.iter().map(|span| &self.text[span.clone()]);
-        if !self.last_key.is_empty() && self.last_key.iter().map(Vec::as_slice).eq(tokens()) {
+        let is_repeated = !self.last_key.is_empty()
+            && (self.last_key.iter().map(Vec::as_slice)).eq(self.key.iter().map(span));
+        if is_repeated {
             return Err(self.unfit(
                 self.key[0],
                 "the key is that of the row before; a key that is not unique loses rows: add \
                  columns to it",
             ));
         }
-        self.last_key = tokens().map(<[u8]>::to_vec).collect();
+        self.last_key.resize_with(self.key.len(), Vec::new);
+        for (last, column) in self.last_key.iter_mut().zip(&self.key) {
+            last.clear();
+            last.extend_from_slice(&self.text[self.spans[*column].clone()]);
+        }
         Ok(())
-    }
-
-    /// Where the value of a column of the complete row at hand is.
-    fn span(&self, column: usize) -> Range<usize> {
-        let end = match self.heads.get(column + 1) {
-            Some(head) => self.begins[column + 1] - head.len(),
-            None => self.text.len() - 1,
-        };
-        self.begins[column]..end
     }
 
     /// The key of the row that was written last; none where there is no key or no row.
@@ -142,39 +205,69 @@ impl RowWriter {
     }
 
     /// How many bytes are there that have not been taken.
-    #[cfg(feature = "mysql")]
-    pub(super) fn written_bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
+        #[cfg(feature = "arrow")]
+        if let Some(columns) = &self.columns {
+            return columns.bytes();
+        }
         self.text.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.rows == 0
+    }
+
+    /// Whether nothing was ever taken, and its columns are to be known also where there are
+    /// no rows.
+    pub(super) fn owes_columns(&self) -> bool {
+        #[cfg(feature = "arrow")]
+        if let Some(columns) = &self.columns {
+            return !columns.are_known();
+        }
+        false
     }
 
     /// Whether as much has been written as travels together.
     pub(super) fn is_full(&self) -> bool {
-        self.ends.len() >= self.limits.rows || self.text.len() >= self.limits.bytes
+        self.rows >= self.limits.rows || self.bytes() >= self.limits.bytes
     }
 
     /// All complete rows that have been written.
-    pub(super) fn take(&mut self) -> Batch {
-        self.written += self.ends.len() as u64;
+    ///
+    /// # Errors
+    ///
+    /// The arrays do not become a batch, which is an error of this program.
+    pub(super) fn take(&mut self) -> Result<Batch, Error> {
+        let rows = std::mem::take(&mut self.rows);
+        self.taken += rows as u64;
+        let bytes = self.bytes();
         self.text
             .truncate(self.ends.last().copied().unwrap_or_default());
         let room = self.text.len() + self.text.len() / 8;
-        Batch {
+        let ends_room = self.ends.len();
+        Ok(Batch {
             text: Bytes::from(std::mem::replace(&mut self.text, Vec::with_capacity(room))),
-            ends: std::mem::take(&mut self.ends),
-        }
+            ends: std::mem::replace(&mut self.ends, Vec::with_capacity(ends_room)),
+            rows,
+            bytes,
+            #[cfg(feature = "arrow")]
+            columns: (self.columns.as_mut())
+                .map(|columns| columns.take(rows))
+                .transpose()?,
+        })
     }
 }
 
-/// `{"name":` for the first column, `,"name":` for the others.
-fn heads(names: &[String]) -> Vec<Vec<u8>> {
+/// `{"name":` for the first column that is written, `,"name":` for those after it.
+fn heads(names: &[String], is_written: impl Fn(usize) -> bool) -> Vec<Vec<u8>> {
+    let mut first = b'{';
     let head = |(index, name): (usize, &String)| {
-        let mut head = vec![if index == 0 { b'{' } else { b',' }];
-        string(&mut head, name);
-        head.push(b':');
+        let mut head = Vec::new();
+        if is_written(index) {
+            head.push(std::mem::replace(&mut first, b','));
+            string(&mut head, name);
+            head.push(b':');
+        }
         head
     };
     names.iter().enumerate().map(head).collect()
@@ -277,9 +370,28 @@ mod tests {
         RowWriter::new(names, &key, Limits { rows: 2, bytes: 64 })
     }
 
-    fn row(writer: &mut RowWriter, id: i64, text: &str) -> Result<(), Error> {
-        integer(writer.value(0), id);
-        string(writer.value(1), text);
+    /// Values that are JSON text already.
+    struct Written;
+
+    impl<'v> Form<'v> for Written {
+        type Value = &'v str;
+
+        fn write(&self, text: &mut Vec<u8>, value: &'v str) -> Result<(), &'static str> {
+            text.extend_from_slice(value.as_bytes());
+            Ok(())
+        }
+
+        #[cfg(feature = "arrow")]
+        fn cell(&self, value: &'v str) -> Result<Cell<'v>, &'static str> {
+            Ok(Cell::Text(value))
+        }
+    }
+
+    fn row(writer: &mut RowWriter, id: i64, value: &str) -> Result<(), Error> {
+        let mut text = Vec::new();
+        string(&mut text, value);
+        writer.put(0, &Written, &id.to_string())?;
+        writer.put(1, &Written, std::str::from_utf8(&text).unwrap())?;
         writer.end_row()
     }
 
@@ -291,8 +403,8 @@ mod tests {
         row(&mut writer, i64::MIN, "\u{1}\n\\é\"").unwrap();
         assert!(writer.is_full());
         assert_eq!(writer.last_key().unwrap(), ["-9223372036854775808"]);
-        let batch = writer.take();
-        let rows: Vec<_> = batch.rows().collect();
+        let batch = writer.take().unwrap();
+        let rows: Vec<_> = batch.texts().collect();
         assert_eq!(rows[0], r#"{"id":1,"a\"b":"x"}"#);
         assert_eq!(
             rows[1],
@@ -328,8 +440,8 @@ mod tests {
             error.contains("row 3, column `a\"b`: the key is that"),
             "{error}"
         );
-        null(writer.value(0));
-        string(writer.value(1), "y");
+        writer.put(0, &Written, "null").unwrap();
+        writer.put(1, &Written, "\"y\"").unwrap();
         let error = writer.end_row().unwrap_err().to_string();
         assert!(error.contains("column `id`: the key is null"), "{error}");
     }

@@ -67,6 +67,9 @@ pub struct Batch {
     lines: Vec<u8>,
     /// Where each line ends, after its line feed.
     ends: Vec<usize>,
+    /// Items as an Arrow batch, in the place of lines.
+    #[cfg(feature = "arrow")]
+    columns: Option<arrow_array::RecordBatch>,
     /// Where its memory goes to be used again: new pages cost more than what is written to
     /// them.
     home: Option<mpsc::Sender<Memory>>,
@@ -114,8 +117,25 @@ impl Batch {
         Batch {
             lines: memory.lines,
             ends: memory.ends,
+            #[cfg(feature = "arrow")]
+            columns: None,
             home: Some(home.clone()),
         }
+    }
+
+    /// Items of an Arrow batch, for a sink that [takes those](super::Sink::takes_arrow).
+    #[cfg(feature = "arrow")]
+    pub(super) fn of_arrow(columns: arrow_array::RecordBatch) -> Self {
+        let mut batch = Batch::default();
+        batch.columns = Some(columns);
+        batch
+    }
+
+    /// The items as an Arrow batch, where they come so: there are no lines then.
+    #[cfg(feature = "arrow")]
+    #[must_use]
+    pub fn arrow(&self) -> Option<&arrow_array::RecordBatch> {
+        self.columns.as_ref()
     }
 
     /// Adds an item by its JSON text, which has to be on one line.
@@ -137,13 +157,17 @@ impl Batch {
     /// How many items there are.
     #[must_use]
     pub fn len(&self) -> usize {
+        #[cfg(feature = "arrow")]
+        if let Some(columns) = &self.columns {
+            return columns.num_rows();
+        }
         self.ends.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.len() == 0
     }
 
     /// All of them, each followed by a line feed.

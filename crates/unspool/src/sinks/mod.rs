@@ -164,6 +164,7 @@ pub struct Sink {
     target: String,
     pace: Pace,
     notes: Notes,
+    takes_arrow: bool,
     /// Makes the generator on its thread, so that it need not be `Send`.
     make: Box<dyn FnOnce() -> SinkGenerator + Send>,
 }
@@ -179,6 +180,7 @@ impl Sink {
             target: target.into(),
             pace: Pace::DEFAULT,
             notes: Notes::default(),
+            takes_arrow: false,
             make: Box::new(|| Box::pin(make())),
         }
     }
@@ -194,6 +196,22 @@ impl Sink {
     #[must_use]
     pub fn notes(mut self, notes: Notes) -> Self {
         self.notes = notes;
+        self
+    }
+
+    /// Whether it takes Arrow batches in the place of lines, such as those of
+    /// [`rows`](crate::rows::Request::batches): no text is in between then. Which of the two
+    /// come is chosen once, before the first.
+    #[must_use]
+    pub fn takes_arrow(&self) -> bool {
+        self.takes_arrow
+    }
+
+    /// A sink whose generator looks at [`Batch::arrow`].
+    #[cfg(feature = "arrow")]
+    #[must_use]
+    pub fn taking_arrow(mut self) -> Self {
+        self.takes_arrow = true;
         self
     }
 

@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use arrow_array::RecordBatch;
 use parquet::errors::ParquetError;
 
 use super::lock::Lock;
@@ -56,12 +57,19 @@ fn open(target: &str, options: Options) -> Result<Sink, Error> {
     let path = PathBuf::from(target);
     let notes = Notes::default();
     let noting = notes.clone();
+    let has_schema = options.schema.is_some();
     let sink = Sink::new(target, move || {
         table_sink(options, async move |options| {
             ParquetTable::open(path, options, noting)
         })
     });
-    Ok(sink.pace(PACE).notes(notes))
+    let sink = sink.pace(PACE).notes(notes);
+    // A schema is for items of text.
+    Ok(if has_schema {
+        sink
+    } else {
+        sink.taking_arrow()
+    })
 }
 
 struct ParquetTable {
@@ -372,13 +380,35 @@ impl Table for ParquetTable {
         Ok(())
     }
 
+    async fn write_arrow(&mut self, columns: &RecordBatch) -> Result<(), Error> {
+        let is_other = |part: &Part| part.schema != columns.schema();
+        if self.part.as_ref().is_some_and(is_other) {
+            if self.state.is_none() {
+                return Err(failed(
+                    "the columns changed, and those of the file are fixed",
+                ));
+            }
+            self.end_part(Vec::new())?;
+        }
+        let mut part = match self.part.take() {
+            Some(part) => part,
+            None => Part::begin_arrow(temporary(&self.next_name()), columns.schema())
+                .map_err(|error| self.failure(error))?,
+        };
+        part.write(columns).map_err(|error| self.failure(error))?;
+        self.items += columns.num_rows() as u64;
+        self.part = Some(part);
+        Ok(())
+    }
+
     async fn commit(&mut self, mark: &Mark, is_end: bool) -> Result<bool, Error> {
         if self.state.is_none() && !is_end {
             return Ok(false);
         }
         // There is a file also where there was no item.
         let is_first = self.parts == 0 && self.whole.is_empty();
-        if is_first && self.part.is_none() {
+        let is_begun = mark.items > 0 || mark.ended.is_some() || self.state.is_none();
+        if is_first && self.part.is_none() && is_begun {
             self.part = Some(self.begin_part()?);
         }
         self.part = self.part.take().filter(|part| part.rows > 0 || is_first);

@@ -23,6 +23,13 @@ pub(super) trait Table {
         items: impl Iterator<Item = &'a str>,
     ) -> Result<(), Error>;
 
+    /// Writes the rows of an Arrow batch, where the sink [takes those](super::Sink::takes_arrow).
+    #[cfg(feature = "arrow")]
+    async fn write_arrow(&mut self, columns: &arrow_array::RecordBatch) -> Result<(), Error> {
+        let _ = columns;
+        Err(failed("the table takes no Arrow batches"))
+    }
+
     /// Makes durable what was written, together with the mark; says whether it did. At the
     /// end it has to.
     async fn commit(&mut self, mark: &Mark, is_end: bool) -> Result<bool, Error>;
@@ -104,6 +111,13 @@ impl<T: Table> Rows<T> {
     }
 
     async fn write(&mut self, batch: &Batch) -> Result<(), Error> {
+        #[cfg(feature = "arrow")]
+        if let Some(columns) = batch.arrow() {
+            // Its columns are known.
+            self.sample = None;
+            self.items += batch.len() as u64;
+            return self.table.write_arrow(columns).await;
+        }
         let mut items = batch.items().map(text);
         if let Some(sample) = &mut self.sample {
             for item in items.by_ref() {

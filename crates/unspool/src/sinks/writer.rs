@@ -48,6 +48,7 @@ pub struct Writer {
     asked_count: u64,
     pace: Pace,
     notes: Notes,
+    takes_arrow: bool,
     to_sink: mpsc::Sender<Delivery>,
     /// The memory of batches that have been written, and the way for it to come back.
     used: (mpsc::Sender<Memory>, mpsc::Receiver<Memory>),
@@ -78,6 +79,7 @@ impl Writer {
             target,
             pace,
             notes,
+            takes_arrow,
             make,
         } = sink;
         let (to_sink, deliveries) = mpsc::channel(WAITING);
@@ -107,6 +109,7 @@ impl Writer {
             begun,
             pace,
             notes,
+            takes_arrow,
             to_sink,
             durable,
             result: Some(result),
@@ -172,6 +175,40 @@ impl Writer {
         if self.batch.lines().len() >= BATCH {
             self.hand_over().await?;
         }
+        Ok(())
+    }
+
+    /// Whether the sink takes Arrow batches: [`Sink::takes_arrow`].
+    #[must_use]
+    pub fn takes_arrow(&self) -> bool {
+        self.takes_arrow
+    }
+
+    /// Adds the rows of an Arrow batch, and waits as long as the sink is behind. Their bytes
+    /// are counted as the arrays have them.
+    ///
+    /// # Errors
+    ///
+    /// The sink has failed, or does not [take Arrow batches](Writer::takes_arrow).
+    ///
+    /// # Cancel safety
+    ///
+    /// The batch is added or it is not; where it is dropped, it is not.
+    #[cfg(feature = "arrow")]
+    pub async fn put_arrow(&mut self, columns: arrow_array::RecordBatch) -> Result<(), Error> {
+        if !self.takes_arrow {
+            let target = &self.target;
+            return Err(Error::request(format!("`{target}` takes no Arrow batches")));
+        }
+        self.hand_over().await?;
+        let Ok(room) = self.to_sink.reserve().await else {
+            return Err(self.failure().await);
+        };
+        self.put.items += columns.num_rows() as u64;
+        let sizes = columns.columns().iter().map(|column| column.to_data());
+        let sizes = sizes.filter_map(|data| data.get_slice_memory_size().ok());
+        self.put.bytes += sizes.sum::<usize>() as u64;
+        room.send(Delivery::Items(Batch::of_arrow(columns)));
         Ok(())
     }
 

@@ -12,9 +12,12 @@ use tokio::time::timeout;
 use super::failure::{failed, unconnected};
 use super::kill::Killer;
 use super::settings;
-use super::types::{Form, value};
+use super::types::Form;
 use crate::error::{Error, Kind};
 use crate::rows::account::{Doubt, Mode};
+#[cfg(feature = "arrow")]
+use crate::rows::arrow::ColumnType;
+use crate::rows::batch::Face;
 use crate::rows::database::Query;
 use crate::rows::keyset::{self, Bound, Style, text_of};
 use crate::rows::param::Param;
@@ -89,7 +92,7 @@ impl Asking<'_> {
                     .await?,
             ),
         }
-        out.flush().await;
+        out.end().await;
         Ok(())
     }
 
@@ -108,7 +111,7 @@ impl Asking<'_> {
         let (writer, forms) = self.columns(&stream.columns())?;
         let mut out = Outlet::new(writer, self.sender);
         self.pour(&mut out, stream, &forms).await?;
-        out.flush().await;
+        out.end().await;
         Ok(())
     }
 
@@ -140,6 +143,14 @@ impl Asking<'_> {
             )));
         }
         let writer = RowWriter::new(names, &self.query.key, self.query.limits)?;
+        let writer = match self.query.face {
+            Face::Text => writer,
+            #[cfg(feature = "arrow")]
+            Face::Arrow => {
+                let types = columns.iter().map(super::arrow::column_type);
+                writer.into_arrays(types.map(ColumnType::Fixed).collect())
+            }
+        };
         Ok((writer, forms))
     }
 
@@ -168,13 +179,12 @@ impl Asking<'_> {
             stream,
             |error| failed(error, None),
             |writer, row: Row| {
-                let before = writer.written_bytes();
+                let before = writer.bytes();
                 for (column, form) in forms.iter().enumerate() {
-                    let found = row.as_ref(column).unwrap_or(&Value::NULL);
-                    let text = writer.value(column);
-                    value(text, *form, found).map_err(|why| writer.unfit(column, why))?;
+                    let value = row.as_ref(column).unwrap_or(&Value::NULL);
+                    writer.put(column, form, value)?;
                 }
-                self.cursor.meter.bytes(writer.written_bytes() - before);
+                self.cursor.meter.bytes(writer.bytes() - before);
                 writer.end_row()
             },
         )

@@ -1,6 +1,8 @@
 //! MySQL and MariaDB: a task that reads the rows of a prepared statement as they come.
 
 mod answer;
+#[cfg(feature = "arrow")]
+mod arrow;
 mod failure;
 mod kill;
 mod settings;

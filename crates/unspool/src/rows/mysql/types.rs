@@ -5,6 +5,8 @@ use std::io::Write as _;
 use mysql_async::consts::{ColumnFlags, ColumnType};
 use mysql_async::{Column, Value};
 
+#[cfg(feature = "arrow")]
+use crate::rows::arrow::Cell;
 use crate::rows::write;
 
 /// The character set of what is no text.
@@ -16,6 +18,12 @@ pub(super) enum Form {
     Number,
     /// A decimal number, which comes as text.
     Decimal,
+    /// One of more digits than Arrow's have.
+    #[cfg_attr(
+        not(feature = "arrow"),
+        expect(dead_code, reason = "all are the same as text")
+    )]
+    LongDecimal,
     /// Bits, which come as bytes, the highest first.
     Bits,
     Text,
@@ -33,7 +41,7 @@ impl Form {
         use ColumnType as C;
         let is_binary = column.character_set() == BINARY;
         match column.column_type() {
-            C::MYSQL_TYPE_DECIMAL | C::MYSQL_TYPE_NEWDECIMAL => Form::Decimal,
+            C::MYSQL_TYPE_DECIMAL | C::MYSQL_TYPE_NEWDECIMAL => decimal_form(column),
             C::MYSQL_TYPE_BIT => Form::Bits,
             C::MYSQL_TYPE_JSON => Form::Json,
             C::MYSQL_TYPE_DATE | C::MYSQL_TYPE_NEWDATE => Form::Date,
@@ -72,16 +80,42 @@ impl Form {
     }
 }
 
+#[cfg(feature = "arrow")]
+fn decimal_form(column: &Column) -> Form {
+    match super::arrow::decimal_type(column) {
+        Some(_) => Form::Decimal,
+        None => Form::LongDecimal,
+    }
+}
+
+#[cfg(not(feature = "arrow"))]
+fn decimal_form(_: &Column) -> Form {
+    Form::Decimal
+}
+
+impl<'v> write::Form<'v> for Form {
+    type Value = &'v Value;
+
+    fn write(&self, text: &mut Vec<u8>, found: &'v Value) -> Result<(), &'static str> {
+        value(text, *self, found)
+    }
+
+    #[cfg(feature = "arrow")]
+    fn cell(&self, found: &'v Value) -> Result<Cell<'v>, &'static str> {
+        super::arrow::cell(*self, found)
+    }
+}
+
 /// Appends a value.
-pub(super) fn value(text: &mut Vec<u8>, form: Form, value: &Value) -> Result<(), &'static str> {
+fn value(text: &mut Vec<u8>, form: Form, value: &Value) -> Result<(), &'static str> {
     match (form, value) {
         (_, Value::NULL) => write::null(text),
         (_, Value::Int(number)) => write::integer(text, *number),
         (_, Value::UInt(number)) => write::display(text, number),
         (_, Value::Float(number)) => write::float4(text, *number),
         (_, Value::Double(number)) => write::float(text, *number),
-        (Form::Decimal, Value::Bytes(digits)) => decimal(text, digits)?,
-        (Form::Bits, Value::Bytes(bytes)) => bits(text, bytes)?,
+        (Form::Decimal | Form::LongDecimal, Value::Bytes(digits)) => decimal(text, digits)?,
+        (Form::Bits, Value::Bytes(bytes)) => write::display(text, bits(bytes)?),
         (Form::Bytes, Value::Bytes(bytes)) => write::base64(text, bytes),
         (Form::Json, Value::Bytes(document)) => {
             std::str::from_utf8(document).map_err(|_| NOT_UTF8)?;
@@ -120,7 +154,7 @@ pub(super) fn value(text: &mut Vec<u8>, form: Form, value: &Value) -> Result<(),
     Ok(())
 }
 
-const NOT_UTF8: &str = "a text that is not UTF-8 has no form in JSON";
+pub(super) const NOT_UTF8: &str = "a text that is not UTF-8 has no form in JSON";
 
 /// As many digits after the second as there are.
 fn fraction(text: &mut Vec<u8>, micros: u32) {
@@ -158,15 +192,11 @@ fn decimal(text: &mut Vec<u8>, digits: &[u8]) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn bits(text: &mut Vec<u8>, bytes: &[u8]) -> Result<(), &'static str> {
+pub(super) fn bits(bytes: &[u8]) -> Result<u64, &'static str> {
     if bytes.len() > 8 {
         return Err("the server sent more than 64 bits");
     }
-    let number = bytes
-        .iter()
-        .fold(0u64, |number, byte| number << 8 | u64::from(*byte));
-    write::display(text, number);
-    Ok(())
+    Ok((bytes.iter()).fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 
 #[cfg(test)]

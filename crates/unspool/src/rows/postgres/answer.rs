@@ -7,21 +7,24 @@ use bytes::BytesMut;
 use futures_util::Stream;
 use tokio::sync::mpsc;
 use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type};
-use tokio_postgres::{Client, IsolationLevel, Row, Statement};
+use tokio_postgres::{Client, Column, IsolationLevel, Row, Statement};
 
 use super::cancel::Canceler;
 use super::connection::connect;
 use super::copy::CopyReader;
 use super::failure::failed;
-use super::types::{Decode, decoder, may_be_key, select_list};
+use super::types::{Decoder, decoder, may_be_key, select_list};
 use crate::error::Error;
 use crate::rows::account::{Doubt, Mode};
+#[cfg(feature = "arrow")]
+use crate::rows::arrow::ColumnType;
+use crate::rows::batch::Face;
 use crate::rows::database::Query;
 use crate::rows::keyset::{self, Bound, Style, text_of};
 use crate::rows::progress::Cursor;
 use crate::rows::sql::quoted;
 use crate::rows::task::{Message, Outlet};
-use crate::rows::write::{self, RowWriter};
+use crate::rows::write::RowWriter;
 
 /// How every session is set up: texts of values are the same everywhere, and a client that
 /// is gone is noticed where the server can do that.
@@ -82,7 +85,7 @@ struct Prepared {
     sql: String,
     /// Its columns, as `sql` has them.
     select_list: String,
-    decoders: Vec<Decode>,
+    decoders: Vec<Decoder>,
     writer: RowWriter,
 }
 
@@ -160,17 +163,34 @@ impl Asking<'_> {
             }
             Some(list) => format!("select {list} from ({text}\n) as unspool_rows"),
         };
-        let decoders = statement.columns().iter().map(|column| {
-            // What the server turns into text comes as text or as JSON.
-            decoder(column.type_()).unwrap_or(super::types::turned(column.type_()))
-        });
+        let (writer, decoders) = self.decoders(writer, statement.columns());
         Ok(Prepared {
-            decoders: decoders.collect(),
+            decoders,
             select_list: list.unwrap_or_else(|| "*".to_owned()),
             sql,
             writer,
             statement,
         })
+    }
+
+    /// How the columns are read, and the writer for what is made of them.
+    fn decoders(&self, writer: RowWriter, columns: &[Column]) -> (RowWriter, Vec<Decoder>) {
+        let decoders = columns.iter().map(|column| Decoder {
+            // What the server turns into text comes as text or as JSON.
+            text: decoder(column.type_()).unwrap_or(super::types::turned(column.type_())),
+            #[cfg(feature = "arrow")]
+            cell: super::arrow::column(column).1,
+        });
+        let decoders = decoders.collect();
+        let writer = match self.query.face {
+            Face::Text => writer,
+            #[cfg(feature = "arrow")]
+            Face::Arrow => {
+                let types = columns.iter().map(|column| super::arrow::column(column).0);
+                writer.into_arrays(types.map(ColumnType::Fixed).collect())
+            }
+        };
+        (writer, decoders)
     }
 
     /// That there are the values that it needs, and that its modes go together.
@@ -229,8 +249,11 @@ impl Asking<'_> {
             },
         )
         .await?;
+        // What came before a fault is not lost.
         out.flush().await;
-        reader.end()
+        reader.end()?;
+        out.end().await;
+        Ok(())
     }
 
     async fn portal(&self, mut client: Client, prepared: Prepared) -> Result<(), Error> {
@@ -263,7 +286,7 @@ impl Asking<'_> {
             }
         }
         transaction.commit().await.map_err(lost)?;
-        out.flush().await;
+        out.end().await;
         Ok(())
     }
 
@@ -314,7 +337,7 @@ impl Asking<'_> {
         if found.is_some() {
             self.cursor.doubt(Doubt::NullKeys);
         }
-        out.flush().await;
+        out.end().await;
         Ok(())
     }
 
@@ -322,14 +345,14 @@ impl Asking<'_> {
         &self,
         out: &mut Outlet<'_>,
         stream: impl Stream<Item = Result<Row, tokio_postgres::Error>>,
-        decoders: &[Decode],
+        decoders: &[Decoder],
     ) -> Result<usize, Error> {
         let lost = |error| failed(error, None);
         out.pour(stream, lost, |writer, row| {
             self.cursor.meter.bytes(row.raw_size_bytes());
-            for (column, decode) in decoders.iter().enumerate() {
+            for (column, decoder) in decoders.iter().enumerate() {
                 let value: Option<RawValue<'_>> = row.try_get(column).map_err(lost)?;
-                put(writer, column, *decode, value.map(|value| value.0))?;
+                writer.put(column, decoder, value.map(|value| value.0))?;
             }
             writer.end_row()
         })
@@ -386,21 +409,6 @@ impl Asking<'_> {
         own.chain(more.iter().map(|text| TextParam(Some(text.clone()))))
             .collect()
     }
-}
-
-/// Writes a value.
-pub(super) fn put(
-    writer: &mut RowWriter,
-    column: usize,
-    decode: Decode,
-    value: Option<&[u8]>,
-) -> Result<(), Error> {
-    let text = writer.value(column);
-    match value {
-        None => write::null(text),
-        Some(bytes) => decode(text, bytes).map_err(|why| writer.unfit(column, why))?,
-    }
-    Ok(())
 }
 
 /// The bytes of a value, of whatever type.

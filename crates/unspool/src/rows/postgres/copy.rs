@@ -1,7 +1,6 @@
 //! Rows of a binary `COPY` (PostgreSQL, "COPY", "Binary Format").
 
-use super::answer::put;
-use super::types::Decode;
+use super::types::Decoder;
 use crate::error::{Error, Kind};
 use crate::rows::write::RowWriter;
 
@@ -10,13 +9,13 @@ const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 
 /// Reads rows out of the messages of a copy, each of which the server fills with whole rows.
 pub(super) struct CopyReader {
-    decoders: Vec<Decode>,
+    decoders: Vec<Decoder>,
     is_begun: bool,
     is_ended: bool,
 }
 
 impl CopyReader {
-    pub(super) fn new(decoders: Vec<Decode>) -> Self {
+    pub(super) fn new(decoders: Vec<Decoder>) -> Self {
         CopyReader {
             decoders,
             is_begun: false,
@@ -40,8 +39,8 @@ impl CopyReader {
             if self.is_ended || usize::try_from(count) != Ok(self.decoders.len()) {
                 return Err(damaged());
             }
-            for (column, decode) in self.decoders.iter().enumerate() {
-                put(writer, column, *decode, rest.value()?)?;
+            for (column, decoder) in self.decoders.iter().enumerate() {
+                writer.put(column, decoder, rest.value()?)?;
             }
             writer.end_row()?;
         }

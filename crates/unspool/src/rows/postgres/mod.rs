@@ -1,6 +1,8 @@
 //! PostgreSQL: a task that drives the connection, and hands over batches.
 
 mod answer;
+#[cfg(feature = "arrow")]
+mod arrow;
 mod cancel;
 mod connection;
 mod copy;

@@ -6,14 +6,43 @@
 
 use tokio_postgres::types::{Kind, Type};
 
+#[cfg(feature = "arrow")]
+use crate::rows::arrow::Cell;
 use crate::rows::sql::quoted;
-use crate::rows::write;
+use crate::rows::write::{self, Form};
+
+/// How the values of a column are read.
+#[derive(Clone, Copy)]
+pub(super) struct Decoder {
+    pub(super) text: Decode,
+    #[cfg(feature = "arrow")]
+    pub(super) cell: super::arrow::CellDecode,
+}
+
+impl<'v> Form<'v> for Decoder {
+    type Value = Option<&'v [u8]>;
+
+    fn write(&self, text: &mut Vec<u8>, value: Self::Value) -> Result<(), &'static str> {
+        match value {
+            Some(bytes) => (self.text)(text, bytes),
+            None => {
+                write::null(text);
+                Ok(())
+            }
+        }
+    }
+
+    #[cfg(feature = "arrow")]
+    fn cell(&self, value: Self::Value) -> Result<Cell<'v>, &'static str> {
+        value.map_or(Ok(Cell::Null), self.cell)
+    }
+}
 
 /// Appends a value of one type.
 pub(super) type Decode = fn(&mut Vec<u8>, &[u8]) -> Result<(), &'static str>;
 
 /// What is said of a value whose bytes are not as they should be.
-const DAMAGED: &str = "the server sent a value of another length than its type has";
+pub(super) const DAMAGED: &str = "the server sent a value of another length than its type has";
 
 /// How values of a type are read; none where the server has to turn them into text.
 pub(super) fn decoder(ty: &Type) -> Option<Decode> {
@@ -75,7 +104,7 @@ pub(super) fn may_be_key(ty: &Type) -> bool {
     *ty != Type::BYTEA && !matches!(ty.kind(), Kind::Array(_) | Kind::Composite(_))
 }
 
-fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], &'static str> {
+pub(super) fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], &'static str> {
     bytes.try_into().map_err(|_| DAMAGED)
 }
 
@@ -115,32 +144,54 @@ fn float8(text: &mut Vec<u8>, bytes: &[u8]) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Groups of four decimal digits, of which `weight` is the exponent of the first.
+/// The parts of a `numeric`: groups of four decimal digits, and where the point is.
+pub(super) struct Numeric<'b> {
+    /// The exponent of the first group.
+    pub(super) weight: i32,
+    pub(super) is_negative: bool,
+    /// How many digits are after the point.
+    pub(super) scale: u16,
+    /// Each in two bytes.
+    pub(super) groups: &'b [u8],
+}
+
+impl<'b> Numeric<'b> {
+    /// Reads a number, or the name of what is none.
+    pub(super) fn read(bytes: &'b [u8]) -> Result<Result<Self, &'static str>, &'static str> {
+        const MINUS: u16 = 0x4000;
+        let (head, groups) = bytes.split_first_chunk::<8>().ok_or(DAMAGED)?;
+        let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+        Ok(match word(4) {
+            0xC000 => Err("\"NaN\""),
+            0xD000 => Err("\"Infinity\""),
+            0xF000 => Err("\"-Infinity\""),
+            _ if groups.len() != usize::from(word(0)) * 2 => return Err(DAMAGED),
+            sign => Ok(Numeric {
+                weight: word(2).cast_signed().into(),
+                is_negative: sign == MINUS,
+                scale: word(6),
+                groups,
+            }),
+        })
+    }
+
+    /// The group with this exponent.
+    fn group(&self, exponent: i32) -> u16 {
+        let found = usize::try_from(self.weight - exponent).ok();
+        let found = found.and_then(|index| self.groups.get(index * 2..index * 2 + 2));
+        found.map_or(0, |pair| u16::from_be_bytes([pair[0], pair[1]]))
+    }
+}
+
 fn numeric(text: &mut Vec<u8>, bytes: &[u8]) -> Result<(), &'static str> {
-    const NAN: u16 = 0xC000;
-    const INFINITY: u16 = 0xD000;
-    const MINUS_INFINITY: u16 = 0xF000;
-    const MINUS: u16 = 0x4000;
-    let (head, digits) = bytes.split_first_chunk::<8>().ok_or(DAMAGED)?;
-    let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
-    let (count, sign, scale) = (usize::from(word(0)), word(4), usize::from(word(6)));
-    let weight = i32::from(word(2).cast_signed());
-    match sign {
-        NAN => text.extend_from_slice(b"\"NaN\""),
-        INFINITY => text.extend_from_slice(b"\"Infinity\""),
-        MINUS_INFINITY => text.extend_from_slice(b"\"-Infinity\""),
-        _ if digits.len() != count * 2 => return Err(DAMAGED),
-        _ => {
-            if sign == MINUS {
+    match Numeric::read(bytes)? {
+        Err(name) => text.extend_from_slice(name.as_bytes()),
+        Ok(number) => {
+            if number.is_negative {
                 text.push(b'-');
             }
-            let group = |exponent: i32| {
-                let index = usize::try_from(weight - exponent).ok()?;
-                let pair = digits.get(index * 2..index * 2 + 2)?;
-                Some(u16::from_be_bytes([pair[0], pair[1]]))
-            };
-            decimal(text, weight, scale, |exponent| {
-                group(exponent).unwrap_or_default()
+            decimal(text, number.weight, number.scale.into(), |exponent| {
+                number.group(exponent)
             });
         }
     }
@@ -181,7 +232,7 @@ fn text(text: &mut Vec<u8>, bytes: &[u8]) -> Result<(), &'static str> {
     Ok(())
 }
 
-const NOT_UTF8: &str = "a text that is not UTF-8 has no form in JSON";
+pub(super) const NOT_UTF8: &str = "a text that is not UTF-8 has no form in JSON";
 
 /// The document as it was written, on one line.
 fn json(text: &mut Vec<u8>, bytes: &[u8]) -> Result<(), &'static str> {
@@ -224,9 +275,9 @@ fn uuid(text: &mut Vec<u8>, bytes: &[u8]) -> Result<(), &'static str> {
 }
 
 /// Days from 1970-01-01 to 2000-01-01, from which PostgreSQL counts.
-const EPOCH: i64 = 10_957;
+pub(super) const EPOCH: i64 = 10_957;
 
-const DAY: i64 = 86_400_000_000;
+pub(super) const DAY: i64 = 86_400_000_000;
 
 fn date(text: &mut Vec<u8>, bytes: &[u8]) -> Result<(), &'static str> {
     match i32::from_be_bytes(array(bytes)?) {

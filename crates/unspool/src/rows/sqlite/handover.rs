@@ -101,14 +101,16 @@ impl Handover {
         loop {
             {
                 let mut state = self.state();
-                let is_over = state.end.is_some();
+                let (is_over, is_whole) = (state.end.is_some(), matches!(state.end, Some(Ok(()))));
                 let ready = (state.writer.as_mut()).filter(|writer| {
-                    writer.is_full() || (is_over || !wants_full) && !writer.is_empty()
+                    writer.is_full()
+                        || (is_over || !wants_full) && !writer.is_empty()
+                        || is_whole && writer.owes_columns()
                 });
                 if let Some(writer) = ready {
                     let batch = writer.take();
                     self.room.notify_one();
-                    return Ok(Some(batch));
+                    return batch.map(Some);
                 }
                 if let Some(end) = &mut state.end {
                     return std::mem::replace(end, Ok(())).map(|()| None);

@@ -2,6 +2,7 @@
 
 mod handover;
 mod thread;
+mod types;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -83,7 +84,7 @@ impl Reader for Sqlite {
             }
             let batch = self.handover.take().await?;
             if let Some(batch) = &batch {
-                self.cursor.meter.bytes(batch.text.len());
+                self.cursor.meter.bytes(batch.bytes);
             }
             Ok(batch)
         })

@@ -11,14 +11,18 @@ use serde_json::Value as Json;
 
 use super::handover::{Handover, Stopped};
 use super::path;
+use super::types::OwnType;
+#[cfg(feature = "arrow")]
+use super::types::column_type;
 use crate::error::{Error, Kind};
 use crate::rows::account::Doubt;
+use crate::rows::batch::Face;
 use crate::rows::database::Query;
 use crate::rows::keyset::{self, Bound, Style};
 use crate::rows::param::Param;
 use crate::rows::progress::Cursor;
 use crate::rows::sql::SqlPosition;
-use crate::rows::write::{self, RowWriter};
+use crate::rows::write::RowWriter;
 
 /// How many steps of its machine SQLite makes before it is asked whether to go on.
 const STEPS: i32 = 4096;
@@ -75,7 +79,15 @@ impl Reading<'_> {
         self.check(&statement)?;
         let names = statement.column_names().map(str::to_owned).collect();
         let writer = RowWriter::new(names, &self.query.key, self.query.limits)?;
-        self.handover.begin(writer);
+        self.handover.begin(match self.query.face {
+            Face::Text => writer,
+            #[cfg(feature = "arrow")]
+            Face::Arrow => {
+                let columns = statement.columns();
+                let types = columns.map(|column| column_type(column.decl_type()));
+                writer.into_arrays(types.collect())
+            }
+        });
         match self.query.key.is_empty() {
             true => self.stream(statement),
             false => self.pages(&connection),
@@ -218,7 +230,8 @@ impl Reading<'_> {
             let written = self.handover.write(|writer| {
                 for column in 0..columns {
                     let value = row.get_ref(column).map_err(|error| self.failed(error))?;
-                    write_value(writer, column, value)?;
+                    check_key(writer, column, value)?;
+                    writer.put(column, &OwnType, value)?;
                 }
                 writer.end_row()
             })?;
@@ -281,31 +294,18 @@ impl Reading<'_> {
     }
 }
 
-fn write_value(writer: &mut RowWriter, column: usize, value: ValueRef<'_>) -> Result<(), Error> {
-    match value {
-        ValueRef::Null => write::null(writer.value(column)),
-        ValueRef::Integer(integer) => write::integer(writer.value(column), integer),
-        ValueRef::Real(real) => {
-            if real.is_infinite() && writer.is_key(column) {
-                return Err(writer.unfit(column, "an infinite number cannot be a key"));
-            }
-            write::float(writer.value(column), real);
-        }
-        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => write::string(writer.value(column), text),
-            Err(error) => {
-                let why = format!("a text that is not UTF-8 has no form in JSON: {error}");
-                return Err(writer.unfit(column, why));
-            }
-        },
-        ValueRef::Blob(bytes) => {
-            if writer.is_key(column) {
-                return Err(writer.unfit(column, "a blob cannot be a key"));
-            }
-            write::base64(writer.value(column), bytes);
-        }
+/// That a value can be written as text and read again, where it is one of a key.
+fn check_key(writer: &RowWriter, column: usize, value: ValueRef<'_>) -> Result<(), Error> {
+    if !writer.is_key(column) {
+        return Ok(());
     }
-    Ok(())
+    match value {
+        ValueRef::Real(real) if real.is_infinite() => {
+            Err(writer.unfit(column, "an infinite number cannot be a key"))
+        }
+        ValueRef::Blob(_) => Err(writer.unfit(column, "a blob cannot be a key")),
+        _ => Ok(()),
+    }
 }
 
 fn value_of_param(param: &Param) -> Value {

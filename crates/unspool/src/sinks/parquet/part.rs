@@ -27,7 +27,8 @@ const BATCH_BYTES: usize = 4 << 20;
 pub(super) struct Part {
     pub(super) path: PathBuf,
     writer: ArrowWriter<BufWriter<File>>,
-    schema: SchemaRef,
+    pub(super) schema: SchemaRef,
+    /// Of items of text; Arrow batches have theirs.
     builders: Vec<Builder>,
     /// How many rows are in the builders, and how many in the file, these included.
     batch_rows: usize,
@@ -39,6 +40,15 @@ pub(super) struct Part {
 impl Part {
     pub(super) fn begin(path: PathBuf, columns: &Columns) -> Result<Self, ParquetError> {
         let schema = Arc::new(ArrowSchema::new(arrow_fields(&columns.fields())));
+        let kinds = columns.list().iter().map(|column| &column.kind);
+        Ok(Part {
+            builders: kinds.map(Builder::new).collect(),
+            ..Part::begin_arrow(path, schema)?
+        })
+    }
+
+    /// A file for Arrow batches of this schema.
+    pub(super) fn begin_arrow(path: PathBuf, schema: SchemaRef) -> Result<Self, ParquetError> {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
             .set_statistics_enabled(EnabledStatistics::Chunk)
@@ -49,11 +59,7 @@ impl Part {
             path,
             writer,
             schema,
-            builders: columns
-                .list()
-                .iter()
-                .map(|column| Builder::new(&column.kind))
-                .collect(),
+            builders: Vec::new(),
             batch_rows: 0,
             rows: 0,
             batch_bytes: 0,
@@ -87,7 +93,17 @@ impl Part {
         let arrays = self.builders.iter_mut().map(|builder| builder.finish(rows));
         let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
         let batch = RecordBatch::try_new(self.schema.clone(), arrays)?;
-        self.writer.write(&batch)?;
+        self.write_group(&batch)
+    }
+
+    /// Writes an Arrow batch.
+    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
+        self.rows += batch.num_rows() as u64;
+        self.write_group(batch)
+    }
+
+    fn write_group(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
+        self.writer.write(batch)?;
         if self.writer.in_progress_size() >= ROW_GROUP {
             self.writer.flush()?;
         }

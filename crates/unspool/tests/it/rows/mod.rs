@@ -1,5 +1,7 @@
 //! Rows of databases: real ones, which the tests start where they are servers.
 
+#[cfg(feature = "arrow")]
+mod arrow;
 #[cfg(all(feature = "mysql", unix))]
 mod mysql;
 #[cfg(all(feature = "postgres", unix))]

@@ -60,6 +60,62 @@ impl Database {
 const USERS: &str = "create table users (id int primary key, name text);
     insert into users select seq, concat('user ', seq) from seq_1_to_30;";
 
+#[cfg(feature = "arrow")]
+#[tokio::test]
+async fn batches_have_the_types_of_the_columns_and_every_value_is_exact() {
+    use super::arrow::{batches, check_resume, failure, row, schema};
+    let Some(database) = database(
+        "set sql_mode = ''; set time_zone = '+00:00';
+         create table t (id bigint unsigned primary key, tiny tinyint, u int unsigned, i int, big
+             bigint, d65 decimal(65,30), d decimal(38,10), dz decimal(6,2) zerofill, f float, g
+             double, b1 bit(9), t text, bin binary(2), e enum('a','ü'), dt date, dtm datetime(6), ts
+             timestamp(3) null, tm time(6), y year);
+         insert into t values (18446744073709551615, -128, 4294967295, -2147483648,
+             -9223372036854775808, '12345678901234567890123456789012345.5',
+             '-9999999999999999999999999999.9999999999', 12.3, 0.1, 1e300, b'100000001', 'a\"日', 'ab',
+             'ü', '2024-02-29', '2024-02-29 12:34:56.5', '2024-02-29 12:34:56.789', '-838:59:59', 2024);
+         insert into t (id) values (1);",
+    ) else {
+        return;
+    };
+    let query = || database.rows("select * from t order by id desc");
+    let [batch] = &batches(query()).await[..] else {
+        panic!()
+    };
+    let expected = "id UInt64, tiny Int32, u UInt32, i Int32, big Int64, d65 Utf8, \
+         d Decimal128(38, 10), dz Decimal128(6, 2), f Float32, g Float64, b1 UInt64, t Utf8, bin Binary, \
+         e Utf8, dt Date32, dtm Timestamp(µs), ts Timestamp(µs, \"UTC\"), tm Utf8, y Int32";
+    assert_eq!(schema(batch).join(", "), expected);
+    assert_eq!(
+        row(batch, 0).join(" | "),
+        "18446744073709551615 | -128 | 4294967295 | -2147483648 | -9223372036854775808 | \
+         12345678901234567890123456789012345.500000000000000000000000000000 | \
+         -9999999999999999999999999999.9999999999 | 12.30 | 0.1 | 1e300 | 257 | a\"日 | [61, 62] | ü | \
+         19782 | 1709210096500000 | 1709210096789000 | -838:59:59 | 2024"
+    );
+    assert!(row(batch, 1)[1..].iter().all(|value| value == "null"));
+    check_resume(
+        || {
+            database
+                .rows("select * from t")
+                .key("id")
+                .batch(NonZeroUsize::MIN)
+        },
+        2,
+    )
+    .await;
+    let none = batches(database.rows("select * from t where id = 0")).await;
+    assert_eq!((none.len(), none[0].num_rows()), (1, 0));
+    assert_eq!(none[0].schema(), batch.schema());
+    let error = failure(database.rows("select cast('0000-00-00' as date) as v")).await;
+    assert!(
+        error
+            .to_string()
+            .contains("row 1, column `v`: a date with zeros"),
+        "{error}"
+    );
+}
+
 #[tokio::test]
 async fn every_type_is_exact() {
     let Some(database) = database(

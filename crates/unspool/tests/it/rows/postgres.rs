@@ -204,6 +204,87 @@ async fn check_document(database: &Database, found: &str) {
     assert!(types > 25 && shown > 10, "{types} types, {shown} values");
 }
 
+#[cfg(feature = "arrow")]
+#[tokio::test]
+async fn batches_have_the_types_of_the_columns_and_every_value_is_exact() {
+    use super::arrow::{batches, check_resume, failure, row, schema};
+    let Some(database) = database(
+        "create table t (id int8 primary key, b bool, i2 int2, i4 int4, o oid, f4 float4, f8 float8,
+           n numeric, n2 numeric(12,2), n38 numeric(38,10), neg numeric(3,-2), small numeric(2,4),
+           n39 numeric(39,1), t text, j json, jb jsonb, u uuid, by bytea, d date, ti time, ts
+           timestamp, tz timestamptz, iv interval, a int[]);
+         insert into t values (1, true, -32768, 2147483647, 4294967295, 0.1, 1e300,
+           '123456789012345678901234567890.12345678901234567890', 12.30,
+           '9999999999999999999999999999.9999999999', 12345, 0.0012, 1.5, 'é\"', '{\"a\" : 1}', '\"s\"',
+           'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '\\x00ff', '2024-02-29', '23:59:59.999999',
+           '2024-02-29 12:34:56.5', '1969-12-31 23:59:59.999999+00', '1 year', '{1,null}'),
+          (2, false, 0, 0, 0, 'NaN', '-Infinity', 'NaN', -0.01,
+           '-9999999999999999999999999999.9999999999', -99900, -0.0099, 0, '', 'null', '{}',
+           '00000000-0000-0000-0000-000000000000', '', '0044-03-15 BC', '00:00', '0001-01-01',
+           '99999-12-31 23:59:59+00', '-1 month', '{}');
+         insert into t (id, n38) values (3, 0), (4, 10000.5);",
+    ) else {
+        return;
+    };
+    let query = || database.rows("select * from t order by id");
+    let [batch] = &batches(query()).await[..] else {
+        panic!()
+    };
+    let expected = "id Int64, b Boolean, i2 Int16, i4 Int32, o UInt32, f4 Float32, f8 Float64, n Utf8, \
+         n2 Decimal128(12, 2), n38 Decimal128(38, 10), neg Decimal128(5, 0), small Decimal128(4, 4), \
+         n39 Utf8, t Utf8, j Utf8, jb Utf8, u Utf8, by Binary, d Date32, ti Time64(µs), ts Timestamp(µs), \
+         tz Timestamp(µs, \"UTC\"), iv Utf8, a Utf8";
+    assert_eq!(schema(batch).join(", "), expected);
+    assert_eq!(
+        row(batch, 0).join(" | "),
+        "1 | true | -32768 | 2147483647 | 4294967295 | 0.1 | 1e300 | \
+         123456789012345678901234567890.12345678901234567890 | 12.30 | \
+         9999999999999999999999999999.9999999999 | 12300 | 0.0012 | 1.5 | é\" | {\"a\" : 1} | \"s\" | \
+         a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11 | [00, ff] | 19782 | 86399999999 | 1709210096500000 | -1 | \
+         P1Y | [1,null]"
+    );
+    assert_eq!(
+        row(batch, 1).join(" | "),
+        "2 | false | 0 | 0 | 0 | NaN | -inf | NaN | -0.01 | \
+         -9999999999999999999999999999.9999999999 | -99900 | -0.0099 | 0.0 |  | null | {} | \
+         00000000-0000-0000-0000-000000000000 | [] | -735160 | 0 | -62135596800000000 | \
+         3093527980799000000 | P-1M | []"
+    );
+    assert_eq!(row(batch, 2)[9], "0.0000000000");
+    assert_eq!(row(batch, 3)[9], "10000.5000000000");
+    assert!(row(batch, 3)[10..].iter().all(|value| value == "null"));
+    // By every way in which rows are fetched.
+    let bound = database
+        .rows("select * from t where id > $1 order by id")
+        .bind(0);
+    let keyed = || {
+        let query = database.rows("table t").key("id");
+        query.batch(NonZeroUsize::new(2).unwrap())
+    };
+    for request in [bound, keyed()] {
+        let found = batches(request).await;
+        let rows = found
+            .iter()
+            .flat_map(|batch| (0..batch.num_rows()).map(|at| row(batch, at)));
+        let whole: Vec<_> = (0..4).map(|at| row(batch, at)).collect();
+        assert_eq!(rows.collect::<Vec<_>>(), whole);
+    }
+    check_resume(keyed, 4).await;
+    let none = batches(database.rows("select * from t where id < 0")).await;
+    assert_eq!((none.len(), none[0].num_rows()), (1, 0));
+    assert_eq!(none[0].schema(), batch.schema());
+    for (value, words) in [
+        ("'infinity'::date", "infinite time"),
+        ("'-infinity'::timestamptz", "infinite time"),
+        ("'24:00'::time", "24:00:00"),
+        ("'NaN'::numeric(4,2)", "neither NaN"),
+    ] {
+        let error = failure(database.rows(&format!("select {value} as v"))).await;
+        assert!(error.to_string().contains("row 1, column `v`"), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn the_mode_follows_from_the_statement() {
     let Some(database) = database(USERS) else {

@@ -49,6 +49,85 @@ impl File {
     }
 }
 
+#[cfg(feature = "arrow")]
+#[tokio::test]
+async fn batches_have_one_type_for_a_column_and_no_value_loses_anything() {
+    use super::arrow::{batches, check_resume, failure, row, schema};
+    let file = file(
+        "create table t (id integer primary key, n, r real, t text, b blob, m numeric, u, x date);
+         insert into t values (1, null, 1, 'é', x'00ff', 5, null, '2024-01-01'),
+             (2, 3, 2.5, null, null, 1.5, null, null), (3, 9007199254740993, 0.1, '', x'', 7, null, '');",
+    );
+    let query = || file.rows("select *, id * 2 as twice from t order by id");
+    let [batch] = &batches(query()).await[..] else {
+        panic!()
+    };
+    assert_eq!(
+        schema(batch).join(", "),
+        "id Int64, n Int64, r Float64, t Utf8, b Binary, m Float64, u Utf8, x Utf8, twice Int64"
+    );
+    let found: Vec<_> = (0..3).map(|at| row(batch, at).join(" | ")).collect();
+    assert_eq!(
+        found,
+        [
+            "1 | null | 1.0 | é | [00, ff] | 5.0 | null | 2024-01-01 | 2",
+            "2 | 3 | 2.5 | null | null | 1.5 | null | null | 4",
+            "3 | 9007199254740993 | 0.1 |  | [] | 7.0 | null |  | 6",
+        ]
+    );
+    check_resume(
+        || {
+            file.rows("select id, t, r from t")
+                .key("id")
+                .batch(NonZeroUsize::MIN)
+        },
+        3,
+    )
+    .await;
+    let none = batches(file.rows("select * from t where id = 0")).await;
+    assert_eq!((none.len(), none[0].num_rows()), (1, 0));
+    for (values, words) in [
+        // Neither is rounded, nor made a text.
+        (
+            "(1), (1.5), (9007199254740993)",
+            "row 3, column `v`: the value does not fit",
+        ),
+        (
+            "(9007199254740993), (1.5)",
+            "row 2, column `v`: the value does not fit",
+        ),
+        ("(1), ('a')", "its column is Int64"),
+        ("('a'), (1)", "its column is Utf8"),
+        ("(x'00'), ('a')", "its column is Binary"),
+    ] {
+        let sql = format!("with t(v) as (values {values}) select v from t");
+        let error = failure(file.rows(&sql)).await;
+        assert!(error.to_string().contains(words), "{values}: {error}");
+    }
+    // What the first batch settled stays.
+    let sql = "with t(v) as (values (1), (1.5)) select v from t";
+    let error = failure(file.rows(sql).batch(NonZeroUsize::MIN)).await;
+    assert!(error.to_string().contains("row 2, column `v`"), "{error}");
+}
+
+#[tokio::test]
+async fn to_take_some_rows_ends_after_them() {
+    let file = users(9);
+    let query = || {
+        file.rows("select id from users")
+            .batch(NonZeroUsize::new(4).unwrap())
+    };
+    for count in [0, 1, 4, 5, 9] {
+        let (found, account) = drain(query().take(count).raw()).await;
+        assert_eq!(found.len() as u64, count);
+        assert_eq!(account.unwrap().verdict(), Verdict::Stopped);
+    }
+    let mut rows = query().key("id").take(5).raw();
+    while rows.try_next().await.unwrap().is_some() {}
+    let rest = query().key("id").from(rows.position().unwrap()).raw();
+    assert_eq!(complete(rest).await.len(), 4);
+}
+
 /// `users` with ids from 1.
 fn users(count: u32) -> File {
     file(&format!(

@@ -281,3 +281,78 @@ async fn an_empty_run_leaves_an_empty_table() {
         .unwrap();
     assert_eq!(folder.names(), ["a-00001.parquet", "a.state"]);
 }
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn arrow_batches_keep_their_types_and_resume_part_by_part() {
+    let folder = Folder::new();
+    let database = folder.path("users.db");
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    let users = "create table users (id integer primary key, name text, weight real);
+        with recursive ids (id) as (select 1 union all select id + 1 from ids where id < 10)
+        insert into users select id, 'user ' || id, id / 4.0 from ids;";
+    connection.execute_batch(users).unwrap();
+    let request = || {
+        let dsn = format!("sqlite:{}", database.display());
+        unspool::rows(dsn, "select * from users").key("id")
+    };
+    // A run that stops in the middle, and one that goes on.
+    for (take, parts) in [(Some(4), 1), (None, 2)] {
+        let sink = sinks::open(&folder.target(), folder.resumed()).unwrap();
+        assert!(sink.takes_arrow());
+        let open = |from| {
+            let request = match from {
+                Some(position) => request().from(position),
+                None => request(),
+            };
+            Ok(match take {
+                Some(rows) => request.take(rows).batches(),
+                None => request.batches(),
+            })
+        };
+        let pulled = unspool::pull(open, sink).await.unwrap();
+        assert_eq!(pulled.sink.items, take.unwrap_or(10));
+        assert_eq!(
+            folder
+                .names()
+                .iter()
+                .filter(|name| name.ends_with("parquet"))
+                .count(),
+            parts
+        );
+    }
+    let columns = ["id", "name", "weight"].map(str::to_owned).to_vec();
+    assert_eq!(rows(&folder.path("a-00001.parquet")), (4, columns.clone()));
+    assert_eq!(rows(&folder.path("a-00002.parquet")), (6, columns));
+    if let Some(found) = folder.read("a-00002.parquet") {
+        let lines: Vec<&str> = found.lines().collect();
+        assert_eq!(lines[0], "id int64, name string, weight double");
+        assert_eq!(lines[1], r#"{"id": 5, "name": "user 5", "weight": 1.25}"#);
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn arrow_batches_go_only_where_they_are_taken() {
+    let folder = Folder::new();
+    let lines = sinks::open(folder.path("a.jsonl").to_str().unwrap(), options()).unwrap();
+    let open = |_| Ok(unspool::rows("sqlite::memory:", "select 1 as a").batches());
+    let error = unspool::pull(open, lines).await.unwrap_err();
+    assert!(
+        error.to_string().contains("takes no Arrow batches"),
+        "{error}"
+    );
+    // Without rows there are the columns.
+    let sink = sinks::open(&folder.target(), options()).unwrap();
+    let open = |_| Ok(unspool::rows("sqlite::memory:", "select 1 as a limit 0").batches());
+    assert_eq!(unspool::pull(open, sink).await.unwrap().sink.items, 0);
+    assert_eq!(rows(&folder.path("a.parquet")), (0, vec!["a".to_owned()]));
+    // A schema is for texts.
+    let mut options = options();
+    options.schema = Some("a text".to_owned());
+    assert!(
+        !sinks::open(&folder.target(), options)
+            .unwrap()
+            .takes_arrow()
+    );
+}
