@@ -13,7 +13,7 @@ use crate::error::Error;
 const MAX_FILE: u64 = 1 << 20;
 
 /// A secret, by its name: a text in which `${NAME}` stands for a variable of the
-/// environment (`$${` is a `${`), or `@FILE` for what is in a file.
+/// environment (`$${` is a `${`), or `@FILE` for what is in a file (`$@` at its begin is a `@`).
 ///
 /// It is looked up when a source is opened, on the machine where that happens. A secret
 /// that was given as it is can be used, but not written down: to serialise it fails.
@@ -80,6 +80,9 @@ impl Secret {
     ) -> Result<String, Error> {
         if let Some(path) = self.text.strip_prefix('@') {
             return from_file(path);
+        }
+        if let Some(rest) = self.text.strip_prefix("$@") {
+            return Ok(format!("@{}", Secret::new(rest).resolve_with(variable)?));
         }
         let mut value = String::new();
         for part in parts(&self.text)? {
@@ -211,6 +214,8 @@ mod tests {
             ("a$b $TOKEN {TOKEN} $", "a$b $TOKEN {TOKEN} $"),
             ("$${TOKEN} ${TOKEN}", "${TOKEN} hush"),
             ("é${_b2}é", "é${TOKEN}é"),
+            ("$@/etc/passwd ${TOKEN}", "@/etc/passwd hush"),
+            ("$@$@", "@$@"),
         ] {
             assert_eq!(check(text).as_deref(), Ok(expected), "{text}");
         }

@@ -1,0 +1,512 @@
+//! The object that Python iterates over, with `for` and with `async for`.
+
+use std::process;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyTuple, PyType};
+use serde_json::Value;
+use unspool::{Account, Error, Position};
+
+use crate::ahead::Ahead;
+use crate::cursor;
+use crate::errors::{raised, wrong};
+use crate::iterator::{Done, ItemsIterator};
+use crate::mailbox::Bell;
+use crate::objects::{self, Form};
+use crate::opened::{Item, Opened, Opening};
+use crate::runtime::runtime;
+use crate::wait::Waiter;
+
+/// How long an event loop may be kept from its other tasks.
+const SLICE: Duration = Duration::from_millis(2);
+
+/// How long a blocking call may not notice a signal.
+const SIGNALS: Duration = Duration::from_millis(100);
+
+/// The items of a source. `unspool.Items` is the class that people see.
+#[pyclass(frozen, subclass, weakref, module = "unspool._unspool")]
+pub(crate) struct Stream {
+    state: Mutex<State>,
+    /// Whether a thread is at work on the state that may need the interpreter meanwhile.
+    is_taken: AtomicBool,
+    /// How many threads want to look at the state.
+    lookers: AtomicUsize,
+    bell: Arc<Bell>,
+    waker: Waker,
+    form: Form,
+}
+
+struct State {
+    feed: Feed,
+    waiter: Waiter,
+    /// Since when the event loop has had no pause.
+    since: Option<Instant>,
+    /// The process that polled it first.
+    process: Option<u32>,
+    /// What there was to say of the source when it was closed.
+    account: Option<Account>,
+    position: Option<Position>,
+}
+
+enum Feed {
+    Here(Opened),
+    Ahead(Ahead),
+    Gone(Why),
+}
+
+/// Why there are no more items.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Why {
+    /// The source came to its end, which was told.
+    Over,
+    /// The caller closed it.
+    Closed,
+    /// A loop over it was left.
+    Left,
+}
+
+/// The state in the hands of the only one who may have it for long.
+struct Taken<'s> {
+    state: MutexGuard<'s, State>,
+    is_taken: &'s AtomicBool,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.is_taken.store(false, Ordering::Release);
+    }
+}
+
+/// What one step of an await comes to.
+pub(crate) enum Step {
+    Value(Py<PyAny>),
+    Wait(Py<PyAny>),
+}
+
+impl Feed {
+    fn is_ready(&self) -> bool {
+        match self {
+            Feed::Here(source) => source.is_ready(),
+            Feed::Ahead(ahead) => ahead.is_ready(),
+            Feed::Gone(_) => false,
+        }
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, Error>>> {
+        match self {
+            Feed::Here(source) => source.poll_item(cx),
+            Feed::Ahead(ahead) => ahead.poll_item(cx),
+            Feed::Gone(_) => Poll::Ready(None),
+        }
+    }
+
+    fn account(&self) -> Option<Account> {
+        match self {
+            Feed::Here(source) => Some(source.account()),
+            Feed::Ahead(ahead) => ahead.account(),
+            Feed::Gone(_) => None,
+        }
+    }
+
+    fn position(&self) -> Option<Position> {
+        match self {
+            Feed::Here(source) => source.position(),
+            Feed::Ahead(_) | Feed::Gone(_) => None,
+        }
+    }
+
+    /// The next item, without the interpreter; none where it is time to look for signals.
+    fn block(&mut self) -> PyResult<Option<Option<Result<Item, Error>>>> {
+        let next = std::future::poll_fn(|cx| self.poll_item(cx));
+        runtime()?.block_on(async {
+            let limited = tokio::time::timeout(SIGNALS, next);
+            Ok(limited.await.ok())
+        })
+    }
+}
+
+impl State {
+    /// Looks whether there can be more before a source is polled.
+    fn check(&mut self) -> PyResult<()> {
+        match &mut self.feed {
+            Feed::Gone(Why::Left) => Err(PyRuntimeError::new_err(
+                "a loop over these items was left, which closed their source: \
+                 loop over one `aiter(items)` or `iter(items)` to go on where a loop ends",
+            )),
+            Feed::Gone(_) => Ok(()),
+            Feed::Ahead(ahead) => ahead.begin(),
+            Feed::Here(_) => Ok(()),
+        }?;
+        match self.process {
+            Some(process) if process != process::id() => Err(PyRuntimeError::new_err(
+                "these items were begun in another process, before a fork: make them anew in this one",
+            )),
+            _ => {
+                self.process = Some(process::id());
+                Ok(())
+            }
+        }
+    }
+
+    /// Closes the source: its sockets, its queries, its tasks.
+    fn close(&mut self, why: Why) {
+        if let Feed::Gone(_) = self.feed {
+            return;
+        }
+        self.account = self.feed.account();
+        self.position = self.feed.position();
+        let feed = std::mem::replace(&mut self.feed, Feed::Gone(why));
+        match (self.process, runtime()) {
+            (Some(process), _) if process != process::id() => std::mem::forget(feed),
+            (_, Ok(runtime)) => {
+                let _context = runtime.enter();
+                drop(feed);
+            }
+            (_, Err(_)) => drop(feed),
+        }
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.close(Why::Closed);
+    }
+}
+
+impl Stream {
+    /// The state, for whoever may need the interpreter while it has it: one at a time, and no
+    /// other one waits, as who waited with the interpreter in hand would wait for ever.
+    fn take(&self) -> PyResult<Taken<'_>> {
+        if self.is_taken.swap(true, Ordering::Acquire) {
+            return Err(PyRuntimeError::new_err(
+                "the next item is being taken in another thread",
+            ));
+        }
+        // Others only look at it, without the interpreter.
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Taken {
+            state,
+            is_taken: &self.is_taken,
+        })
+    }
+
+    /// What is known of the source, also while another thread waits for its next item.
+    fn look<T: Send>(&self, py: Python<'_>, look: impl FnOnce(&State) -> T + Send) -> T {
+        self.lookers.fetch_add(1, Ordering::Relaxed);
+        let seen = py.detach(|| look(&self.state.lock().unwrap_or_else(PoisonError::into_inner)));
+        self.lookers.fetch_sub(1, Ordering::Relaxed);
+        seen
+    }
+
+    /// Lets those who want to look do so, before the state is taken again.
+    fn show(&self, py: Python<'_>) {
+        let mut rounds = 0;
+        while self.lookers.load(Ordering::Relaxed) > 0 && rounds < 20 {
+            py.detach(|| thread::sleep(Duration::from_micros(50)));
+            rounds += 1;
+        }
+    }
+
+    /// One step of `await anext(items)`.
+    pub(crate) fn step(&self, py: Python<'_>, sent: Option<&Bound<'_, PyAny>>) -> PyResult<Step> {
+        let mut taken = self.take()?;
+        let state = &mut *taken.state;
+        if let Some(message) = state.waiter.resume(py, sent)? {
+            return Ok(Step::Wait(message));
+        }
+        loop {
+            // Another task's turn, though there is more.
+            let now = Instant::now();
+            match state.since {
+                Some(since) if now - since > SLICE => {
+                    state.since = None;
+                    return state.waiter.rest(py).map(Step::Wait);
+                }
+                Some(_) => {}
+                None => state.since = Some(now),
+            }
+            match self.poll(py, state)? {
+                Poll::Ready(Some(object)) => return Ok(Step::Value(object)),
+                Poll::Ready(None) => return Err(PyStopAsyncIteration::new_err(())),
+                Poll::Pending => {
+                    if let Some(message) = state.waiter.wait(py, &self.bell)? {
+                        state.since = None;
+                        return Ok(Step::Wait(message));
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll(&self, py: Python<'_>, state: &mut State) -> PyResult<Poll<Option<Py<PyAny>>>> {
+        let polled = if state.feed.is_ready() {
+            state.feed.poll_item(&mut Context::from_waker(&self.waker))
+        } else {
+            state.check()?;
+            self.bell.reset();
+            let runtime = runtime()?;
+            let feed = &mut state.feed;
+            py.detach(|| {
+                let _context = runtime.enter();
+                feed.poll_item(&mut Context::from_waker(&self.waker))
+            })
+        };
+        match polled {
+            Poll::Ready(next) => self.given(py, state, next).map(Poll::Ready),
+            Poll::Pending => Ok(Poll::Pending),
+        }
+    }
+
+    /// The object of what a source gave.
+    fn given(
+        &self,
+        py: Python<'_>,
+        state: &mut State,
+        next: Option<Result<Item, Error>>,
+    ) -> PyResult<Option<Py<PyAny>>> {
+        match next {
+            Some(Ok(item)) => {
+                let object = objects::object(py, self.form, item.as_str())?;
+                Ok(Some(object.unbind()))
+            }
+            Some(Err(error)) => {
+                state.close(Why::Over);
+                Err(raised(error))
+            }
+            None => {
+                state.close(Why::Over);
+                Ok(None)
+            }
+        }
+    }
+
+    /// An exception that comes while an item is waited for. Nothing is lost: what is on its way
+    /// is the next item.
+    pub(crate) fn thrown(&self, py: Python<'_>, error: PyErr) -> PyResult<Step> {
+        let mut taken = self.take()?;
+        taken.state.waiter.thrown(py, error).map(Step::Wait)
+    }
+
+    /// The next item, waited for by this thread.
+    pub(crate) fn blocking(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        loop {
+            self.show(py);
+            let mut taken = self.take()?;
+            let state = &mut *taken.state;
+            if let Poll::Ready(next) = self.poll(py, state)? {
+                return Ok(next);
+            }
+            let feed = &mut state.feed;
+            if let Some(next) = py.detach(|| feed.block())? {
+                return self.given(py, state, next);
+            }
+            drop(taken);
+            py.check_signals()?;
+        }
+    }
+
+    /// Closes the source, unless an item is being taken in another thread.
+    pub(crate) fn leave(&self) {
+        if let Ok(mut taken) = self.take() {
+            taken.state.close(Why::Left);
+        }
+    }
+
+    fn end(&self, py: Python<'_>) -> PyResult<()> {
+        let mut taken = self.take()?;
+        let state = &mut *taken.state;
+        if state.waiter.is_waited_for(py)? {
+            return Err(PyRuntimeError::new_err(
+                "a task waits for the next item: cancel it before these items are closed",
+            ));
+        }
+        state.close(Why::Closed);
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl Stream {
+    #[new]
+    #[pyo3(signature = (description, *, items, position = None, allows_doubts = false))]
+    fn new(
+        description: &str,
+        items: &str,
+        position: Option<&str>,
+        allows_doubts: bool,
+    ) -> PyResult<Self> {
+        let form = Form::of(items)?;
+        let invalid = |error: serde_json::Error| wrong(&error.to_string());
+        let description: Value = serde_json::from_str(description).map_err(invalid)?;
+        let position = position
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(invalid)?;
+        let opening = Opening {
+            position,
+            allows_doubts,
+        };
+        let source = match form {
+            Form::Str => opening.text(&description)?,
+            Form::Dict | Form::Bytes => Opened::Items(opening.items(&description)?),
+        };
+        let feed = match source {
+            Opened::Text(_) => Feed::Ahead(Ahead::new(source)),
+            Opened::Items(_) => Feed::Here(source),
+        };
+        let bell = Arc::new(Bell::default());
+        Ok(Stream {
+            is_taken: AtomicBool::new(false),
+            lookers: AtomicUsize::new(0),
+            state: Mutex::new(State {
+                feed,
+                waiter: Waiter::default(),
+                since: None,
+                process: None,
+                account: None,
+                position: None,
+            }),
+            waker: Waker::from(Arc::clone(&bell)),
+            bell,
+            form,
+        })
+    }
+
+    fn __aiter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        cursor::of_loop(slf)
+    }
+
+    fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        cursor::of_item(slf)
+    }
+
+    fn __iter__(slf: &Bound<'_, Self>) -> ItemsIterator {
+        ItemsIterator::new(slf)
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.blocking(py)
+    }
+
+    /// Awaits the next item. No source takes values.
+    fn asend<'py>(slf: &Bound<'py, Self>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if value.is_none() {
+            cursor::of_item(slf)
+        } else {
+            Err(PyTypeError::new_err(
+                "this source takes no values: send None",
+            ))
+        }
+    }
+
+    /// Closes the source and raises the exception, as no source catches one.
+    #[pyo3(signature = (typ, val = None, tb = None))]
+    fn athrow(
+        &self,
+        py: Python<'_>,
+        typ: Bound<'_, PyAny>,
+        val: Option<Bound<'_, PyAny>>,
+        tb: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Done> {
+        let error = exception(typ, val, tb)?;
+        self.end(py)?;
+        Ok(Done::failed(error))
+    }
+
+    /// Closes the source: its connection, its query. There are no more items.
+    fn aclose(&self, py: Python<'_>) -> PyResult<Done> {
+        self.end(py)?;
+        Ok(Done::with(None))
+    }
+
+    /// The same, for those who do not await.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.end(py)
+    }
+
+    fn __aenter__(slf: &Bound<'_, Self>) -> Done {
+        Done::with(Some(slf.clone().into_any().unbind()))
+    }
+
+    #[pyo3(signature = (*_error))]
+    fn __aexit__(&self, py: Python<'_>, _error: &Bound<'_, PyTuple>) -> PyResult<Done> {
+        self.aclose(py)
+    }
+
+    fn __enter__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
+        slf.clone()
+    }
+
+    #[pyo3(signature = (*_error))]
+    fn __exit__(&self, py: Python<'_>, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.end(py)
+    }
+
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        class: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let alias = class.py().import("types")?.getattr("GenericAlias")?;
+        alias.call1((class, item))
+    }
+
+    /// What the source did so far, and after the end how it ended.
+    #[getter]
+    fn account<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let account = self.look(py, |state| {
+            state.feed.account().or_else(|| state.account.clone())
+        });
+        objects::of_json(py, &account)
+    }
+
+    /// Where the source stands after the item that was handed out last.
+    #[getter]
+    fn position<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let position = self.look(py, |state| match &state.feed {
+            Feed::Gone(_) => state.position.clone(),
+            feed => feed.position(),
+        });
+        objects::of_json(py, &position)
+    }
+
+    /// What the source waits for before its next request, if it does.
+    #[getter]
+    fn waiting(&self, py: Python<'_>) -> Option<String> {
+        self.look(py, |state| match &state.feed {
+            Feed::Here(source) => source.waiting(),
+            Feed::Ahead(ahead) => ahead.waiting(),
+            Feed::Gone(_) => None,
+        })
+    }
+
+    /// Whether the source has come to its end, or was closed.
+    #[getter]
+    fn is_closed(&self, py: Python<'_>) -> bool {
+        self.look(py, |state| matches!(state.feed, Feed::Gone(_)))
+    }
+}
+
+/// The exception that the arguments of `throw` mean.
+pub(crate) fn exception(
+    kind: Bound<'_, PyAny>,
+    value: Option<Bound<'_, PyAny>>,
+    traceback: Option<Bound<'_, PyAny>>,
+) -> PyResult<PyErr> {
+    let object = match value {
+        _ if !kind.is_instance_of::<PyType>() => kind,
+        Some(value) if value.is_instance(&kind)? => value,
+        Some(value) if !value.is_none() => kind.call1((value,))?,
+        _ => kind.call0()?,
+    };
+    if let Some(traceback) = traceback.filter(|traceback| !traceback.is_none()) {
+        object.call_method1("with_traceback", (traceback,))?;
+    }
+    Ok(PyErr::from_value(object))
+}
