@@ -152,7 +152,8 @@ pub(crate) struct Args {
 }
 
 /// Writes an answer to `output` as it arrives.
-pub(crate) async fn run(args: Args, output: Output) -> Exit {
+pub(crate) async fn run(mut args: Args, output: Output) -> Exit {
+    args.http.network.begin(&mut args.common);
     let (request, identity) = match request(&args) {
         Ok(asked) => asked,
         Err(message) => {

@@ -157,7 +157,8 @@ pub(crate) struct Args {
 }
 
 /// Writes the events of feeds to `output` as they arrive.
-pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
+pub(crate) async fn run(mut args: Args, output: &mut Output) -> Exit {
+    args.http.network.begin(&mut args.common);
     let identified = request(&args).and_then(|request| {
         let identity = request.identity().map_err(|error| error.to_string())?;
         Ok((request, identity))

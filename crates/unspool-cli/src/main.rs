@@ -27,6 +27,7 @@ mod shell;
 mod signals;
 mod stdin;
 mod system;
+mod verbose;
 mod visible;
 
 use std::ffi::OsString;

@@ -5,8 +5,9 @@ use std::sync::Once;
 
 use unspool::Http;
 
+use crate::args::Common;
 use crate::report::{self, SECRETS};
-use crate::{expand, flags};
+use crate::{expand, flags, verbose};
 
 const INSECURE: &str = "warning: `--insecure` trusts any certificate: whoever is on the way can read and change \
     what is sent and what comes, credentials included";
@@ -30,12 +31,33 @@ pub(crate) struct Network {
     /// Trust any certificate. Whoever is on the way can read and change everything.
     #[arg(short = 'k', long)]
     insecure: bool,
+
+    /// Show each request with its status, or why there is none, on standard error.
+    #[arg(short, long)]
+    verbose: bool,
+
+    /// Show what would be asked for first, and send nothing.
+    ///
+    /// Method, URL, headers and body, without credentials; nothing is written either.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl Network {
+    /// Begins to show what is to be shown. Where nothing is sent, nothing is written.
+    pub(crate) fn begin(&self, common: &mut Common) {
+        if self.verbose {
+            verbose::begin();
+        }
+        if self.dry_run {
+            (common.to, common.state, common.account) = (None, None, None);
+        }
+    }
+
     /// The client that the flags ask for, if they ask for one.
     pub(crate) fn http(&self) -> Result<Option<Http>, String> {
-        if self.proxy.is_none() && self.cacert.is_none() && !self.insecure {
+        let asks = self.proxy.is_some() || self.cacert.is_some() || self.insecure || self.dry_run;
+        if !asks {
             return Ok(None);
         }
         let said = |error: unspool::Error| error.to_string();
@@ -56,6 +78,9 @@ impl Network {
             static SAID: Once = Once::new();
             SAID.call_once(|| report::problem(INSECURE));
             http = http.danger_trust_anybody();
+        }
+        if self.dry_run {
+            http = http.dry_run();
         }
         http.build().map(Some).map_err(said)
     }

@@ -127,10 +127,11 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
 
 /// Pulls the items of an API, of which `write` makes what goes to `output`.
 pub(crate) async fn run_with(
-    args: Args,
+    mut args: Args,
     output: &mut Output,
     write: impl Fn(&RawItem, &mut Vec<u8>),
 ) -> Exit {
+    args.http.network.begin(&mut args.common);
     let identified = request(&args).and_then(|request| {
         let identity = request.identity().map_err(|error| error.to_string())?;
         Ok((request, identity))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt};
 use unspool::rows::RecordBatch;
 use unspool::sinks::{Ended, SinkAccount};
-use unspool::{Account, Error, Source, SourceKind, SourceStream, Verdict};
+use unspool::{Account, Error, ErrorKind, Source, SourceKind, SourceStream, Verdict};
 
 use crate::account::AccountFile;
 use crate::args::Common;
@@ -263,6 +263,12 @@ impl<D: unspool::Details> Closing<'_, D> {
     /// Says how it ended, in words, in the account and as an exit code.
     fn conclude(&self, common: &Common, account_file: AccountFile) -> Exit {
         let (account, end) = (self.account, self.end);
+        if let End::Upstream(error) = end
+            && error.kind() == ErrorKind::NotSent
+        {
+            report::problem(&format!("would ask for: {error}"));
+            return Exit::Complete;
+        }
         let exit = self.report.exit(account, exit_of(account, end));
         let error = match end {
             End::Upstream(error) | End::Sink(error) => Some(error.to_string()),

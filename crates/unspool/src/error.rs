@@ -71,6 +71,8 @@ pub enum ErrorKind {
     TooLarge,
     /// Items cannot be written to where they were to go.
     Sink,
+    /// The request was only to be shown, by [`dry_run`](crate::HttpBuilder::dry_run).
+    NotSent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +109,8 @@ pub(crate) enum Kind {
     TooLarge,
     /// Items cannot be written to where they were to go.
     Sink,
+    /// The request was only to be shown.
+    NotSent,
 }
 
 impl Error {
@@ -310,6 +314,7 @@ impl Error {
             Kind::Incomplete => ErrorKind::Incomplete,
             Kind::TooLarge => ErrorKind::TooLarge,
             Kind::Sink => ErrorKind::Sink,
+            Kind::NotSent => ErrorKind::NotSent,
         }
     }
 

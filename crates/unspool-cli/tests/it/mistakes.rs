@@ -226,3 +226,58 @@ fn a_proxy_that_is_named_is_used_and_its_password_is_in_no_message() {
     assert_eq!(proxy.targets(), ["http://api.invalid/things"], "{words}");
     assert!(!words.contains("s3cretpw"), "{words}");
 }
+
+#[test]
+fn a_dry_run_shows_the_first_request_and_sends_and_writes_nothing() {
+    let server = Server::linked_pages(2, 2);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("items.jsonl");
+    let url = server.url("/things?a=1");
+    let secret = [
+        "--bearer",
+        "s3cret-token",
+        "--api-key-query",
+        "key=s3cret-key",
+    ];
+    let to = ["--to", file.to_str().unwrap(), "--resume", "--dry-run"];
+    let (code, lines, words) = run(&[&["pages", url.as_str()], &secret[..], &to].concat());
+    assert_eq!((code, lines.len()), (0, 0), "{words}");
+    for part in [
+        "would ask for: GET ",
+        "/things?a=1&key=…",
+        "authorization: …",
+        "accept: ",
+    ] {
+        assert!(words.contains(part), "{part} in {words}");
+    }
+    assert!(!words.contains("s3cret"), "{words}");
+    assert!(server.targets().is_empty() && !file.exists());
+
+    let (code, _, words) = run(&["ask", "Hello", "--api-key", "s3cret", "--dry-run"]);
+    assert_eq!(code, 0, "{words}");
+    assert!(
+        words.contains("POST https://") && words.contains("Hello"),
+        "{words}"
+    );
+    assert!(!words.contains("s3cret"), "{words}");
+}
+
+#[test]
+fn each_request_is_shown_as_it_is_answered_when_asked_for() {
+    let server = Server::linked_pages(2, 2);
+    let url = server.url("/things");
+    let key = ["--api-key-query", "key=s3cret-key", "-v", "-q"];
+    let (code, lines, words) = run(&[&["pages", url.as_str()], &key[..]].concat());
+    assert_eq!((code, lines.len()), (0, 4), "{words}");
+    let shown: Vec<&str> = words.lines().collect();
+    assert_eq!(shown.len(), 2, "{words}");
+    for line in shown {
+        assert!(
+            line.contains("unspool: GET http") && line.contains(": 200 in "),
+            "{line}"
+        );
+        assert!(!line.contains("s3cret"), "{line}");
+    }
+    let (_, _, words) = run(&["pages", &url, "-q"]);
+    assert_eq!(words, "");
+}

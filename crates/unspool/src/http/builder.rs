@@ -52,6 +52,8 @@ pub(super) struct Shared {
     pub(super) jar: Arc<Jar>,
     pub(super) pace: Pace,
     pub(super) settings: Settings,
+    /// Whether requests are only shown.
+    pub(super) is_dry: bool,
 }
 
 impl Http {
@@ -82,6 +84,7 @@ pub struct HttpBuilder {
     client: Option<Client>,
     network: Network,
     settings: Settings,
+    is_dry: bool,
 }
 
 impl HttpBuilder {
@@ -145,6 +148,14 @@ impl HttpBuilder {
         self
     }
 
+    /// Sends nothing: the first request that there would be is an error of the kind
+    /// [`NotSent`](crate::ErrorKind::NotSent), whose message has the method, the URL, the
+    /// headers and the body, without credentials.
+    pub fn dry_run(mut self) -> Self {
+        self.is_dry = true;
+        self
+    }
+
     /// The longest silence of an upstream, before an answer and within a body, for all
     /// sources that say nothing else; by default it depends on the source.
     pub fn timeout(mut self, limit: Duration) -> Self {
@@ -190,6 +201,7 @@ impl HttpBuilder {
                 grants,
                 pace: Pace::new(self.rate),
                 settings: self.settings,
+                is_dry: self.is_dry,
             }),
         })
     }

@@ -24,6 +24,7 @@ mod refusal;
 mod retry;
 mod secrets;
 mod session;
+mod told;
 mod upgrade;
 mod visible;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::header::{ACCEPT_ENCODING, CONNECTION, HeaderMap, TRANSFER_ENCODING};
 use reqwest::{Client, Request, Response, StatusCode, Version};
@@ -17,7 +17,9 @@ use super::credentials::{Credentials, Grants};
 use super::failure::{no_answer, silence};
 use super::oauth::Token;
 use super::pace::Queue;
-use super::{Attempts, Call, Http, Meter, Rate, Refusal, Retry, Secrets, Settings, check_scheme};
+use super::{
+    Attempts, Call, Http, Meter, Rate, Refusal, Retry, Secrets, Settings, check_scheme, told,
+};
 use crate::error::Error;
 
 /// What a source is given for its requests.
@@ -175,7 +177,10 @@ impl Session {
         let cookies = self.jar.header_for(&call.url, SystemTime::now());
         *request.headers_mut() = self.grants.headers_for(call, token, cookies)?;
         *request.body_mut() = call.body.as_ref().map(|body| body.to_string().into());
-        let response = self.transmit(request).await?;
+        let begun = Instant::now();
+        let answer = self.transmit(request).await;
+        told::exchanged(call, &answer, begun.elapsed());
+        let response = answer?;
         (self.jar).store(response.url(), response.headers(), SystemTime::now());
         Ok(response)
     }
@@ -184,6 +189,9 @@ impl Session {
     pub(super) async fn transmit(&self, mut request: Request) -> Result<Response, Error> {
         let headers = request.headers_mut();
         headers.entry(ACCEPT_ENCODING).or_insert(ENCODINGS);
+        if self.http.shared.is_dry {
+            return Err(told::not_sent(&request));
+        }
         let client = self.clients.for_request(&request)?;
         let (pace, url) = (&self.http.shared.pace, request.url().clone());
         let turn = pace.turn(url.origin(), &self.queue, &self.meter).await?;

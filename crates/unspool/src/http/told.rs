@@ -1,0 +1,57 @@
+//! What is told of a request to whoever watches: by `tracing`, or in the place of sending it.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Request, Response};
+use tracing::{Level, debug, enabled};
+
+use super::Call;
+use super::secrets::redacted;
+use crate::error::{Error, Kind};
+
+/// What is shown in the place of a secret.
+const HIDDEN: &str = "…";
+
+/// The longest part of a body that is shown, in characters.
+const LONGEST_BODY: usize = 4000;
+
+/// Tells `tracing` of a request and how it was answered, without credentials: `request`,
+/// `status` or `error`, and `took`.
+pub(super) fn exchanged(call: &Call, answer: &Result<Response, Error>, took: Duration) {
+    if !enabled!(target: "unspool::http", Level::DEBUG) {
+        return;
+    }
+    let request = call.redacted();
+    match answer {
+        Ok(response) => debug!(
+            target: "unspool::http", %request, status = response.status().as_u16(), ?took
+        ),
+        Err(error) => debug!(target: "unspool::http", %request, %error, ?took),
+    }
+}
+
+/// The error in the place of an answer to a request that is only shown.
+pub(super) fn not_sent(request: &Request) -> Error {
+    let mut text = redacted(request.method(), request.url());
+    for (name, value) in request.headers() {
+        let value = if value.is_sensitive() {
+            HIDDEN
+        } else {
+            value.to_str().unwrap_or(HIDDEN)
+        };
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n{name}: {value}");
+    }
+    // A form is what asks for a token, with a secret in it.
+    let is_form = (request.headers().get(CONTENT_TYPE))
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form"));
+    let body = request.body().and_then(|body| body.as_bytes());
+    if let Some(body) = body.filter(|_| !is_form) {
+        let body = String::from_utf8_lossy(body);
+        let shown: String = body.chars().take(LONGEST_BODY).collect();
+        let _ = write!(text, "\n\n{shown}");
+    }
+    Error::new(Kind::NotSent, text)
+}
