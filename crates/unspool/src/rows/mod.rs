@@ -21,7 +21,7 @@ mod mysql;
 mod param;
 mod position;
 #[cfg(feature = "postgres")]
-mod postgres;
+pub(crate) mod postgres;
 mod progress;
 mod request;
 mod source;

@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::Stream;
@@ -33,7 +34,7 @@ const SESSION: &str = "set timezone = 'UTC'; set datestyle = 'ISO'; set interval
      select set_config(name, '500ms', false) from pg_settings \
      where name = 'client_connection_check_interval'";
 
-type PgConnection = Connection<Socket, Encrypted<Socket>>;
+pub(crate) type PgConnection = Connection<Socket, Encrypted<Socket>>;
 
 /// Answers a query.
 pub(super) async fn answer(
@@ -54,7 +55,7 @@ async fn run(
     canceler: &Canceler,
     sender: &mpsc::Sender<Message>,
 ) -> Result<(), Error> {
-    let (client, connection, tls) = connect(&query).await?;
+    let (client, connection, tls) = connect(&query.dsn, query.timeout).await?;
     canceler.arm(client.cancel_token(), tls);
     let asking = Asking {
         query: &query,
@@ -73,26 +74,25 @@ async fn run(
     }
 }
 
-async fn connect(query: &Query) -> Result<(Client, PgConnection, Tls), Error> {
+/// Connects as libpq would with such an address.
+pub(super) async fn connect(
+    dsn: &str,
+    limit: Duration,
+) -> Result<(Client, PgConnection, Tls), Error> {
     let Settings {
         mut config,
         verify,
         allows_tls,
-    } = Settings::read(&query.dsn, query.timeout)?;
+    } = Settings::read(dsn, limit)?;
     let tls = Tls::new(&verify)?;
-    let late = |_| {
-        Error::new(
-            Kind::Timeout,
-            format!("no connection within {:?}", query.timeout),
-        )
-    };
-    let connected = timeout(query.timeout, config.connect(tls.clone()))
+    let late = |_| Error::new(Kind::Timeout, format!("no connection within {limit:?}"));
+    let connected = timeout(limit, config.connect(tls.clone()))
         .await
         .map_err(late)?;
     let connected = match connected {
         Err(error) if allows_tls && error.as_db_error().is_some() => {
             config.ssl_mode(SslMode::Require);
-            timeout(query.timeout, config.connect(tls.clone()))
+            timeout(limit, config.connect(tls.clone()))
                 .await
                 .map_err(late)?
         }
