@@ -8,7 +8,8 @@
 //!   that a fault is written once.
 //! - [`orders`] is an API of pages, and [`model`] a language model, that cost their
 //!   clients no time: what the bench measures with.
-//! - [`Postgres`] and [`MariaDb`] are real database servers, where they are installed.
+//! - [`Postgres`] and [`MariaDb`] are real database servers, [`Redis`] and [`Nats`] real servers
+//!   of streams, and [`Nginx`] one of feeds over HTTP, where they are installed.
 //!
 //! `unspool demo` has servers of its own: it is published, and this crate is not.
 #![forbid(unsafe_code)]
@@ -24,13 +25,27 @@ mod http1;
 #[cfg(unix)]
 mod mariadb;
 pub mod model;
+#[cfg(unix)]
+mod nats;
+#[cfg(unix)]
+mod nginx;
 pub mod orders;
 #[cfg(unix)]
+mod ports;
+#[cfg(unix)]
 mod postgres;
+#[cfg(unix)]
+mod redis;
 mod server;
 
 #[cfg(unix)]
 pub use mariadb::MariaDb;
 #[cfg(unix)]
+pub use nats::Nats;
+#[cfg(unix)]
+pub use nginx::Nginx;
+#[cfg(unix)]
 pub use postgres::Postgres;
+#[cfg(unix)]
+pub use redis::Redis;
 pub use server::{Reply, Request, Server, linked_page, numbers};

@@ -97,7 +97,7 @@ pub(crate) struct Args {
 
     /// Take the items from the array at POINTER in an answer.
     ///
-    /// With `--every` and `--cursor`; by default the answer is that array, or the only item.
+    /// With `--every` and long polling; by default the answer is that array, or the only item.
     #[arg(long, value_name = "POINTER")]
     items: Option<Pointer>,
 
@@ -113,15 +113,21 @@ pub(crate) struct Args {
 
     /// Take the position of an item from POINTER, such as `/seq`.
     ///
-    /// For feeds of JSON; it is the `id` of the event, and goes where `--resume-as` says.
+    /// For feeds of JSON; it is the `id` of the event, and goes where `--resume-as` says. With
+    /// `--as long-poll`, the next request has that of the last item.
     #[arg(long, value_name = "POINTER")]
     position: Option<Pointer>,
 
     /// Send the position as the parameter NAME, to go on after it.
     ///
-    /// Or in a header, as `header:NAME`. By default in `Last-Event-ID`, for server-sent events.
+    /// Or in a header, as `header:NAME`; `NAME+1` sends the number after it. By default in
+    /// `Last-Event-ID`, for server-sent events.
     #[arg(long, value_name = "NAME")]
     resume_as: Option<ResumeAs>,
+
+    /// Doubt when an event called NAME comes, with which the feed says that others are missing.
+    #[arg(long, value_name = "NAME")]
+    gap_event: Vec<String>,
 
     /// Leave out events after a reconnect whose id is not above the last one.
     ///
@@ -244,6 +250,7 @@ fn carried(mut request: Request, args: &Args) -> Request {
     request = given(request, &args.resume_as, Request::resume_as);
     request = flagged(request, args.ordered_ids, Request::ordered_ids);
     request = args.send.iter().fold(request, Request::send);
+    request = (args.gap_event.iter()).fold(request, Request::gap_event);
     args.subprotocol.iter().fold(request, Request::subprotocol)
 }
 

@@ -15,6 +15,7 @@ pub mod internals;
 mod item;
 mod json;
 mod lines;
+mod merge;
 pub mod pages;
 mod position;
 mod pull;
@@ -40,6 +41,7 @@ pub use http::Secrets;
 pub use http::{ClientCredentials, Credentials, Http, HttpBuilder, Rate};
 pub use item::RawItem;
 pub use json::Pointer;
+pub use merge::{Merge, merge};
 #[doc(inline)]
 pub use pages::pages;
 pub use position::Position;

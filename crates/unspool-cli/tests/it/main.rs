@@ -22,6 +22,7 @@ mod read_back;
 mod read_tables;
 mod real_models;
 mod real_servers;
+mod restarts;
 mod rows;
 mod schema;
 mod sinks;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use futures_util::SinkExt;
 use http_body_util::Full;
 use hyper::Response;
 use hyper::service::service_fn;
@@ -77,11 +78,80 @@ async fn https_is_verified_and_speaks_http_2() {
     assert!(words.contains("`--cacert FILE`"), "{words}");
 }
 
-/// A server with that certificate, which notes the version of each request.
-async fn serve(
-    key: &rcgen::CertifiedKey<rcgen::KeyPair>,
-    versions: Arc<Mutex<Vec<hyper::Version>>>,
-) -> SocketAddr {
+/// The lines that `events` writes of a feed, with this certificate trusted or none.
+async fn followed(url: String, authority: Option<std::path::PathBuf>) -> (Vec<u8>, String) {
+    let follow = move || {
+        let mut command = unspool(&["events", &url, "--take", "1", "--retries", "0", "--parse"]);
+        if let Some(authority) = authority {
+            command.env("SSL_CERT_FILE", authority);
+        }
+        command.output().unwrap()
+    };
+    let output = tokio::task::spawn_blocking(follow).await.unwrap();
+    (output.stdout, String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_web_socket_over_tls_is_verified_and_does_not_speak_http_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("authority.pem");
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&authority, key.cert.pem()).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config(&key)));
+    let listener = TcpListener::bind("localhost:0").await.unwrap();
+    let url = format!(
+        "wss://localhost:{}/feed",
+        listener.local_addr().unwrap().port()
+    );
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            let Ok(connection) = acceptor.accept(connection).await else {
+                continue;
+            };
+            let mut socket = tokio_tungstenite::accept_async(connection).await.unwrap();
+            // Whoever has one of them goes away.
+            while socket.send("[1]".into()).await.is_ok() {}
+        }
+    });
+    let (lines, words) = followed(url.clone(), Some(authority)).await;
+    let expected = "{\"event\":\"message\",\"id\":null,\"data\":[1]}\n";
+    assert_eq!(String::from_utf8_lossy(&lines), expected, "{words}");
+    let (lines, words) = followed(url, None).await;
+    assert!(
+        lines.is_empty() && words.contains("invalid peer certificate"),
+        "{words}"
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_redis_stream_over_tls_is_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, private) = (
+        folder.path().join("authority.pem"),
+        folder.path().join("key.pem"),
+    );
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&authority, key.cert.pem()).unwrap();
+    std::fs::write(&private, key.signing_key.serialize_pem()).unwrap();
+    let (server, port) = match crate::server::Redis::start_with_tls(&authority, &private) {
+        Ok(started) => started,
+        Err(why) if std::env::var_os("CI").is_none() => return eprintln!("skipped: {why}"),
+        Err(why) => panic!("{why}"),
+    };
+    server.cli(&["XADD", "s", "1-1", "n", "1"]);
+    let url = format!("rediss://localhost:{port}?stream=s");
+    let (lines, words) = followed(url.clone(), Some(authority)).await;
+    let expected = "{\"event\":\"message\",\"id\":\"1-1\",\"data\":{\"n\":\"1\"}}\n";
+    assert_eq!(String::from_utf8_lossy(&lines), expected, "{words}");
+    let (lines, words) = followed(url, None).await;
+    assert!(
+        lines.is_empty() && words.contains("invalid peer certificate"),
+        "{words}"
+    );
+}
+
+fn config(key: &rcgen::CertifiedKey<rcgen::KeyPair>) -> ServerConfig {
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -92,7 +162,15 @@ async fn serve(
         )
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    config
+}
+
+/// A server with that certificate, which notes the version of each request.
+async fn serve(
+    key: &rcgen::CertifiedKey<rcgen::KeyPair>,
+    versions: Arc<Mutex<Vec<hyper::Version>>>,
+) -> SocketAddr {
+    let acceptor = TlsAcceptor::from(Arc::new(config(key)));
     let listener = TcpListener::bind("localhost:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

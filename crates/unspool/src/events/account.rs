@@ -80,6 +80,32 @@ pub enum Doubt {
         /// The first id that came then.
         next: String,
     },
+    /// The upstream goes on after another event than the last one, by its own word.
+    BegunElsewhere {
+        /// The id of the last event before.
+        after: String,
+        /// The id after which it goes on.
+        begun: String,
+    },
+    /// An event came with which the feed says that others are missing.
+    Announced {
+        /// The name of that event.
+        name: String,
+    },
+    /// The upstream has dropped events after the last one, as it keeps only so many or for so
+    /// long: some of them may not have been handed out.
+    Trimmed {
+        /// The id of the last event before.
+        after: String,
+        /// The id of the oldest that there still is.
+        next: String,
+    },
+    /// The upstream knows of no event as late as the last one: what it keeps was made anew, and
+    /// is handed out from its begin.
+    MadeAnew {
+        /// The id of the last event before.
+        after: String,
+    },
     /// Nothing of what a feed had when it was asked before is there any more: what came and
     /// went in between is missing.
     NoOverlap,
@@ -150,6 +176,25 @@ impl fmt::Display for Doubt {
                 f,
                 "after a reconnect the ids go on with `{next}`, and the last one was `{after}`: the \
                  upstream counts anew, and what it said in between is missing"
+            ),
+            Doubt::BegunElsewhere { after, begun } => write!(
+                f,
+                "asked to go on after `{after}`, the upstream says that it goes on after `{begun}`: \
+                 those in between may be missing"
+            ),
+            Doubt::Announced { name } => write!(
+                f,
+                "an event `{name}` came, with which the feed says that others are missing"
+            ),
+            Doubt::Trimmed { after, next } => write!(
+                f,
+                "the upstream no longer has all events after `{after}`: the oldest that it keeps is \
+                 `{next}`, and those in between may be missing"
+            ),
+            Doubt::MadeAnew { after } => write!(
+                f,
+                "the upstream has no event as late as the last one, `{after}`: what it keeps was \
+                 made anew, and what came in between may be missing"
             ),
             Doubt::NoOverlap => f.write_str(
                 "nothing of what the feed held before is there any more: what came and went in \

@@ -72,6 +72,9 @@ pub struct Description {
     /// Whether ids are numbers that only grow.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ordered_ids: bool,
+    /// The names of the events with which the feed says that others are missing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gap_events: Vec<String>,
     /// Whether the end of the body is the end of the feed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub once: bool,
@@ -140,6 +143,7 @@ impl Description {
         }
         request = (self.send.iter()).fold(request, Request::send);
         request = (self.subprotocols.iter()).fold(request, Request::subprotocol);
+        request = (self.gap_events.iter()).fold(request, Request::gap_event);
         request = given(request, self.data.clone(), Request::data);
         request = given(request, self.stop_after, Request::stop_after);
         request = given(request, self.idle, Request::idle);

@@ -96,7 +96,7 @@ impl LineWriter {
 }
 
 /// A text as JSON.
-fn put_text(buffer: &mut BytesMut, text: &str) {
+pub(super) fn put_text(buffer: &mut BytesMut, text: &str) {
     buffer.put_u8(b'"');
     let bytes = text.as_bytes();
     let mut begin = 0;

@@ -1,3 +1,4 @@
+use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -82,6 +83,11 @@ impl Stand {
         }
     }
 
+    /// The id of the last event; empty where there is none.
+    pub(super) fn id(&self) -> ByteString {
+        self.after.as_deref().unwrap_or_default().into()
+    }
+
     pub(super) fn stood(&self) -> Result<Stood, Error> {
         let read = |text: &String| {
             let digits = text.strip_prefix(HASH);
@@ -112,6 +118,10 @@ pub(super) fn origin(call: &Call) -> Call {
     let mut call = call.clone();
     let _ = call.url.set_username("");
     let _ = call.url.set_password(None);
+    let path = without_token(call.url.path());
+    if path != call.url.path() {
+        call.url.set_path(&path);
+    }
     if (call.url.query_pairs()).any(|(name, value)| is_secret(&name, &value)) {
         let pairs: Vec<(String, String)> = (call.url.query_pairs())
             .map(|(name, value)| {
@@ -126,6 +136,24 @@ pub(super) fn origin(call: &Call) -> Call {
         call.url.query_pairs_mut().clear().extend_pairs(pairs);
     }
     call
+}
+
+/// A path without the token that Telegram has in it: `/bot123:TOKEN/…`.
+fn without_token(path: &str) -> String {
+    let shown = |part: &str| {
+        let bot = part
+            .strip_prefix("bot")
+            .and_then(|rest| rest.split_once(':'));
+        match bot {
+            Some((number, token))
+                if !token.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
+                format!("bot{number}:{HIDDEN}")
+            }
+            _ => part.to_owned(),
+        }
+    };
+    path.split('/').map(shown).collect::<Vec<_>>().join("/")
 }
 
 /// The address with a parameter set, and otherwise as it is.

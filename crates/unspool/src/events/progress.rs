@@ -5,12 +5,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::IntoIter;
 
+use bytestring::ByteString;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::account::{Doubt, Ended, Followed};
 use super::position::{SOURCE, Stand, Stands};
 use super::seen::{Mark, Stood};
+use super::transports::Settled;
 use crate::account::{Conclusion, Counts};
 use crate::http::{Call, Meter, Secrets};
 use crate::position::Position;
@@ -42,7 +44,7 @@ pub struct Place {
 #[derive(Default)]
 struct Draft {
     feeds: Vec<Feed>,
-    secrets: Vec<Secrets>,
+    secrets: Vec<Arc<Secrets>>,
     followed: Followed,
     doubts: Vec<Doubt>,
     begin: Option<Instant>,
@@ -58,6 +60,8 @@ struct Feed {
     stood: Stood,
     batch: u64,
     marks: Vec<Mark>,
+    /// The id of the last event that is durable; empty where none is known to be.
+    durable: ByteString,
     /// Whether items of it are not known to be durable.
     is_owed: bool,
     /// Whether it waits for that.
@@ -77,12 +81,47 @@ impl Feeds {
     }
 
     /// A feed is polled for the first time.
-    pub(super) fn begin(&self, feed: usize, origin: Call, stood: Stood, secrets: Secrets) {
+    pub(super) fn begin(&self, feed: usize, origin: Call, stood: Stood, secrets: Arc<Secrets>) {
         let mut draft = self.draft();
         draft.begin.get_or_insert_with(Instant::now);
         draft.secrets.push(secrets);
-        draft.feeds[feed].stood = stood;
-        draft.feeds[feed].origin = Some(origin);
+        let feed = &mut draft.feeds[feed];
+        feed.durable = stood.id.clone();
+        feed.stood = stood;
+        feed.origin = Some(origin);
+    }
+
+    /// A feed goes on after this id, and not after its last event.
+    pub(super) fn begin_at(&self, feed: usize, id: ByteString) {
+        let feed = &mut self.draft().feeds[feed];
+        feed.marks.clear();
+        feed.durable = id.clone();
+        feed.stood = Stood {
+            id,
+            ..Stood::default()
+        };
+    }
+
+    /// Up to where the events of a feed have been taken, or are durable.
+    pub(super) fn settled(&self, feed: usize, is_durable: bool) -> Settled {
+        let feed = &self.draft().feeds[feed];
+        if is_durable {
+            return Settled {
+                id: feed.durable.clone(),
+                is_all: !feed.is_owed,
+            };
+        }
+        Settled {
+            // More is asked for, so that all of it has been taken.
+            id: feed.stood_after(feed.marks.len()).id,
+            is_all: true,
+        }
+    }
+
+    /// What a feed has handed out is to be made durable soon.
+    pub(super) fn hurry(&self, feed: usize) {
+        let feed = &mut self.draft().feeds[feed];
+        feed.is_waiting = feed.is_owed;
     }
 
     /// A connection is made.
@@ -243,6 +282,9 @@ impl SourceKind for Feeds {
             return;
         };
         for (feed, origin) in feeds {
+            if let Some(stand) = durable.feeds.iter().find(|stand| stand.origin == origin) {
+                feed.durable = stand.id();
+            }
             let stand = Stand::new(&origin, &feed.stood_after(feed.marks.len()));
             feed.is_owed &= !durable.feeds.contains(&stand);
         }

@@ -14,7 +14,9 @@ use super::position::{self, Stands};
 use super::progress::{Feeds, Listener};
 use super::seen::Stood;
 use super::source::{Plan, follow, merged};
-use super::transports::{Asking, SocketForm, TRANSPORTS, TransportEntry, WEBSOCKET, named};
+use super::transports::{
+    Asking, SocketForm, TRANSPORTS, TransportEntry, WEBSOCKET, by_scheme, named,
+};
 use super::until::Until;
 use super::{Events, delays};
 use crate::error::Error;
@@ -46,6 +48,7 @@ pub struct Request {
     position: Option<Pointer>,
     resume_as: Option<ResumeAs>,
     is_ordered: bool,
+    gap_events: Vec<String>,
     is_once: bool,
     awaits_durable: bool,
     until: Option<Until>,
@@ -70,6 +73,8 @@ pub enum ResumeAs {
     Header(String),
     /// A parameter of the query with this name: `NAME` as text.
     Query(String),
+    /// The same with the number after the position, which is a number: `NAME+1` as text.
+    QueryAfter(String),
 }
 
 impl Request {
@@ -87,6 +92,7 @@ impl Request {
             position: None,
             resume_as: None,
             is_ordered: false,
+            gap_events: Vec::new(),
             is_once: false,
             awaits_durable: false,
             until: None,
@@ -184,6 +190,13 @@ impl Request {
     /// Otherwise the last thousand events are known again by their ids and what they say.
     pub fn ordered_ids(mut self) -> Self {
         self.is_ordered = true;
+        self
+    }
+
+    /// The name of an event with which the feed says that others are missing: that is a
+    /// [doubt](Doubt::Announced). There may be several.
+    pub fn gap_event(mut self, name: impl Into<String>) -> Self {
+        self.gap_events.push(name.into());
         self
     }
 
@@ -463,9 +476,15 @@ impl Request {
             (None, None, Some("poll")) => {
                 Err(Error::request("how often the feed is asked has to be said"))
             }
-            (None, None, Some("long-poll")) => Err(Error::request(
-                "where the cursor is in an answer has to be said",
-            )),
+            (None, None, Some("long-poll")) => match &self.position {
+                Some(pointer) if self.resume_as.is_some() => {
+                    Ok(Some(Asking::Position(pointer.clone())))
+                }
+                Some(_) => Err(Error::request(
+                    "where the position goes in the next request has to be said",
+                )),
+                None => Ok(Some(Asking::Validators)),
+            },
             (None, None, _) => Ok(None),
             (.., Some(name)) => Err(Error::request(format!(
                 "a feed that is asked again and again is not read as `{name}`"
@@ -476,9 +495,14 @@ impl Request {
     /// The request for a feed, and whether it is a WebSocket.
     fn call(&self, url: &str) -> Result<(Call, bool), Error> {
         let (url, has_scheme) = address(url)?;
+        if let Some((entry, own)) = by_scheme(url.scheme()) {
+            self.check_own(entry)?;
+            (own.check)(&url)?;
+            return Ok((Call::get(url), false));
+        }
         let name = self.transport.map(|entry| entry.name);
         let is_socket = has_scheme || name == Some(WEBSOCKET);
-        let is_asked = self.every.is_some() || self.cursor.is_some();
+        let is_asked = self.every.is_some() || self.cursor.is_some() || name == Some("long-poll");
         if is_socket && (self.data.is_some() || is_asked) {
             return Err(Error::request(
                 "a WebSocket is not asked with a document, nor again and again: `send` is what it \
@@ -497,6 +521,32 @@ impl Request {
         Ok((call, is_socket))
     }
 
+    /// That nothing is asked for that a feed with a protocol of its own does not have.
+    fn check_own(&self, entry: &TransportEntry) -> Result<(), Error> {
+        let of_requests = [
+            (self.data.is_some(), "a document to send"),
+            (self.every.is_some(), "a time to ask again"),
+            (self.cursor.is_some(), "a cursor"),
+            (self.position.is_some(), "a place of the position"),
+            (self.resume_as.is_some(), "a place for the position"),
+            (self.is_once, "an end of the body"),
+            (self.is_ordered, "an order of the ids"),
+        ];
+        if let Some((_, what)) = of_requests.iter().find(|(is_set, _)| *is_set) {
+            return Err(Error::request(format!(
+                "a feed of the kind `{}` has its own: {what} is for feeds over HTTP",
+                entry.name
+            )));
+        }
+        match self.transport {
+            Some(pinned) if pinned.name != entry.name => Err(Error::request(format!(
+                "the address is one of the kind `{}`, and not `{}`",
+                entry.name, pinned.name
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// A plan for each feed.
     fn plans(self) -> Result<Vec<Plan>, Error> {
         let (calls, sockets): (Vec<Call>, Vec<bool>) = (self.urls.iter())
@@ -513,7 +563,12 @@ impl Request {
         let home = calls.first().map(|call| call.url.origin());
         let shared = self.http.http.clone().unwrap_or_default();
         let mut plans = Vec::with_capacity(calls.len());
-        for (number, (call, origin)) in calls.into_iter().zip(&origins).enumerate() {
+        for (number, (mut call, origin)) in calls.into_iter().zip(&origins).enumerate() {
+            let own = by_scheme(call.url.scheme()).map(|(entry, own)| {
+                // Credentials go no further than to the one who connects.
+                let address = std::mem::replace(&mut call.url, origin.url.clone());
+                (entry, own, address)
+            });
             let stand = stands.feeds.iter().find(|stand| stand.origin == *origin);
             let stood = stand.map_or_else(|| Ok(Stood::default()), |stand| stand.stood())?;
             let mut http = HttpOptions {
@@ -529,11 +584,14 @@ impl Request {
                 stood,
                 transport,
                 asking: asking.clone(),
+                own,
+                is_resumed: stand.is_some(),
                 socket: sockets[number].then(|| self.socket.clone()),
                 items_at: self.items_at.clone(),
                 position: self.position.clone(),
                 resume_as: self.resume_as.clone(),
                 is_ordered: self.is_ordered,
+                gap_events: self.gap_events.clone(),
                 is_once: self.is_once,
                 awaits_durable: self.awaits_durable,
                 until: self.until.clone(),
@@ -594,6 +652,12 @@ impl ResumeAs {
             ResumeAs::Query(name) => {
                 call.url = position::with_parameter(&call.url, name, position);
             }
+            ResumeAs::QueryAfter(name) => {
+                // What is no number has none after it.
+                let next = (position.parse::<i128>().ok()).and_then(|number| number.checked_add(1));
+                let next = next.map_or_else(|| position.to_owned(), |next| next.to_string());
+                call.url = position::with_parameter(&call.url, name, &next);
+            }
         }
     }
 }
@@ -604,12 +668,15 @@ impl FromStr for ResumeAs {
     fn from_str(text: &str) -> Result<Self, Error> {
         let wrong = || {
             Error::request(format!(
-                "expected the name of a parameter, or `header:NAME`; found `{text}`"
+                "expected the name of a parameter, `NAME+1`, or `header:NAME`; found `{text}`"
             ))
         };
         match text.split_once(':') {
-            None if text.is_empty() => Err(wrong()),
-            None => Ok(ResumeAs::Query(text.to_owned())),
+            None => match text.strip_suffix("+1").unwrap_or(text) {
+                "" => Err(wrong()),
+                name if name == text => Ok(ResumeAs::Query(text.to_owned())),
+                name => Ok(ResumeAs::QueryAfter(name.to_owned())),
+            },
             Some(("header", name)) => {
                 let name: HeaderName = name.parse().map_err(|_| wrong())?;
                 Ok(ResumeAs::Header(name.to_string()))
@@ -624,6 +691,7 @@ impl fmt::Display for ResumeAs {
         match self {
             ResumeAs::Header(name) => write!(f, "header:{name}"),
             ResumeAs::Query(name) => f.write_str(name),
+            ResumeAs::QueryAfter(name) => write!(f, "{name}+1"),
         }
     }
 }

@@ -45,6 +45,12 @@ pub(super) enum Manner {
     /// They are cursors of answers, and the items of an answer but the last stand after the
     /// cursor before it, or after none.
     Cursor,
+    /// The upstream keeps the events, gives those after the last one, and says itself what it
+    /// no longer has.
+    Kept,
+    /// The same, but what the upstream does not know to have been taken comes again, in any
+    /// order.
+    Redelivered,
     /// The feed is a document that is asked for again and again, of which all comes again.
     Window,
 }
@@ -98,6 +104,7 @@ impl Manner {
     fn tail(self, position: &str) -> usize {
         match self {
             Manner::Cursor => KNOWN,
+            Manner::Kept => 0,
             _ if position.is_empty() => 0,
             _ => TAIL,
         }
@@ -108,7 +115,10 @@ impl Stood {
     /// Where it stands after an event.
     pub(super) fn add(&mut self, mark: &Mark) {
         self.is_counted = mark.is_counted;
-        if mark.manner == Manner::Window {
+        if mark.manner == Manner::Redelivered {
+            self.id = mark.id.clone();
+        }
+        if matches!(mark.manner, Manner::Window | Manner::Redelivered) {
             self.tail.push(mark.fingerprint);
             if self.tail.len() > KNOWN {
                 self.tail.remove(0);
@@ -128,7 +138,7 @@ impl Seen {
     pub(super) fn new(stood: Stood, manner: Manner) -> Self {
         let number = number(&stood.id);
         let window = match manner {
-            Manner::Window => stood.tail.clone(),
+            Manner::Window | Manner::Redelivered => stood.tail.clone(),
             _ => Vec::new(),
         };
         let mut seen = Seen {
@@ -189,6 +199,17 @@ impl Seen {
         self.expected = self.stood.tail.iter().copied().collect();
     }
 
+    /// The feed goes on after this id, and not after the last event: what it gives has not
+    /// been seen.
+    pub(super) fn begin_at(&mut self, id: ByteString) {
+        self.stood = Stood {
+            id,
+            ..Stood::default()
+        };
+        self.known.clear();
+        self.in_order.clear();
+    }
+
     /// There is no going on after the last event: what comes is what there is now.
     pub(super) fn forget_position(&mut self) {
         self.stood = Stood::default();
@@ -203,7 +224,7 @@ impl Seen {
         name: &str,
         data: &str,
     ) -> (Sight, Option<Doubt>) {
-        if self.is_window() {
+        if matches!(self.manner, Manner::Window | Manner::Redelivered) {
             return (self.look_in_window(id), None);
         }
         let fingerprint = fingerprint(id, name, data);
@@ -211,7 +232,8 @@ impl Seen {
         if self.is_replayed(id, fingerprint, has_own_id) {
             return (Sight::Replayed, None);
         }
-        let doubt = if has_own_id { self.count(id) } else { None };
+        let is_counted = has_own_id && self.manner != Manner::Kept;
+        let doubt = if is_counted { self.count(id) } else { None };
         self.has_new = true;
         self.may_be_head = false;
         self.expected.clear();
@@ -235,13 +257,19 @@ impl Seen {
         }
         self.has_new = true;
         self.keep(fingerprint);
-        Sight::New(Mark {
-            id: ByteString::new(),
+        let mark = Mark {
+            id: if self.is_window() {
+                ByteString::new()
+            } else {
+                id.clone()
+            },
             fingerprint,
             has_own_id: false,
             is_counted: false,
-            manner: Manner::Window,
-        })
+            manner: self.manner,
+        };
+        self.stood.id = mark.id.clone();
+        Sight::New(mark)
     }
 
     fn is_replayed(&mut self, id: &ByteString, fingerprint: u64, has_own_id: bool) -> bool {

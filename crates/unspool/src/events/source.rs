@@ -7,10 +7,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 use std::vec::IntoIter;
 
+use percent_encoding::percent_decode_str;
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 use unspool_core::{AsyncGenerator, Resume, generator};
+use url::Url;
 
 use super::account::{Doubt, Ended};
 use super::delays::Delays;
@@ -21,12 +23,14 @@ use super::request::ResumeAs;
 use super::rhythm::Rhythm;
 use super::seen::{Manner, Mark, Seen, Sight, Stood};
 use super::transports::{
-    Arrival, Asked, Asking, Connection, HttpFeed, Memory, Over, PollFeed, Reading, SocketFeed,
-    SocketForm, TransportEntry, WEBSOCKET, named,
+    Arrival, Asked, Asking, Connection, HttpFeed, Memory, Opened, Opening, Over, Own, PollFeed,
+    Reading, SocketFeed, SocketForm, Taken, TransportEntry, WEBSOCKET, named,
 };
 use super::until::Until;
 use crate::error::{Error, ErrorKind, Kind};
-use crate::http::{Attempts, Call, HttpOptions, Refusal, Reply, Session, after};
+use crate::http::{
+    Attempts, Call, HttpOptions, Refusal, Reply, Secrets, Session, after, is_secret_name,
+};
 use crate::json::Pointer;
 use crate::source::SourceGenerator;
 
@@ -49,6 +53,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// Statuses with which an upstream refuses a position, and not the one who asks.
 const REFUSALS: [u16; 6] = [400, 409, 410, 412, 416, 422];
 
+/// The header with the id to go on after, and in an answer of Mercure the one that it goes on
+/// after.
+const LAST_EVENT_ID: &str = "last-event-id";
+
 /// The status with which an upstream says that a position is too old.
 const GONE: u16 = 410;
 
@@ -68,9 +76,15 @@ pub(super) struct Plan {
     pub(super) asking: Option<Asking>,
     /// What it is told, where it is a WebSocket.
     pub(super) socket: Option<SocketForm>,
+    /// The transport that its address tells, and the address with credentials.
+    pub(super) own: Option<(&'static TransportEntry, &'static Own, Url)>,
+    /// Whether an earlier run has followed it.
+    pub(super) is_resumed: bool,
     /// Where the items are in an answer to that.
     pub(super) items_at: Option<Pointer>,
     pub(super) is_ordered: bool,
+    /// The names of the events with which the feed says that others are missing.
+    pub(super) gap_events: Vec<String>,
     pub(super) is_once: bool,
     /// Whether a cursor is sent only after the items before it are durable.
     pub(super) awaits_durable: bool,
@@ -165,7 +179,10 @@ struct Follower {
     number: usize,
     /// Its address, for its events.
     source: Arc<str>,
-    http: Arc<Session>,
+    upstream: Upstream,
+    secrets: Arc<Secrets>,
+    /// How long an answer is waited for.
+    timeout: Duration,
     call: Call,
     asking: Option<Asking>,
     socket: Option<SocketForm>,
@@ -174,6 +191,7 @@ struct Follower {
     transport: Option<&'static TransportEntry>,
     position: Option<Pointer>,
     resume_as: Option<ResumeAs>,
+    gap_events: Vec<String>,
     is_once: bool,
     awaits_durable: bool,
     until: Option<Until>,
@@ -199,6 +217,12 @@ struct Follower {
     pending: Option<Over>,
 }
 
+/// How the feed is reached.
+enum Upstream {
+    Http(Arc<Session>),
+    Own(&'static TransportEntry, &'static Own, Url),
+}
+
 /// How a connection is.
 struct Health {
     since: Instant,
@@ -221,19 +245,31 @@ impl Follower {
         };
         (http.credentials).usual_header(ACCEPT, HeaderValue::from_static(accepted));
         let origin = position::origin(&call);
-        let manner = match plan.asking {
-            Some(Asking::Every(..)) => Manner::Window,
-            Some(Asking::Cursor(_)) => Manner::Cursor,
+        let manner = match (&plan.asking, &plan.own) {
+            (Some(Asking::Every(..)), _) => Manner::Window,
+            (Some(Asking::Cursor(_) | Asking::Validators), _) => Manner::Cursor,
+            (None, Some((_, own, url))) => (own.manner)(url),
             _ if plan.is_ordered => Manner::Ordered,
             _ => Manner::Usual,
         };
-        let http = Session::new(
-            &mut call.url,
-            &http,
-            (TIMEOUT, TIMEOUT),
-            Arc::clone(&feeds.meter),
-        )?;
-        feeds.begin(number, origin.clone(), plan.stood.clone(), http.secrets());
+        let meter = Arc::clone(&feeds.meter);
+        let settings = http.settings();
+        let (upstream, secrets, attempts) = match plan.own {
+            Some((entry, own, url)) => {
+                let secrets = secrets_of(&url);
+                let attempts = Attempts::new(&settings.retry(), meter);
+                (Upstream::Own(entry, own, url), secrets, attempts)
+            }
+            None => {
+                let usual = (TIMEOUT, TIMEOUT);
+                let http = Session::new(&mut call.url, &http, usual, meter)?;
+                let (secrets, attempts) = (http.secrets(), http.attempts());
+                (Upstream::Http(Arc::new(http)), secrets, attempts)
+            }
+        };
+        let secrets = Arc::new(secrets);
+        let kept = Arc::clone(&secrets);
+        feeds.begin(number, origin.clone(), plan.stood.clone(), kept);
         Ok(Follower {
             number,
             source: match &plan.socket {
@@ -241,8 +277,10 @@ impl Follower {
                 Some(_) => origin.url.as_str().replacen("http", "ws", 1).into(),
                 None => origin.url.as_str().into(),
             },
-            attempts: http.attempts(),
-            http: Arc::new(http),
+            attempts,
+            upstream,
+            secrets,
+            timeout: settings.timeout.unwrap_or(TIMEOUT),
             call,
             asking: plan.asking,
             socket: plan.socket,
@@ -251,6 +289,7 @@ impl Follower {
             transport: plan.transport,
             position: plan.position,
             resume_as: plan.resume_as,
+            gap_events: plan.gap_events,
             is_once: plan.is_once,
             awaits_durable: plan.awaits_durable,
             until: plan.until,
@@ -266,7 +305,9 @@ impl Follower {
             failures: 0,
             was_connected: false,
             can_resume: false,
-            reason: None,
+            reason: plan
+                .is_resumed
+                .then(|| "the end of an earlier run".to_owned()),
             health: None,
             arrivals: Vec::new(),
             pending: None,
@@ -283,9 +324,13 @@ impl Follower {
     }
 
     async fn open(&mut self) -> Result<Connection, Over> {
+        let http = match &self.upstream {
+            Upstream::Http(http) => Arc::clone(http),
+            Upstream::Own(entry, own, url) => return self.open_own(entry, own, url.clone()).await,
+        };
         if let Some(asking) = &self.asking {
             return Ok(Connection::Poll(PollFeed {
-                http: Arc::clone(&self.http),
+                http,
                 call: self.call.clone(),
                 asking: asking.clone(),
                 resume_as: self.resume_as.clone(),
@@ -294,14 +339,14 @@ impl Follower {
             }));
         }
         if let Some(form) = &self.socket {
-            return self.open_socket(form.clone()).await;
+            return self.open_socket(&http, form.clone()).await;
         }
-        let mut reply = self.ask().await?;
+        let mut reply = self.ask(&http).await?;
         if let Reply::Refusal(refusal) = &reply
             && self.is_refused_position(refusal)
         {
             self.forget_position(refusal.status.as_u16());
-            reply = self.ask().await?;
+            reply = self.ask(&http).await?;
         }
         let answer = match reply {
             Reply::Refusal(refusal) => return Err(refusal.into_error().into()),
@@ -310,15 +355,59 @@ impl Follower {
             }
             Reply::Success(answer) => *answer,
         };
+        let begun = answer.headers.get(LAST_EVENT_ID).map(HeaderValue::as_bytes);
+        let begun = begun.map(|id| String::from_utf8_lossy(id).into_owned());
         let (feed, entry) = HttpFeed::of(answer, self.transport, self.reading()).await?;
+        self.check_begun(begun);
         self.connected(entry);
         Ok(Connection::Http(Box::new(feed)))
     }
 
-    async fn open_socket(&mut self, form: SocketForm) -> Result<Connection, Over> {
-        let connection = (self.http)
-            .upgrade(self.next_call(), &form.protocols)
-            .await?;
+    /// Connects to a feed with a protocol of its own.
+    async fn open_own(
+        &mut self,
+        entry: &'static TransportEntry,
+        own: &Own,
+        url: Url,
+    ) -> Result<Connection, Over> {
+        let opened = (own.open)(Opening {
+            url,
+            after: self.seen.id().clone(),
+            max_item: self.max_item,
+            timeout: self.timeout,
+            idle: self.idle,
+            meter: Arc::clone(&self.feeds.meter),
+            taken: Taken {
+                feeds: Arc::clone(&self.feeds),
+                number: self.number,
+                awaits_durable: self.awaits_durable,
+            },
+        });
+        let Opened { feed, begun } = opened.await?;
+        if let Some(id) = begun {
+            self.feeds.begin_at(self.number, id.clone());
+            self.seen.begin_at(id);
+        }
+        self.connected(entry);
+        Ok(Connection::Own(feed))
+    }
+
+    /// A hub that says after which event it really goes on (Mercure) says so what is missing.
+    fn check_begun(&self, begun: Option<String>) {
+        let after = self.seen.id();
+        if let Some(begun) = begun
+            && !after.is_empty()
+            && begun.as_bytes() != after.as_bytes()
+        {
+            self.doubt(Doubt::BegunElsewhere {
+                after: after.to_string(),
+                begun,
+            });
+        }
+    }
+
+    async fn open_socket(&mut self, http: &Session, form: SocketForm) -> Result<Connection, Over> {
+        let connection = http.upgrade(self.next_call(), &form.protocols).await?;
         let limits = (self.is_once, self.max_item, self.idle);
         let (position, meter) = (self.position.clone(), Arc::clone(&self.feeds.meter));
         let feed = SocketFeed::new(connection, &form, position, limits, meter).await?;
@@ -326,9 +415,9 @@ impl Follower {
         Ok(Connection::Socket(feed))
     }
 
-    async fn ask(&self) -> Result<Reply, Error> {
-        let call = self.http.clean(self.next_call())?;
-        self.http.send_any(&call).await
+    async fn ask(&self, http: &Session) -> Result<Reply, Error> {
+        let call = http.clean(self.next_call())?;
+        http.send_any(&call).await
     }
 
     /// The request that goes on after the last event.
@@ -338,7 +427,7 @@ impl Follower {
         if id.is_empty() || (self.socket.is_some() && self.resume_as.is_none()) {
             return call;
         }
-        let usual = ResumeAs::Header("last-event-id".to_owned());
+        let usual = ResumeAs::Header(LAST_EVENT_ID.to_owned());
         (self.resume_as.as_ref().unwrap_or(&usual)).put(&mut call, id);
         call
     }
@@ -385,8 +474,8 @@ impl Follower {
 
     /// The transport of a feed that is asked again and again.
     fn asked_as(&self) -> Result<&'static TransportEntry, Error> {
-        named(match self.asking {
-            Some(Asking::Cursor(_)) => "long-poll",
+        named(match &self.asking {
+            Some(asking) if asking.acknowledges() => "long-poll",
             _ => "poll",
         })
     }
@@ -434,7 +523,8 @@ impl Follower {
     /// Waits until what was handed out is durable, where the next request lets the upstream
     /// forget it.
     async fn await_durable(&self) -> Result<(), Over> {
-        if !self.awaits_durable || !matches!(self.asking, Some(Asking::Cursor(_))) {
+        let acknowledges = (self.asking.as_ref()).is_some_and(Asking::acknowledges);
+        if !self.awaits_durable || !acknowledges {
             return Ok(());
         }
         match within(self.stop_at, self.feeds.durable(self.number)).await {
@@ -461,6 +551,10 @@ impl Follower {
                 replayed += 1;
                 continue;
             };
+            if self.gap_events.iter().any(|name| **name == *arrival.name) {
+                let name = arrival.name.to_string();
+                self.doubt(Doubt::Announced { name });
+            }
             let is_last = (self.until.as_ref()).is_some_and(|until| until.is_met(&arrival.data));
             let event = Event {
                 name: arrival.name,
@@ -581,8 +675,7 @@ impl Follower {
             self.reconnects,
             reason.message()
         );
-        let secrets = self.http.secrets();
-        (self.reason).get_or_insert_with(|| secrets.masked(reason.message()));
+        (self.reason).get_or_insert_with(|| self.secrets.masked(reason.message()));
         Ok((wait, words))
     }
 
@@ -596,6 +689,26 @@ impl Follower {
             None => Ok(Some(Ended::TimeUp)),
         }
     }
+}
+
+/// What an address holds that nobody may see.
+fn secrets_of(url: &Url) -> Secrets {
+    let secrets = Secrets::new();
+    // A name alone is a token, to those who have such.
+    let is_token = !url.scheme().starts_with("postgres");
+    let user = if is_token { url.username() } else { "" };
+    let word = url.password().unwrap_or(user);
+    let decoded = percent_decode_str(word).decode_utf8_lossy();
+    let values = (url.query_pairs()).filter(|(name, _)| is_secret_name(name));
+    for word in [word.into(), decoded]
+        .into_iter()
+        .chain(values.map(|(_, value)| value))
+    {
+        if !word.is_empty() {
+            secrets.keep(&word);
+        }
+    }
+    secrets
 }
 
 /// What the future gives, if that is before the time is up.

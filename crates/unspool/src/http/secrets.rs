@@ -298,7 +298,14 @@ fn without(text: &str, mut ranges: Vec<Range<usize>>) -> String {
 /// A request as messages name it: without user, password, fragment, and the values
 /// of parameters that may be secrets.
 pub(super) fn redacted(method: &Method, url: &Url) -> String {
-    let mut text = format!("{method} {}", url.origin().ascii_serialization());
+    let mut text = match (url.scheme(), url.host_str()) {
+        ("http" | "https", _) => format!("{method} {}", url.origin().ascii_serialization()),
+        // Those have no origin, and are not asked with a method.
+        (scheme, host) => format!("{scheme}://{}", host.unwrap_or_default()),
+    };
+    if let (false, Some(port)) = (url.origin().is_tuple(), url.port()) {
+        text.push_str(&format!(":{port}"));
+    }
     text.push_str(url.path());
     let parameters = url.query().into_iter().flat_map(|query| query.split('&'));
     for (index, parameter) in parameters.enumerate() {

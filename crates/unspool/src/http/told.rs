@@ -1,6 +1,5 @@
 //! What is told of a request to whoever watches: by `tracing`, or in the place of sending it.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
@@ -8,8 +7,7 @@ use reqwest::{Request, Response};
 use tracing::{Level, debug, enabled};
 
 use super::Call;
-use super::secrets::redacted;
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind, Kind};
 
 /// What is shown in the place of a secret.
 const HIDDEN: &str = "…";
@@ -28,30 +26,32 @@ pub(super) fn exchanged(call: &Call, answer: &Result<Response, Error>, took: Dur
         Ok(response) => debug!(
             target: "unspool::http", %request, status = response.status().as_u16(), ?took
         ),
+        Err(error) if error.kind() == ErrorKind::NotSent => {}
         Err(error) => debug!(target: "unspool::http", %request, %error, ?took),
     }
 }
 
-/// The error in the place of an answer to a request that is only shown.
+/// The error in the place of an answer to a request that is only shown: what it would hold
+/// beside method and URL, with which errors begin.
 pub(super) fn not_sent(request: &Request) -> Error {
-    let mut text = redacted(request.method(), request.url());
-    for (name, value) in request.headers() {
+    let headers = request.headers().iter().map(|(name, value)| {
         let value = if value.is_sensitive() {
             HIDDEN
         } else {
             value.to_str().unwrap_or(HIDDEN)
         };
-        // Writing to a string does not fail.
-        let _ = write!(text, "\n{name}: {value}");
-    }
+        format!("{name}: {value}")
+    });
+    let mut text = headers.collect::<Vec<_>>().join("; ");
     // A form is what asks for a token, with a secret in it.
     let is_form = (request.headers().get(CONTENT_TYPE))
         .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form"));
     let body = request.body().and_then(|body| body.as_bytes());
     if let Some(body) = body.filter(|_| !is_form) {
         let body = String::from_utf8_lossy(body);
-        let shown: String = body.chars().take(LONGEST_BODY).collect();
-        let _ = write!(text, "\n\n{shown}");
+        let shown = body.chars().take(LONGEST_BODY);
+        text.push_str("; with the body ");
+        text.extend(shown);
     }
     Error::new(Kind::NotSent, text)
 }

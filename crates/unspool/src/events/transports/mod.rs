@@ -2,9 +2,22 @@
 
 mod http;
 mod json;
+#[cfg(feature = "postgres")]
+mod listen;
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg_attr(
+    not(all(feature = "postgres", feature = "redis", feature = "nats")),
+    allow(dead_code, reason = "what one of them needs is there for all")
+)]
+mod own;
 mod poll;
+#[cfg(feature = "redis")]
+mod redis;
 mod sse;
 mod websocket;
+#[cfg(any(feature = "redis", feature = "nats"))]
+mod wire;
 
 use std::time::Duration;
 
@@ -13,6 +26,8 @@ use bytestring::ByteString;
 use http::Reader;
 pub(super) use http::{HttpFeed, Reading};
 use json::JsonReader;
+use own::OwnFeed;
+pub(super) use own::{Opened, Opening, Own, Settled, Taken};
 pub(super) use poll::{Asked, Asking, PollFeed};
 use sse::SseReader;
 pub(super) use websocket::{SocketFeed, SocketForm};
@@ -33,6 +48,7 @@ pub(super) static TRANSPORTS: &[TransportEntry] = &[
         reader: Some(|reading| {
             Reader::Sse(Box::new(SseReader::new(reading.after, reading.max_item)))
         }),
+        own: None,
     },
     TransportEntry {
         name: "ndjson",
@@ -50,6 +66,7 @@ pub(super) static TRANSPORTS: &[TransportEntry] = &[
                 reading.max_item,
             )))
         }),
+        own: None,
     },
     TransportEntry {
         name: "poll",
@@ -67,6 +84,29 @@ pub(super) static TRANSPORTS: &[TransportEntry] = &[
         resumes_by_itself: false,
         ..ASKED
     },
+    #[cfg(feature = "postgres")]
+    TransportEntry {
+        name: "listen",
+        about: "notifications of PostgreSQL: `postgres://host/database?channel=NAME`",
+        own: Some(listen::OWN),
+        ..ASKED
+    },
+    #[cfg(feature = "redis")]
+    TransportEntry {
+        name: "redis",
+        about: "a Redis stream: `redis://host/database?stream=NAME`, with `&group=NAME` as a \
+                consumer of a group",
+        own: Some(redis::OWN),
+        ..ASKED
+    },
+    #[cfg(feature = "nats")]
+    TransportEntry {
+        name: "nats",
+        about: "a stream of NATS JetStream: `nats://host?stream=NAME`, with `&consumer=NAME` as a \
+                durable consumer",
+        own: Some(nats::OWN),
+        ..ASKED
+    },
 ];
 
 /// The name of what addresses with a scheme of their own are.
@@ -81,6 +121,7 @@ const ASKED: TransportEntry = TransportEntry {
     may_be: |_| false,
     resumes_by_itself: true,
     reader: None,
+    own: None,
 };
 
 /// A transport by its name.
@@ -97,6 +138,8 @@ pub(super) struct TransportEntry {
     pub(super) resumes_by_itself: bool,
     /// What reads a body of it, where that is one.
     reader: Option<fn(Reading) -> Reader>,
+    /// What its addresses are, and how it is connected, where it is no answer to a request.
+    pub(super) own: Option<Own>,
 }
 
 fn is_event_stream(media: &str) -> bool {
@@ -144,6 +187,7 @@ pub(super) enum Connection {
     Http(Box<HttpFeed>),
     Poll(PollFeed),
     Socket(SocketFeed),
+    Own(Box<dyn OwnFeed>),
 }
 
 /// What of a feed outlives its connections.
@@ -164,6 +208,7 @@ impl Connection {
             Connection::Http(feed) => feed.hear(&mut memory.rhythm, arrivals).await,
             Connection::Poll(feed) => feed.hear(&mut memory.asked, arrivals).await,
             Connection::Socket(feed) => feed.hear(arrivals).await,
+            Connection::Own(feed) => feed.hear(arrivals).await,
         }
     }
 
@@ -171,7 +216,7 @@ impl Connection {
     pub(super) fn retry(&self) -> Option<Duration> {
         match self {
             Connection::Http(feed) => feed.retry(),
-            Connection::Poll(_) | Connection::Socket(_) => None,
+            Connection::Poll(_) | Connection::Socket(_) | Connection::Own(_) => None,
         }
     }
 }
@@ -180,6 +225,14 @@ impl From<Error> for Over {
     fn from(error: Error) -> Self {
         Over::Broken(error)
     }
+}
+
+/// The transport whose addresses have this scheme.
+pub(super) fn by_scheme(scheme: &str) -> Option<(&'static TransportEntry, &'static Own)> {
+    TRANSPORTS.iter().find_map(|entry| {
+        let own = entry.own.as_ref()?;
+        own.schemes.contains(&scheme).then_some((entry, own))
+    })
 }
 
 /// The transport with this name.

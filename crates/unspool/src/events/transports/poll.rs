@@ -33,6 +33,17 @@ pub(in crate::events) enum Asking {
     Every(Duration, Option<Pointer>),
     /// At once, with what stands there in the answer before.
     Cursor(Pointer),
+    /// At once, with what the answer before says of itself: its `ETag` and `Last-Modified`.
+    Validators,
+    /// At once, with what stands there in the last item of the answers before.
+    Position(Pointer),
+}
+
+impl Asking {
+    /// Whether a request lets the upstream forget the items of the answers before.
+    pub(in crate::events) fn acknowledges(&self) -> bool {
+        !matches!(self, Asking::Every(..))
+    }
 }
 
 /// What of a feed that is asked again and again outlives a failure.
@@ -96,7 +107,12 @@ impl PollFeed {
         let has_items = !page.items.is_empty();
         match &self.asking {
             Asking::Every(_, id) => add_page(page, id.as_ref(), asked, arrivals)?,
-            Asking::Cursor(pointer) => add_answer(page, pointer, asked, arrivals)?,
+            Asking::Cursor(pointer) => {
+                let next = cursor(&page, pointer)?;
+                add_answer(page, next, asked, arrivals)?;
+            }
+            Asking::Validators => add_answer(page, joined(&headers), asked, arrivals)?,
+            Asking::Position(pointer) => add_items(page, pointer, asked, arrivals)?,
         }
         asked.validators = validators(&headers);
         asked.next_at = self.next_at(begin, &headers, has_items);
@@ -111,8 +127,16 @@ impl PollFeed {
                     call.fields.insert((*name).to_owned(), value.clone());
                 }
             }
-            Asking::Cursor(_) if asked.cursor.is_empty() => {}
-            Asking::Cursor(_) => {
+            _ if asked.cursor.is_empty() => {}
+            Asking::Validators => {
+                let (tag, time) = asked.cursor.split_once(' ').unwrap_or_default();
+                for (name, value) in [("if-none-match", tag), ("if-modified-since", time)] {
+                    if !value.is_empty() {
+                        call.fields.insert(name.to_owned(), value.to_owned());
+                    }
+                }
+            }
+            Asking::Cursor(_) | Asking::Position(_) => {
                 if let Some(resume_as) = &self.resume_as {
                     resume_as.put(&mut call, &asked.cursor);
                 }
@@ -255,15 +279,10 @@ fn is_newest_first(page: &[Arrival], before: &[ByteString]) -> Option<bool> {
 /// those before it after the one of the answer before.
 fn add_answer(
     page: Page,
-    pointer: &Pointer,
+    next: ByteString,
     asked: &mut Asked,
     arrivals: &mut Vec<Arrival>,
 ) -> Result<(), Error> {
-    let next = match std::str::from_utf8(&page.document) {
-        Ok("") => ByteString::new(),
-        Ok(document) => value_at(pointer, document)?,
-        Err(error) => return Err(Error::content(format!("an answer is not UTF-8: {error}"))),
-    };
     let last = page.items.len();
     for (number, item) in page.items.into_iter().enumerate() {
         let is_last = number + 1 == last;
@@ -280,6 +299,50 @@ fn add_answer(
     }
     if !next.is_empty() {
         asked.cursor = next;
+    }
+    Ok(())
+}
+
+/// The cursor in an answer; empty where there is none.
+fn cursor(page: &Page, pointer: &Pointer) -> Result<ByteString, Error> {
+    match std::str::from_utf8(&page.document) {
+        Ok("") => Ok(ByteString::new()),
+        Ok(document) => value_at(pointer, document),
+        Err(error) => Err(Error::content(format!("an answer is not UTF-8: {error}"))),
+    }
+}
+
+/// What an answer says of itself, as a cursor: no tag has a space in it.
+fn joined(headers: &HeaderMap) -> ByteString {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    match (text(ETAG), text(LAST_MODIFIED)) {
+        (None, None) => ByteString::new(),
+        (tag, time) => format!("{} {}", tag.unwrap_or_default(), time.unwrap_or_default()).into(),
+    }
+}
+
+/// Adds the items of an answer, each of which has its position.
+fn add_items(
+    page: Page,
+    pointer: &Pointer,
+    asked: &mut Asked,
+    arrivals: &mut Vec<Arrival>,
+) -> Result<(), Error> {
+    for item in page.items {
+        let data = text(item)?;
+        let position = value_at(pointer, &data)?;
+        if position.is_empty() {
+            return Err(Error::content(format!(
+                "an item has no position at `{pointer}`, after which the next request is to go on"
+            )));
+        }
+        asked.cursor = position.clone();
+        arrivals.push(Arrival {
+            name: ByteString::from_static("message"),
+            id: position.clone(),
+            data,
+            position,
+        });
     }
     Ok(())
 }

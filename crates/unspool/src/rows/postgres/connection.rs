@@ -11,7 +11,7 @@ use super::settings::Settings;
 use super::tls::{Encrypted, Tls};
 use crate::error::{Error, Kind};
 
-type PgConnection = Connection<Socket, Encrypted<Socket>>;
+pub(crate) type PgConnection = Connection<Socket, Encrypted<Socket>>;
 
 /// A connection that a task drives until its client is dropped.
 pub(crate) async fn client(dsn: &str, longest: Duration) -> Result<Client, Error> {

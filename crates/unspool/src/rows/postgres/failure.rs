@@ -29,7 +29,7 @@ pub(super) fn unconnected(error: tokio_postgres::Error) -> Error {
 }
 
 /// An error of a statement, which may be shown where it is the caller's own.
-pub(super) fn failed(error: tokio_postgres::Error, statement: Option<&str>) -> Error {
+pub(crate) fn failed(error: tokio_postgres::Error, statement: Option<&str>) -> Error {
     match error.as_db_error() {
         Some(reported) => {
             let failed = by_code(reported, statement);

@@ -13,15 +13,20 @@ mod tls;
 mod types;
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::Client;
 
 use self::answer::answer;
 use self::cancel::Canceler;
-pub(crate) use self::connection::client;
+pub(crate) use self::connection::{PgConnection, client};
+pub(crate) use self::failure::failed;
 use super::database::{Database, Query, Reader};
 use super::dsn;
 use super::progress::Cursor;
 use super::sql::Dialect;
 use super::task::TaskReader;
+use crate::error::Error;
 
 pub(super) static DATABASE: Database = Database {
     name: "postgres",
@@ -48,6 +53,12 @@ fn is_meant(dsn: &str) -> bool {
         !pairs.is_empty() && pairs.iter().all(|(name, _)| settings::is_known(name))
     };
     is_url || has_keywords()
+}
+
+/// A connection to the database of an address, for sources other than rows.
+pub(crate) async fn connect(dsn: &str, limit: Duration) -> Result<(Client, PgConnection), Error> {
+    let (client, connection, _) = connection::connect(dsn, limit).await?;
+    Ok((client, connection))
 }
 
 /// A task answers the query.

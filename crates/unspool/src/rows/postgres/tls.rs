@@ -198,7 +198,7 @@ where
 }
 
 /// A connection with TLS.
-pub(super) struct Encrypted<S>(Inner<S>);
+pub(crate) struct Encrypted<S>(Inner<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Encrypted<S> {
     fn channel_binding(&self) -> ChannelBinding {

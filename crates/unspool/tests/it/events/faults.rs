@@ -431,3 +431,40 @@ async fn wherever_connections_break_nothing_is_lost_and_nothing_comes_twice() {
     let account = found.1.unwrap();
     assert!(account.connections >= 50, "{account:?}");
 }
+
+#[tokio::test]
+async fn a_hub_that_goes_on_after_another_event_says_so_in_its_answer() {
+    // As Mercure does: `earliest` where it does not know the event any more.
+    for (begun, is_gap) in [("earliest", true), ("urn:7", true), ("2", false)] {
+        let server = serving(move |number, after| match (number, after) {
+            (0, _) => cut(&numbered(1..=2)),
+            (1, Some("2")) => Reply::status(200)
+                .header("content-type", "text/event-stream")
+                .header("last-event-id", begun)
+                .chunked()
+                .chunk("id: a\ndata: next\n\n")
+                .close(),
+            _ => no_more(),
+        });
+        let (found, account) = drain(feed(&server).events()).await;
+        assert_eq!(data(&found), ["item 1", "item 2", "next"]);
+        let doubts = account.unwrap().doubts;
+        let doubt = Doubt::BegunElsewhere {
+            after: "2".to_owned(),
+            begun: begun.to_owned(),
+        };
+        assert_eq!(doubts, if is_gap { vec![doubt] } else { vec![] }, "{begun}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_with_which_the_feed_says_that_others_are_missing_is_a_doubt() {
+    let server = serving(|number, _| match number {
+        0 => events("id: 1\ndata: a\n\nevent: reset\nid: 9\ndata: {}\n\n"),
+        _ => no_more(),
+    });
+    let (found, account) = drain(feed(&server).gap_event("reset").events()).await;
+    assert_eq!(data(&found), ["a", "{}"]);
+    let name = "reset".to_owned();
+    assert_eq!(account.unwrap().doubts, [Doubt::Announced { name }]);
+}

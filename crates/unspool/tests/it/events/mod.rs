@@ -3,8 +3,16 @@
 mod ends;
 mod faults;
 mod json;
+#[cfg(all(feature = "postgres", unix))]
+mod listen;
+#[cfg(all(feature = "nats", unix))]
+mod nats;
+#[cfg(unix)]
+mod nchan;
 mod polls;
 mod positions;
+#[cfg(all(feature = "redis", unix))]
+mod redis;
 mod several;
 mod sockets;
 
@@ -16,6 +24,31 @@ use unspool::Error;
 use unspool::events::{Account, Event, Events, Request};
 
 use crate::server::{Reply, Server};
+
+/// How long a feed may take that a test follows: it fails where that is over.
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, reason = "some transports alone need it")
+)]
+#[cfg(unix)]
+const LONG: Duration = Duration::from_secs(120);
+
+/// A server that has to be there in CI, and whose tests are skipped elsewhere without it.
+#[cfg(unix)]
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, reason = "some transports alone need it")
+)]
+fn installed<T>(started: Result<T, String>) -> Option<T> {
+    match started {
+        Ok(server) => Some(server),
+        Err(why) if std::env::var_os("CI").is_none() => {
+            eprintln!("skipped: {why}");
+            None
+        }
+        Err(why) => panic!("{why}"),
+    }
+}
 
 /// What one connection does, by its number from 0, and by the id that it goes on after.
 type Serve = dyn Fn(usize, Option<&str>) -> Reply + Send + Sync;

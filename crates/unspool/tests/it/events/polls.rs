@@ -10,6 +10,13 @@ use unspool::{Position, Source};
 
 use super::{Server, data, drain, serving};
 
+/// A server that answers each request so.
+fn serving_path(
+    reply: impl Fn(&crate::server::Request) -> Reply + Send + Sync + 'static,
+) -> Server {
+    Server::start(reply)
+}
+
 fn polled(server: &Server) -> Request {
     unspool::events(server.url("/feed"))
         .first_wait(Duration::from_millis(1))
@@ -273,4 +280,86 @@ async fn what_does_not_fit_together_is_refused_before_anything_is_sent() {
         assert!(error.unwrap_err().is_request());
     }
     assert_eq!(server.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn the_next_request_may_have_the_number_after_the_last_item() {
+    // As Telegram has it: an offset tells it to forget the updates before.
+    let server = serving_path(|request| {
+        let offset: u64 = request
+            .query("offset")
+            .map_or(1, |offset| offset.parse().unwrap());
+        let updates: Vec<String> = (offset..(offset + 2).min(6))
+            .map(|id| format!("{{\"update_id\":{id}}}"))
+            .collect();
+        Reply::json(format!(
+            "{{\"ok\":true,\"result\":[{}]}}",
+            updates.join(",")
+        ))
+    });
+    let request = || {
+        unspool::events(server.url("/bot123:hush-hush/getUpdates"))
+            .transport("long-poll".parse().unwrap())
+            .items_at("/result".parse().unwrap())
+            .position("/update_id".parse().unwrap())
+            .resume_as("offset+1".parse().unwrap())
+    };
+    let mut feed = request().events();
+    for id in 1..=3 {
+        let event = feed.next().await.unwrap().unwrap();
+        assert_eq!(event.id, id.to_string());
+    }
+    let offsets = |server: &Server| -> Vec<Option<String>> {
+        let requests = server.requests().into_iter();
+        requests
+            .map(|request| request.query("offset").map(str::to_owned))
+            .collect()
+    };
+    assert_eq!(offsets(&server), [None, Some("3".to_owned())]);
+    let position = serde_json::to_string(&feed.position().unwrap()).unwrap();
+    assert!(!position.contains("hush"), "{position}");
+    let mut feed = request()
+        .from(serde_json::from_str(&position).unwrap())
+        .events();
+    assert_eq!(feed.next().await.unwrap().unwrap().id, "4");
+    assert_eq!(offsets(&server).last().unwrap().as_deref(), Some("4"));
+    let without = request().position("/other".parse().unwrap());
+    let (_, error) = drain(without.events()).await;
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("no position at `/other`")
+    );
+}
+
+#[tokio::test]
+async fn an_answer_may_be_followed_by_what_it_says_of_itself() {
+    let server = serving_path(|request| {
+        let number = match (
+            request.header("if-none-match"),
+            request.header("if-modified-since"),
+        ) {
+            (None, None) => 1,
+            (Some(tag), Some("Fri, 27 Nov 2026 00:00:00 GMT")) => tag.parse::<u64>().unwrap() + 1,
+            other => panic!("{other:?}"),
+        };
+        if number > 3 {
+            return Reply::status(304);
+        }
+        page(number..=number)
+            .header("etag", number)
+            .header("last-modified", "Fri, 27 Nov 2026 00:00:00 GMT")
+    });
+    let request = || unspool::events(server.url("/feed")).transport("long-poll".parse().unwrap());
+    let mut feed = request().events();
+    for number in 1..=2 {
+        assert_eq!(
+            *feed.next().await.unwrap().unwrap().data,
+            texts([number])[0]
+        );
+    }
+    let mut feed = request().from(feed.position().unwrap()).events();
+    assert_eq!(*feed.next().await.unwrap().unwrap().data, texts([3])[0]);
+    assert!(feed.account().doubts.is_empty());
 }

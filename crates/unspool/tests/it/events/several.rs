@@ -1,6 +1,9 @@
 //! Several feeds as one.
 
 use futures_util::StreamExt;
+use futures_util::stream::FusedStream;
+use test_servers::Reply;
+use unspool::Source as _;
 
 use super::{Server, cut, data, drain, feed, no_more, numbered, serving, stream};
 
@@ -97,4 +100,44 @@ async fn the_last_event_of_one_feed_ends_all() {
     let (found, account) = drain(request.events()).await;
     assert!(data(&found).contains(&"a 2"));
     assert_eq!(account.unwrap().ended, unspool::events::Ended::Until);
+}
+
+#[tokio::test]
+async fn sources_are_merged_each_in_its_turn_and_keep_their_positions() {
+    let (one, two) = (named("one", 1, 200), named("two", 1, 3));
+    let feeds = [&one, &two].map(|server| Box::pin(feed(server).events()));
+    let mut merged = unspool::merge(feeds);
+    let mut order = Vec::new();
+    while let Some(event) = merged.next().await {
+        order.push(event.unwrap().data.to_string());
+    }
+    assert_eq!(order.len(), 203);
+    let last_of_two = order
+        .iter()
+        .rposition(|text| text.starts_with("two"))
+        .unwrap();
+    assert!(last_of_two < 200, "the short feed waited for the long one");
+    assert!(merged.is_terminated() && merged.next().await.is_none());
+    for (feed, count) in merged.into_sources().into_iter().zip([200, 3]) {
+        assert_eq!(feed.account().items, count);
+        assert!(feed.account().complete && feed.position().is_some());
+    }
+}
+
+#[tokio::test]
+async fn the_first_error_of_merged_sources_is_the_last_that_they_give() {
+    let good = named("good", 1, 3);
+    let bad = serving(|_, _| {
+        Reply::status(200)
+            .header("content-type", "text/html")
+            .body("x")
+    });
+    let feeds = [&bad, &good].map(|server| Box::pin(feed(server).events()));
+    let mut merged = unspool::merge(feeds);
+    let mut errors = 0;
+    while let Some(event) = merged.next().await {
+        errors += usize::from(event.is_err());
+    }
+    assert_eq!(errors, 1);
+    assert!(merged.next().await.is_none());
 }
