@@ -6,7 +6,6 @@ use pyo3::call::PyCallArgs;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyWeakrefReference;
 
 use crate::mailbox::{Bell, Mailbox};
@@ -15,8 +14,8 @@ use crate::mailbox::{Bell, Mailbox};
 #[derive(Default)]
 pub(crate) struct Waiter {
     place: Option<Place>,
-    /// What one task waits for, weakly; another one may not wait as well.
-    future: Option<Py<PyWeakrefReference>>,
+    /// The task that waits, weakly, until it is resumed; no other one may wait meanwhile.
+    task: Option<Py<PyWeakrefReference>>,
 }
 
 enum Place {
@@ -27,8 +26,8 @@ enum Place {
     },
     Trio {
         mailbox: Arc<Mailbox>,
-        /// A coroutine of trio's that is being driven, and the task that drives it.
-        driven: Option<(Py<PyAny>, usize)>,
+        /// A coroutine of trio's that is being driven.
+        driven: Option<Py<PyAny>>,
     },
 }
 
@@ -44,29 +43,23 @@ impl Waiter {
         py: Python<'_>,
         sent: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Py<PyAny>>> {
-        if let Some(future) = self
-            .future
-            .take()
-            .and_then(|future| future.bind(py).upgrade())
-            && !future.call_method0(intern!(py, "done"))?.is_truthy()?
-        {
-            self.future = Some(PyWeakrefReference::new(&future)?.unbind());
-            return Err(occupied());
+        if self.is_waited_for(py)? {
+            return Err(PyRuntimeError::new_err(
+                "another task waits for the next item already",
+            ));
         }
+        self.task = None;
         let Some(Place::Trio { mailbox, driven }) = &mut self.place else {
             return Ok(None);
         };
-        let Some((coroutine, task)) = driven.take() else {
+        let Some(coroutine) = driven.take() else {
             return Ok(None);
         };
-        if task != current_task(py)? {
-            *driven = Some((coroutine, task));
-            return Err(occupied());
-        }
         let sent = sent.map_or_else(|| py.None(), |sent| sent.clone().unbind());
         match coroutine.call_method1(py, intern!(py, "send"), (sent,)) {
             Ok(message) => {
-                *driven = Some((coroutine, task));
+                *driven = Some(coroutine);
+                self.task = self.current_task(py)?;
                 Ok(Some(message))
             }
             Err(error) if error.is_instance_of::<PyStopIteration>(py) => {
@@ -79,87 +72,93 @@ impl Waiter {
 
     /// Waits until the bell rings: what to yield; nothing if it has rung already.
     pub(crate) fn wait(&mut self, py: Python<'_>, bell: &Bell) -> PyResult<Option<Py<PyAny>>> {
-        match self.place(py)? {
-            (
-                Place::Asyncio {
-                    mailbox, number, ..
-                },
-                Some(event_loop),
-            ) => {
+        let message = match self.place(py)? {
+            Place::Asyncio {
+                event_loop,
+                mailbox,
+                number,
+            } => {
+                let event_loop = event_loop.bind(py).upgrade().ok_or_else(no_loop)?;
                 let future = event_loop.call_method0(intern!(py, "create_future"))?;
                 future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
-                let weak = PyWeakrefReference::new(&future)?;
-                mailbox.wait(*number, weak.clone().unbind());
-                if bell.arm(mailbox, *number) {
-                    self.future = Some(weak.unbind());
-                    Ok(Some(future.unbind()))
-                } else {
+                mailbox.wait(*number, weak(&future)?);
+                if !bell.arm(mailbox, *number) {
                     mailbox.forget(*number);
-                    Ok(None)
+                    return Ok(None);
                 }
+                future.unbind()
             }
-            (Place::Trio { mailbox, driven }, _) => {
+            Place::Trio { mailbox, driven } => {
                 let coroutine = trio(py, "wait_readable", (mailbox.fd(),))?;
-                if bell.arm(mailbox, 0) {
-                    begin(coroutine, driven).map(Some)
-                } else {
+                if !bell.arm(mailbox, 0) {
                     coroutine.call_method0("close")?;
-                    Ok(None)
+                    return Ok(None);
                 }
+                begin(coroutine, driven)?
             }
-            _ => Err(no_loop()),
-        }
+        };
+        self.task = self.current_task(py)?;
+        Ok(Some(message))
     }
 
     /// Lets other tasks run, though there is more: what to yield.
     pub(crate) fn rest(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        match self.place(py)? {
+        let message = match self.place(py)? {
             // What `asyncio.sleep(0)` does.
-            (Place::Asyncio { .. }, _) => Ok(py.None()),
-            (Place::Trio { driven, .. }, _) => begin(trio(py, "checkpoint", ())?, driven),
-        }
+            Place::Asyncio { .. } => py.None(),
+            Place::Trio { driven, .. } => begin(trio(py, "checkpoint", ())?, driven)?,
+        };
+        self.task = self.current_task(py)?;
+        Ok(message)
     }
 
     /// Nobody waits any more: an exception comes in the place of the item. What to yield, where
     /// trio still has something to do.
     pub(crate) fn thrown(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Py<PyAny>> {
-        self.future = None;
         match &mut self.place {
             Some(Place::Asyncio {
                 mailbox, number, ..
             }) => mailbox.forget(*number),
             Some(Place::Trio { driven, .. }) => {
-                if let Some((coroutine, task)) = driven.take() {
-                    let message = coroutine.call_method1(py, intern!(py, "throw"), (error,))?;
-                    *driven = Some((coroutine, task));
+                if let Some(coroutine) = driven.take() {
+                    let message = coroutine.call_method1(py, intern!(py, "throw"), (error,));
+                    let message = message.inspect_err(|_| self.task = None)?;
+                    *driven = Some(coroutine);
                     return Ok(message);
                 }
             }
             None => {}
         }
+        self.task = None;
         Err(error)
     }
 
-    /// Whether a task waits.
+    /// Whether a task waits that is not the one that runs now.
     pub(crate) fn is_waited_for(&self, py: Python<'_>) -> PyResult<bool> {
-        if let Some(Place::Trio {
-            driven: Some(_), ..
-        }) = &self.place
-        {
-            return Ok(true);
+        let Some(waiting) = self.task.as_ref().and_then(|task| task.bind(py).upgrade()) else {
+            return Ok(false);
+        };
+        if running_task(py, self.is_in_trio())?.is_some_and(|running| running.is(&waiting)) {
+            return Ok(false);
         }
-        match self
-            .future
-            .as_ref()
-            .and_then(|future| future.bind(py).upgrade())
-        {
-            Some(future) => Ok(!future.call_method0(intern!(py, "done"))?.is_truthy()?),
-            None => Ok(false),
+        // A task of asyncio's may have ended without being resumed, with its loop.
+        match waiting.getattr_opt(intern!(py, "done"))? {
+            Some(done) => Ok(!done.call0()?.is_truthy()?),
+            None => Ok(true),
         }
     }
 
+    fn current_task(&self, py: Python<'_>) -> PyResult<Option<Py<PyWeakrefReference>>> {
+        let running = running_task(py, self.is_in_trio())?;
+        running.map(|task| weak(&task)).transpose()
+    }
+
+    fn is_in_trio(&self) -> bool {
+        matches!(self.place, Some(Place::Trio { .. }))
+    }
+
     /// Where this is called: the mailbox of the running event loop, or of this waiter's own.
-    fn place<'py>(&mut self, py: Python<'py>) -> PyResult<(&mut Place, Option<Bound<'py, PyAny>>)> {
+    fn place(&mut self, py: Python<'_>) -> PyResult<&mut Place> {
         let event_loop = running_loop(py)?;
         let is_same = match (&self.place, &event_loop) {
             (
@@ -167,63 +166,73 @@ impl Waiter {
                     event_loop: known, ..
                 }),
                 Some(event_loop),
-            ) => known
-                .bind(py)
-                .upgrade()
-                .is_some_and(|known| known.is(event_loop)),
+            ) => (known.bind(py).upgrade()).is_some_and(|known| known.is(event_loop)),
             (Some(Place::Trio { .. }), None) => true,
             _ => false,
         };
         if !is_same {
             self.place = Some(match &event_loop {
-                Some(event_loop) => {
-                    let mailbox = Mailbox::of_loop(event_loop)?;
-                    Place::Asyncio {
-                        event_loop: PyWeakrefReference::new(event_loop)?.unbind(),
-                        number: mailbox.number(),
-                        mailbox,
-                    }
-                }
-                None => {
-                    current_task(py).map_err(|_| no_loop())?;
-                    Place::Trio {
-                        mailbox: Mailbox::alone()?,
-                        driven: None,
-                    }
-                }
+                Some(event_loop) => Place::in_loop(event_loop)?,
+                None => Place::in_trio(py)?,
             });
         }
-        let place = self.place.as_mut().ok_or_else(no_loop)?;
-        Ok((place, event_loop))
+        self.place.as_mut().ok_or_else(no_loop)
     }
+}
+
+impl Place {
+    fn in_loop(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mailbox = Mailbox::of_loop(event_loop)?;
+        Ok(Place::Asyncio {
+            event_loop: weak(event_loop)?,
+            number: mailbox.number(),
+            mailbox,
+        })
+    }
+
+    fn in_trio(py: Python<'_>) -> PyResult<Self> {
+        if running_task(py, true)?.is_none() {
+            return Err(no_loop());
+        }
+        Ok(Place::Trio {
+            mailbox: Mailbox::alone()?,
+            driven: None,
+        })
+    }
+}
+
+fn weak(object: &Bound<'_, PyAny>) -> PyResult<Py<PyWeakrefReference>> {
+    PyWeakrefReference::new(object).map(Bound::unbind)
 }
 
 /// The running event loop of asyncio, if there is one.
 fn running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let running = RUNNING.get_or_try_init(py, || {
-        let found = py.import("asyncio")?.getattr("_get_running_loop")?;
-        Ok::<_, PyErr>(found.unbind())
-    })?;
-    let event_loop = running.bind(py).call0()?;
+    let asyncio = py.import(intern!(py, "asyncio"))?;
+    let event_loop = asyncio.call_method0(intern!(py, "_get_running_loop"))?;
     Ok((!event_loop.is_none()).then_some(event_loop))
 }
 
-/// Begins to drive a coroutine of trio's: what it yields first.
-fn begin(
-    coroutine: Bound<'_, PyAny>,
-    driven: &mut Option<(Py<PyAny>, usize)>,
-) -> PyResult<Py<PyAny>> {
-    let py = coroutine.py();
-    let task = current_task(py)?;
-    let message = coroutine.call_method1(intern!(py, "send"), (py.None(),))?;
-    *driven = Some((coroutine.unbind(), task));
-    Ok(message.unbind())
+/// The task that runs this, if one does.
+fn running_task(py: Python<'_>, is_in_trio: bool) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let task = if is_in_trio {
+        trio(py, "current_task", ())
+    } else {
+        let asyncio = py.import(intern!(py, "asyncio"))?;
+        asyncio.call_method0(intern!(py, "current_task"))
+    };
+    match task {
+        Ok(task) => Ok((!task.is_none()).then_some(task)),
+        Err(error) if error.is_instance_of::<PyRuntimeError>(py) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-/// What tells the running task of trio's from others while it lives.
-fn current_task(py: Python<'_>) -> PyResult<usize> {
-    Ok(trio(py, "current_task", ())?.as_ptr() as usize)
+/// Begins to drive a coroutine of trio's: what it yields first.
+fn begin(coroutine: Bound<'_, PyAny>, driven: &mut Option<Py<PyAny>>) -> PyResult<Py<PyAny>> {
+    let py = coroutine.py();
+    let message = coroutine.call_method1(intern!(py, "send"), (py.None(),))?;
+    *driven = Some(coroutine.unbind());
+    Ok(message.unbind())
 }
 
 fn trio<'py>(
@@ -236,15 +245,10 @@ fn trio<'py>(
     if !modules.contains("trio")? {
         return Err(no_loop());
     }
-    py.import("trio.lowlevel")?
-        .getattr(function)?
-        .call1(arguments)
+    let trio = py.import("trio.lowlevel")?;
+    trio.getattr(function)?.call1(arguments)
 }
 
 fn no_loop() -> PyErr {
     PyRuntimeError::new_err("expected a running event loop of asyncio or trio")
-}
-
-fn occupied() -> PyErr {
-    PyRuntimeError::new_err("another task waits for the next item already")
 }

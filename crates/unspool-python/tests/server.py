@@ -79,6 +79,13 @@ async def counted(answer: Answer, query: Query, _body: bytes) -> None:
     await answer.whole({"items": rows, "total": last * PER_PAGE})
 
 
+async def offsets(answer: Answer, query: Query, _body: bytes) -> None:
+    """Pages by offset, with their total."""
+    first, count = int(query.get("offset", "0")), int(query.get("count", "300"))
+    rows = [item(number) for number in range(first, min(first + PER_PAGE, count))]
+    await answer.whole({"items": rows, "total": count})
+
+
 async def slow(answer: Answer, query: Query, _body: bytes) -> None:
     """A page whose items come one after the other."""
     answer.begin("application/json")
@@ -185,7 +192,7 @@ async def stat(answer: Answer, _query: Query, _body: bytes) -> None:
 
 
 ROUTES: dict[str, Handler] = {
-    "/items": items, "/counted": counted, "/slow": slow, "/cut": cut, "/short": short,
+    "/items": items, "/counted": counted, "/offsets": offsets, "/slow": slow, "/cut": cut, "/short": short,
     "/silent": silent, "/private": private, "/big": big, "/mixed": mixed, "/echo": echo,
     "/feed": feed, "/v1/messages": model, "/stat": stat,
 }
