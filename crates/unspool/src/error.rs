@@ -489,8 +489,24 @@ impl fmt::Display for Error {
     }
 }
 
+/// As `main` prints what it returns: the message, and a line for each cause that says more. With
+/// `{:#?}` all that there is.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            let mut told = self.to_string();
+            f.write_str(&told)?;
+            let mut cause = self.source();
+            while let Some(error) = cause {
+                let said = shown(&error.to_string(), LONGEST_MESSAGE);
+                if !told.contains(&said) {
+                    write!(f, "\n  caused by: {said}")?;
+                    told.push_str(&said);
+                }
+                cause = error.source();
+            }
+            return Ok(());
+        }
         let request = self.inner.request.as_deref();
         let request = request.map(|request| shown(request, LONGEST_REQUEST));
         f.debug_struct("Error")
@@ -513,5 +529,25 @@ impl StdError for Error {
             .source
             .as_ref()
             .map(|source| source.as_ref() as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_main_returns_reads_as_a_message_and_what_caused_it() {
+        let inner = std::io::Error::other("the disk is full");
+        let error = Error::new(Kind::Sink, "cannot write").with_source(inner);
+        let error = error.at_request("GET http://localhost/".to_owned());
+        assert_eq!(
+            format!("{error:?}"),
+            "GET http://localhost/: cannot write\n  caused by: the disk is full"
+        );
+        let said = Error::new(Kind::Sink, "no: the disk is full");
+        let said = said.with_source(std::io::Error::other("the disk is full"));
+        assert_eq!(format!("{said:?}"), "no: the disk is full");
+        assert!(format!("{said:#?}").contains("kind: Sink"));
     }
 }
