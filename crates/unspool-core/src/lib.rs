@@ -345,3 +345,8 @@ pub mod __private {
     };
     pub use unspool_macros::{generator_inner, stream_inner, try_stream_inner};
 }
+
+/// The example of the README, which compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

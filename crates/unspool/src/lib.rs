@@ -61,6 +61,7 @@ pub use unspool_core::{
 /// The examples of the README and of the page for Python programmers, which run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 #[cfg_attr(feature = "sqlite", doc = include_str!("../../../docs/from-python.md"))]
 #[doc = include_str!("../../../docs/sinks.md")]
 struct Pages;
