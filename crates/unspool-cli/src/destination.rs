@@ -256,16 +256,13 @@ async fn ended_before(mut writer: Writer, ended: Ended, common: &Common) -> Exit
     for doubt in &ended.doubts {
         report::problem(&format!("doubt: {doubt}"));
     }
-    let exit = match ended.doubts.is_empty() {
-        true => Exit::Complete,
-        false => Exit::NotProved,
-    };
-    if exit == Exit::NotProved {
+    let exit = Exit::of_ended(&ended);
+    if exit != Exit::Complete {
         report::problem(&format!("not proved complete by an earlier run: {held}"));
     } else if !common.quiet {
         report::problem(&format!("complete already: {held}"));
     }
-    if exit == Exit::NotProved || !common.quiet {
+    if exit != Exit::Complete || !common.quiet {
         report::hint("`--overwrite` starts over");
     }
     let account = serde_json::json!({

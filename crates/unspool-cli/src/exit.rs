@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
 use unspool::Verdict;
+use unspool::sinks::Ended;
 
 /// How a run ended, as scripts see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,16 @@ impl Exit {
             Verdict::Incomplete => Exit::Incomplete,
             _ => Exit::Failed,
         }
+    }
+
+    /// For a target that an earlier run has completed: what that run exited with.
+    pub(crate) fn of_ended(ended: &Ended) -> Self {
+        let known = [Exit::Failed, Exit::NotProved, Exit::Incomplete];
+        if ended.doubts.is_empty() {
+            return Exit::Complete;
+        }
+        let same = |exit: &Exit| ended.code == Some(*exit as u8);
+        known.into_iter().find(same).unwrap_or(Exit::NotProved)
     }
 
     pub(crate) fn of_error(error: &unspool::Error) -> Self {

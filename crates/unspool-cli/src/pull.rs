@@ -106,7 +106,10 @@ where
     run.source.close().await;
     let account = run.source.account();
     let ended = match end {
-        End::Source => Ended::of(&account),
+        End::Source => Ended::of(&account).map(|ended| Ended {
+            code: Some(report.exit(&account, exit_of(&account, &end)) as u8),
+            ..ended
+        }),
         _ => None,
     };
     let end = match destination.end(&end, position, ended).await {

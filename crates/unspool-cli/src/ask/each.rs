@@ -1,6 +1,6 @@
 //! `unspool ask --each`: a question for each record of a file.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use unspool::RawItem;
@@ -60,6 +60,18 @@ pub(super) struct EachArgs {
     #[arg(help_heading = HEADING, long, value_name = "FILE", requires = "file")]
     failed: Option<PathBuf>,
 
+    /// Ask again about the records that failed: FILE is what an earlier run wrote to `--failed`.
+    ///
+    /// Its rows go to another `--to`, and those that fail once more to another `--failed`.
+    #[arg(help_heading = HEADING, long, requires = "file")]
+    again: bool,
+
+    /// Stop after N records in a row have failed in the same way; 10 by default.
+    ///
+    /// Their rows have been written; exit code 1.
+    #[arg(help_heading = HEADING, long, value_name = "N", requires = "file")]
+    give_up_after: Option<NonZeroU64>,
+
     /// State what a million tokens cost, such as `3/15`.
     #[arg(help_heading = HEADING, long, value_name = "IN/OUT", requires = "file")]
     price: Option<Price>,
@@ -94,6 +106,7 @@ pub(super) async fn run(
         identity: identity
             .with("each", file.display().to_string())
             .with_text("template", Some(&template.to_string()))
+            .with("again", args.again.then_some(true))
             .with(
                 "failed",
                 args.failed.as_ref().map(|path| path.display().to_string()),
@@ -112,6 +125,12 @@ pub(super) async fn run(
         .resume(destination.begun().position);
     if let Some(path) = &args.failed {
         each = each.failed(path);
+    }
+    if args.again {
+        each = each.again();
+    }
+    if let Some(failures) = args.give_up_after {
+        each = each.give_up_after(failures.get());
     }
     if let Some(price) = args.price {
         each = each.price(price);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -178,6 +179,89 @@ fn an_answer_that_breaks_off_is_asked_for_again_and_one_that_fails_has_its_reaso
     );
     assert_eq!(self::rows(Path::new(&failed)), rows[1..3]);
     assert_eq!(server.targets().len(), 6);
+}
+
+#[test]
+fn a_complete_target_exits_as_the_run_did_that_completed_it() {
+    let limited = |_: &Request| {
+        let script = Anthropic.script().told().reason(Reason::TokenLimit);
+        script.mark(Reason::TokenLimit).end()
+    };
+    let refused = |_: &Request| Reply::status(400).body("no such thing");
+    for (server, expected) in [
+        (Server::start(limited), 4),
+        (Server::start(refused), 1),
+        (shouting(), 0),
+    ] {
+        let folder = Folder::of(2);
+        let to = folder.text("out.jsonl");
+        for _ in 0..2 {
+            let (code, _, words) = folder.ask(&server, &["--to", &to, "--resume"]);
+            assert_eq!(code, expected, "{words}");
+        }
+        assert_eq!(server.targets().len(), 2);
+    }
+}
+
+#[test]
+fn records_that_failed_are_asked_about_again_and_no_others() {
+    let is_well = AtomicBool::new(false);
+    let server = Server::start(move |request| {
+        let prompt = prompt(request);
+        if prompt == "r5" || prompt == "r2" && !is_well.swap(true, Relaxed) {
+            return Reply::status(400).body("no such thing");
+        }
+        answer(&prompt, Duration::ZERO)
+    });
+    let folder = Folder::of(6);
+    let (to, failed) = (folder.text("out.jsonl"), folder.text("failed.jsonl"));
+    let flags = ["--to", &to, "--resume", "--failed", &failed];
+    assert_eq!(folder.ask(&server, &flags).0, 1);
+    assert_eq!(records(&rows(Path::new(&failed))), ["r2", "r5"]);
+
+    let (url, again, still) = (
+        server.url(""),
+        folder.text("again.jsonl"),
+        folder.text("still.jsonl"),
+    );
+    let asked = ["ask", "--base-url", &url, "--each", &failed, "--again"];
+    let into = ["--template", "{text}", "--to", &again, "--failed", &still];
+    let (code, _, words) = run(&[&asked[..], &into].concat());
+    assert_eq!(code, 1, "{words}");
+    let rows_again = rows(Path::new(&again));
+    assert_eq!(records(&rows_again), ["r2", "r5"]);
+    assert_eq!(rows_again[0]["answer"], "r2");
+    assert_eq!(rows(Path::new(&still)), rows_again[1..]);
+    assert_eq!(server.targets().len(), 8);
+
+    let input = folder.text("in.ndjson");
+    let asked = ["ask", "--base-url", &url, "--each", &input, "--again"];
+    let (code, _, words) = run(&[&asked[..], &["--template", "{text}"]].concat());
+    assert_eq!(code, 2, "{words}");
+    assert!(words.contains("is no row of an earlier run"), "{words}");
+}
+
+#[test]
+fn a_run_gives_up_after_failures_in_a_row_that_are_alike() {
+    let server = Server::start(|request| match prompt(request).as_str() {
+        "r1" | "r2" | "r4" | "r5" | "r8" => Reply::status(400).body("too long"),
+        "r3" => answer("well", Duration::ZERO),
+        _ => Reply::status(403).body("not you"),
+    });
+    let folder = Folder::of(100);
+    let to = folder.text("out.jsonl");
+    let flags = ["--to", &to, "--resume", "--give-up-after", "3"];
+    let (code, _, words) = folder.ask(&server, &flags);
+    assert_eq!(code, 1, "{words}");
+    let error = "gave up after 3 records in a row whose question failed in the same way";
+    assert!(words.contains(error), "{words}");
+    assert!(words.contains("403"), "{words}");
+    // Those of 4 and 5, of 6 and 7, and of 8 are not alike.
+    assert_eq!(rows(Path::new(&to)).len(), 11);
+    assert_eq!(server.targets().len(), 11);
+    let (code, _, words) = folder.ask(&server, &["--to", &folder.text("b.jsonl")]);
+    assert_eq!(code, 1, "{words}");
+    assert_eq!(rows(&folder.path("b.jsonl")).len(), 18, "10 by default");
 }
 
 #[test]
@@ -373,7 +457,7 @@ fn rows_go_into_tables_where_one_may_fail_late() {
         let (code, _, words) = folder.ask(&server, &flags);
         assert_eq!(
             (code, server.targets().len()),
-            (3, asked),
+            (1, asked),
             "{target}: {words}"
         );
         assert!(

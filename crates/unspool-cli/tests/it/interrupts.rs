@@ -2,6 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -48,6 +51,54 @@ fn an_interrupted_wait_writes_what_came_and_exits_130() {
         "{words}"
     );
     assert!(words.contains("interrupted"), "{words}");
+}
+
+#[test]
+fn a_second_ctrl_c_leaves_at_once_also_where_a_sink_waits_and_the_same_command_goes_on() {
+    let is_held = Arc::new(AtomicBool::new(false));
+    let holding = Arc::clone(&is_held);
+    let server = Server::start(move |request| {
+        while !holding.load(Relaxed) {
+            std::thread::yield_now();
+        }
+        linked_page(request, 3, 1000)
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("items.db");
+    let other = rusqlite::Connection::open(&file).unwrap();
+    other.pragma_update(None, "journal_mode", "wal").unwrap();
+    let to = format!("sqlite:{}#items", file.display());
+    let url = server.url("/");
+    let args = ["pages", &url, "--to", &to, "--checkpoint", "10ms"];
+    let mut child = unspool(&args).stderr(Stdio::piped()).spawn().unwrap();
+    // From now on the sink waits for somebody who has the whole file.
+    while server.targets().is_empty() {
+        std::thread::yield_now();
+    }
+    other.execute_batch("begin immediate").unwrap();
+    is_held.store(true, Relaxed);
+    while server.targets().len() < 3 {
+        std::thread::yield_now();
+    }
+    interrupt(&child);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "{}", words(&mut child));
+    // Two that come before the first is seen are one.
+    let status = loop {
+        interrupt(&child);
+        std::thread::sleep(Duration::from_millis(20));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+    };
+    assert_eq!(status.code(), Some(130));
+    other.execute_batch("rollback").unwrap();
+    let output = unspool(&args).output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{words}");
+    let sql = "select count(*), count(distinct value) from items";
+    let counts = other.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)));
+    assert_eq!(counts.unwrap(), (3000, 3000));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::read_back::{self, Whole};
+use crate::read_tables;
 use crate::server::{Reply, Server, linked_page};
 use crate::{run, unspool};
 
@@ -422,7 +423,7 @@ mount -o remount,ro "$FOLDER"
 "$0" "$@"; echo $?
 mount -o remount,rw,size=64m "$FOLDER"
 "$0" "$@"; echo $?
-cp "$TARGET" "$RESULT"
+cp -r "$FOLDER/." "$RESULT"
 "#;
 
 #[test]
@@ -437,27 +438,29 @@ fn a_small_disk_that_is_full_and_then_read_only_is_resumed_on_when_it_is_neither
             page => reply.body(noise(page)),
         }
     });
-    for extension in ["jsonl", "jsonl.zst", "json"] {
+    let expected: Vec<Value> = (1..=20)
+        .flat_map(|page| serde_json::from_str::<Vec<Value>>(&noise(page)).unwrap())
+        .collect();
+    for extension in ["jsonl", "jsonl.zst", "json", "parquet", "db"] {
         let (folder, name) = (Folder::new(), format!("items.{extension}"));
         std::fs::create_dir(folder.path("disk")).unwrap();
-        let (disk, result) = (folder.text("disk"), folder.text(&name));
+        std::fs::create_dir(folder.path("result")).unwrap();
+        let (disk, result) = (folder.text("disk"), folder.text("result"));
         let url = server.url("/?page=1");
-        let target = format!("{disk}/{name}");
-        let args = [
-            "pages",
-            &url,
-            "--to",
-            &target,
-            "--resume",
-            "--checkpoint",
-            "5ms",
-        ];
+        let (target, flags, is_full): (_, &[_], _) = match extension {
+            "db" => (
+                format!("sqlite:{disk}/{name}#items"),
+                &[],
+                "database or disk is full",
+            ),
+            _ => (format!("{disk}/{name}"), &["--resume"], "No space left"),
+        };
+        let args = ["pages", &url, "--to", &target, "--checkpoint", "5ms"];
         let output = Command::new("unshare")
             .args(["--map-root-user", "--mount", "sh", "-c", SCRIPT])
             .arg(unspool(&[]).get_program())
-            .args(args)
+            .args([&args, flags].concat())
             .env("FOLDER", &disk)
-            .env("TARGET", &target)
             .env("RESULT", &result)
             .output();
         let Ok(output) = output.map(|output| (output.status.code(), output)) else {
@@ -473,10 +476,19 @@ fn a_small_disk_that_is_full_and_then_read_only_is_resumed_on_when_it_is_neither
             "1\n1\n0\n",
             "{words}"
         );
-        assert!(words.contains("No space left"), "{words}");
+        assert!(words.contains(is_full), "{words}");
         assert!(words.contains("Read-only file system"), "{words}");
-        let all = read_back::items(&folder.path(&name), Whole::Yes);
-        assert_eq!(all.len(), 40_000, "{extension}");
+        let whole = folder.path("result").join(name);
+        let all = match extension {
+            "db" => read_tables::sqlite(&whole),
+            "parquet" => read_tables::parquet(&whole),
+            _ => read_back::items(&whole, Whole::Yes),
+        };
+        let texts = all.iter().map(|item| match item {
+            Value::Object(row) => row["value"].clone(),
+            text => text.clone(),
+        });
+        assert!(texts.eq(expected.iter().cloned()), "{extension}");
     }
 }
 
@@ -537,64 +549,182 @@ fn a_target_that_cannot_be_written_fails_before_anything_is_asked_for() {
     assert_eq!(server.targets().len(), 0);
 }
 
-/// A library that makes the second `fdatasync` fail, and no other.
+/// A library that makes the second sync of files fail whose names have `$FAIL` in them, and no
+/// other.
 const SHIM: &str = r#"
+#define _GNU_SOURCE
 #include <errno.h>
-int fdatasync(int file) {
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static int sync_of(int file) {
     static int calls = 0;
-    if (++calls == 2) { errno = EIO; return -1; }
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length < 0) return 0;
+    path[length] = 0;
+    const char *name = strrchr(path, '/');
+    if (name && strstr(name, getenv("FAIL")) && ++calls == 2) { errno = EIO; return -1; }
     return 0;
 }
+int fdatasync(int file) { return sync_of(file); }
+int fsync(int file) { return sync_of(file); }
 "#;
+
+/// The path of that library, which is built in this folder.
+fn shim(folder: &Folder) -> String {
+    let (library, source) = (folder.text("shim.so"), folder.text("shim.c"));
+    std::fs::write(&source, SHIM).unwrap();
+    let mut compiler = Command::new("cc");
+    let built = compiler.args(["-shared", "-fPIC", "-o", &library, &source]);
+    assert!(
+        built.status().is_ok_and(|status| status.success()),
+        "a C compiler is there for rustc, too"
+    );
+    library
+}
 
 #[test]
 fn a_sync_that_fails_ends_the_run_and_is_not_tried_again() {
     let folder = Folder::new();
-    std::fs::write(folder.path("shim.c"), SHIM).unwrap();
-    let built = Command::new("cc")
-        .args([
-            "-shared",
-            "-fPIC",
-            "-o",
-            &folder.text("shim.so"),
-            &folder.text("shim.c"),
-        ])
-        .status();
-    assert!(
-        built.is_ok_and(|status| status.success()),
-        "a C compiler is there for rustc, too"
-    );
+    let shim = shim(&folder);
     let server = Server::start(|request| {
         linked_page(request, 4, 10).pause(std::time::Duration::from_millis(50))
     });
-    let (to, state) = (folder.text("items.jsonl"), folder.text("state"));
     let url = server.url("/");
-    let args = [
-        "pages",
-        &url,
-        "--to",
-        &to,
-        "--state",
-        &state,
-        "--checkpoint",
-        "1ms",
-    ];
+    for (name, synced, words) in [
+        ("a.jsonl", "a.jsonl", "cannot make durable"),
+        // Of its state.
+        ("b.jsonl", "b.state", "b.state"),
+        ("c.parquet", "c-0000", "cannot write"),
+    ] {
+        let (to, state) = (
+            folder.text(name),
+            folder.text(&format!("{}.state", &name[..1])),
+        );
+        let args = ["pages", &url, "--to", &to, "--state", &state];
+        let args = [&args[..], &["--checkpoint", "1ms"]].concat();
+        let output = unspool(&args)
+            .env("LD_PRELOAD", &shim)
+            .env("FAIL", synced)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(words), "{said}");
+        assert!(said.contains("Input/output error"), "{said}");
+        let (target, state) = (Path::new(&to), Path::new(&state));
+        let numbers = |items: Vec<Value>| -> Vec<u64> {
+            let number = |item: Value| item["value"].as_u64().or(item.as_u64());
+            items
+                .into_iter()
+                .map(|item| number(item).unwrap())
+                .collect()
+        };
+        let (durable, all): (fn(&Path, &Path) -> _, fn(&Path) -> _) = if name == "c.parquet" {
+            (read_tables::durable_parquet, read_tables::parquet)
+        } else {
+            (read_back::durable, |path| {
+                read_back::items(path, Whole::Yes)
+            })
+        };
+        let durable = numbers(durable(target, state));
+        let count = durable.len() as u64;
+        assert!(count < 40 && durable.into_iter().eq(0..count), "{count}");
+        let (code, _, said) = run(&args);
+        assert_eq!(code, 0, "{said}");
+        assert!(numbers(all(target)).into_iter().eq(0..40), "{name}");
+    }
+}
+
+#[test]
+fn a_sync_that_fails_leaves_a_table_that_goes_on() {
+    let folder = Folder::new();
+    let shim = shim(&folder);
+    // Enough for SQLite to take the log into the file.
+    let server = Server::start(|request| {
+        let reply = Reply::status(200);
+        match request.page() {
+            3 => reply.body(noise(3)),
+            page => reply
+                .header("link", format!("</?page={}>; rel=\"next\"", page + 1))
+                .body(noise(page)),
+        }
+    });
+    let (url, to) = (
+        server.url("/?page=1"),
+        format!("sqlite:{}#items", folder.text("a.db")),
+    );
+    let args = ["pages", &url, "--to", &to, "--checkpoint", "1ms"];
     let output = unspool(&args)
-        .env("LD_PRELOAD", folder.path("shim.so"))
+        .env("LD_PRELOAD", &shim)
+        .env("FAIL", "a.db")
         .output()
         .unwrap();
     let words = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{words}");
-    assert!(words.contains("cannot make durable"), "{words}");
-    let durable = read_back::durable(&folder.path("items.jsonl"), Path::new(&state));
-    assert!(
-        !durable.is_empty() && durable.len() < 40,
-        "{}",
-        durable.len()
-    );
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{words}");
     let (code, _, words) = run(&args);
     assert_eq!(code, 0, "{words}");
-    assert!(numbers(&folder.path("items.jsonl")).into_iter().eq(0..40));
+    let all = read_tables::sqlite(&folder.path("a.db"));
+    let expected =
+        (1..=3).flat_map(|page| serde_json::from_str::<Vec<Value>>(&noise(page)).unwrap());
+    assert!(all.iter().map(|row| row["value"].clone()).eq(expected));
+}
+
+/// Runs the statements of the docs, and prints what came of them.
+const DUCKDB: &str = "import duckdb, json, sys\n\
+    answers = []\n\
+    for sql in sys.argv[1].splitlines():\n\
+    \x20   duckdb.execute(sql.replace('create table', 'create or replace table'))\n\
+    \x20   rows = duckdb.sql('select count(*), sum(id::int), min(zip), typeof(any_value(zip)) from posts')\n\
+    \x20   answers.append(rows.fetchone())\n\
+    print(json.dumps(answers, default=int))";
+
+#[test]
+fn duckdb_makes_a_table_of_what_is_written_as_the_docs_say() {
+    let python = std::env::var("UNSPOOL_TEST_SERVERS").map(|folder| format!("{folder}/bin/python"));
+    let Ok(python) = python else {
+        return println!("skipped: `UNSPOOL_TEST_SERVERS` names no folder");
+    };
+    let server = Server::start(|request| {
+        let post = |id| serde_json::json!({"id": id, "zip": "01234", "tags": ["a"]});
+        let posts: Vec<Value> = (1..=50).map(post).collect();
+        let reply = Reply::status(200).pause(std::time::Duration::from_millis(20));
+        match request.page() {
+            4 => reply,
+            page => reply.header("link", format!("</?page={}>; rel=\"next\"", page + 1)),
+        }
+        .body(Value::from(posts).to_string())
+    });
+    let folder = Folder::new();
+    for name in ["posts.parquet", "posts.jsonl.zst", "posts.csv"] {
+        let (url, to) = (server.url("/"), folder.text(name));
+        let args = [
+            "pages",
+            &url,
+            "--to",
+            &to,
+            "--resume",
+            "--checkpoint",
+            "5ms",
+        ];
+        let (code, _, words) = run(&args);
+        assert_eq!(code, 0, "{words}");
+    }
+    let docs = include_str!("../../../../docs/sinks.md");
+    let (_, statements) = docs.split_once("```sql\n").unwrap();
+    let (statements, _) = statements.split_once("```").unwrap();
+    let statements = statements.replace("'posts", &format!("'{}", folder.text("posts")));
+    let output = Command::new(python)
+        .args(["-c", DUCKDB, &statements])
+        .output();
+    let output = output.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let answer = serde_json::json!([200, 4 * 51 * 25, "01234", "VARCHAR"]);
+    let answers: Value = serde_json::from_slice(&output.stdout).expect(&errors);
+    assert_eq!(answers, Value::from(vec![answer; 3]));
 }
 
 #[test]

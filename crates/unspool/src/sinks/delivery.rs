@@ -40,6 +40,9 @@ pub struct Ended {
     /// What speaks against it being complete; nothing where it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<String>,
+    /// The exit code of the command that came to this end, for the next one to repeat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u8>,
 }
 
 impl Ended {
@@ -56,7 +59,7 @@ impl Ended {
             Verdict::Incomplete => doubts.push(account.ended.to_string()),
             Verdict::Stopped | Verdict::Failed => return None,
         }
-        Some(Ended { doubts })
+        Some(Ended { doubts, code: None })
     }
 }
 

@@ -193,6 +193,7 @@ async fn a_complete_target_stays_as_it_is() {
         let mut writer = case.writer().await.unwrap();
         put(&mut writer, 0..3).await;
         let ended = Ended {
+            code: None,
             doubts: vec!["a doubt".to_owned()],
         };
         writer.end(position(3), Some(ended.clone())).await.unwrap();

@@ -37,7 +37,7 @@ use account::one;
 use budget::Budget;
 use failures::Failures;
 use place::Place;
-use question::{Asked, Question};
+use question::{Asked, Failure, Question};
 use records::{Record, Records};
 
 impl Request {
@@ -67,9 +67,14 @@ impl Request {
             budget: Budget::default(),
             first: u64::MAX,
             from: None,
+            takes_rows: false,
+            most_failures: MOST_FAILURES,
         }
     }
 }
+
+/// After how many failures in a row a walk gives up.
+const MOST_FAILURES: u64 = 10;
 
 /// A question for each record of a file, and how to ask it. Made by [`Request::each`].
 ///
@@ -97,6 +102,8 @@ pub struct Each {
     budget: Budget,
     first: u64,
     from: Option<Position>,
+    takes_rows: bool,
+    most_failures: u64,
 }
 
 impl Each {
@@ -136,6 +143,21 @@ impl Each {
     /// Asks about the first so many records only.
     pub fn first(mut self, records: u64) -> Self {
         self.first = records;
+        self
+    }
+
+    /// The lines of the input are items of an earlier source, such as those in its [file of
+    /// failures](Each::failed): asks about their records again.
+    pub fn again(mut self) -> Self {
+        self.takes_rows = true;
+        self
+    }
+
+    /// Ends the source with an error once so many questions in a row have failed in the same
+    /// way, rather than ask about all records; after 10 by default. Their items have been
+    /// handed out by then, and [`again`](Each::again) asks about them once more.
+    pub fn give_up_after(mut self, failures: u64) -> Self {
+        self.most_failures = failures.max(1);
         self
     }
 
@@ -179,7 +201,7 @@ fn each(
                 };
                 let (item, place) = walk.take(answered)?;
                 yield one(item, place);
-                walk.check_counted()?;
+                walk.check()?;
             }
         } finally {
             walk.close().await;
@@ -207,6 +229,14 @@ struct Walk {
     is_over: bool,
     /// Whether the answer that was taken last stated no tokens.
     is_uncounted: bool,
+    in_a_row: InARow,
+}
+
+/// Failures in a row that are alike.
+struct InARow {
+    most: u64,
+    count: u64,
+    last: Option<Failure>,
 }
 
 impl Walk {
@@ -216,8 +246,9 @@ impl Walk {
         watch.budget().check()?;
         let from = each.from.as_ref().map(Place::read).transpose()?;
         let (template, input) = (each.template.clone(), each.input.clone());
-        let checked =
-            tokio::task::spawn_blocking(move || Records::checked(&input, &template, from.as_ref()));
+        let checked = tokio::task::spawn_blocking(move || {
+            Records::checked(&input, each.takes_rows, &template, from.as_ref())
+        });
         let (records, total) = (checked.await)
             .map_err(|error| Error::request(format!("the input was not read: {error}")))??;
         let place = from.unwrap_or_default();
@@ -238,6 +269,11 @@ impl Walk {
             stop: EachStop::End,
             is_over: false,
             is_uncounted: false,
+            in_a_row: InARow {
+                most: each.most_failures,
+                count: 0,
+                last: None,
+            },
         })
     }
 
@@ -290,6 +326,7 @@ impl Walk {
             Some(Flaw::Incomplete) => self.place.tally.incomplete += 1,
             Some(Flaw::Doubtful) => self.place.tally.doubtful += 1,
         }
+        self.in_a_row.note(row.failure.as_ref());
         let item = row.item(&record);
         if row.flaw.is_some() {
             self.place.failed_bytes = self.failures.write(&item)?;
@@ -301,6 +338,12 @@ impl Walk {
         Ok((item, self.place))
     }
 
+    /// Whether it is worth asking about the next record.
+    fn check(&self) -> Result<(), Error> {
+        self.in_a_row.check()?;
+        self.check_counted()
+    }
+
     /// A limit that nothing counts against would never be reached.
     fn check_counted(&self) -> Result<(), Error> {
         if self.is_uncounted && self.watch.budget().is_limited() {
@@ -310,6 +353,25 @@ impl Walk {
             ));
         }
         Ok(())
+    }
+}
+
+impl InARow {
+    fn note(&mut self, failure: Option<&Failure>) {
+        let is_alike = |last: &Failure| failure.is_some_and(|failure| failure.is_like(last));
+        if self.last.as_ref().is_some_and(is_alike) {
+            self.count += 1;
+        } else {
+            self.count = u64::from(failure.is_some());
+        }
+        self.last = failure.cloned();
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        match &self.last {
+            Some(last) if self.count >= self.most => Err(last.error(self.count)),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::account::Verdict;
 use crate::ask::outcome::{Outcome, Stop, Usage};
 use crate::ask::prompt::Message;
 use crate::ask::{Answer, Request};
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind, Kind};
 use crate::http::{Attempts, Secrets, Settings};
 use crate::item::RawItem;
 use crate::source::SourceKind;
@@ -37,9 +37,43 @@ pub(super) struct Row {
     pub(super) text: String,
     pub(super) error: Option<String>,
     pub(super) flaw: Option<Flaw>,
+    /// Why nothing came of it.
+    pub(super) failure: Option<Failure>,
     pub(super) stop: Stop,
     pub(super) usage: Usage,
     is_json: bool,
+}
+
+/// Why a question failed, to compare it with the next one.
+#[derive(Clone)]
+pub(super) struct Failure {
+    kind: ErrorKind,
+    status: Option<u16>,
+    words: String,
+}
+
+impl Failure {
+    fn of(error: &Error) -> Self {
+        Failure {
+            kind: error.kind(),
+            status: error.status(),
+            words: error.to_string(),
+        }
+    }
+
+    /// Whether it is one of the same kind: its words may have the record's.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (self.kind, self.status) == (other.kind, other.status)
+    }
+
+    /// That this was one too many.
+    pub(super) fn error(&self, in_a_row: u64) -> Error {
+        Error::content(format!(
+            "gave up after {in_a_row} records in a row whose question failed in the same way; the \
+             last one: {}",
+            self.words
+        ))
+    }
 }
 
 impl Question {
@@ -90,6 +124,7 @@ impl Question {
                 text,
                 error: Some(failed.to_string()),
                 flaw: Some(Flaw::Failed),
+                failure: Some(Failure::of(&failed)),
                 stop: Stop::Failed,
                 usage: outcome.usage,
                 is_json: false,
@@ -162,6 +197,7 @@ impl Row {
             text,
             error,
             flaw,
+            failure: None,
             stop: outcome.stop,
             usage: outcome.usage,
             is_json,

@@ -5,6 +5,7 @@ use std::hash::Hasher as _;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use twox_hash::XxHash3_64;
 
@@ -19,6 +20,8 @@ const MAX_LINE: u64 = 16 << 20;
 pub(super) struct Records {
     path: PathBuf,
     reader: BufReader<File>,
+    /// Whether a record stands in a row, beside what came of it.
+    are_rows: bool,
     seen: Seen,
 }
 
@@ -47,10 +50,11 @@ impl Records {
     /// `from`, and how many there are in all.
     pub(super) fn checked(
         path: &Path,
+        are_rows: bool,
         template: &Template,
         from: Option<&Place>,
     ) -> Result<(Self, u64), Error> {
-        let mut records = Records::open(path)?;
+        let mut records = Records::open(path, are_rows)?;
         let (bytes, hash) = from.map_or((0, None), |from| (from.bytes, Some(from.hash)));
         let mut begin = None;
         loop {
@@ -75,7 +79,7 @@ impl Records {
         Ok((records, total))
     }
 
-    fn open(path: &Path) -> Result<Self, Error> {
+    fn open(path: &Path, are_rows: bool) -> Result<Self, Error> {
         // To open a pipe would wait for somebody who writes to it.
         let is_file = std::fs::metadata(path).map(|metadata| metadata.is_file());
         if !is_file.map_err(|error| unreadable(path, error))? {
@@ -88,6 +92,7 @@ impl Records {
         Ok(Records {
             path: path.to_owned(),
             reader: BufReader::with_capacity(64 << 10, file),
+            are_rows,
             seen: Seen {
                 line: 0,
                 record: 0,
@@ -120,10 +125,7 @@ impl Records {
             }
         }
         self.seen.record += 1;
-        let json: Box<RawValue> = serde_json::from_slice(line.trim_ascii()).map_err(|error| {
-            self.wrong(&format!("is no JSON: {error}"))
-                .with_source(error)
-        })?;
+        let json = self.record(line.trim_ascii())?;
         let prompt = template.fill(&json).map_err(|why| self.wrong(&why))?;
         if prompt.trim_ascii().is_empty() {
             return Err(self.wrong("makes an empty prompt"));
@@ -135,6 +137,23 @@ impl Records {
             bytes: self.seen.bytes,
             hash: self.seen.hash.finish(),
         }))
+    }
+
+    /// The record in a line.
+    fn record(&self, line: &[u8]) -> Result<Box<RawValue>, Error> {
+        #[derive(Deserialize)]
+        struct Row {
+            record: Box<RawValue>,
+        }
+        let wrong = |what: &str, error: serde_json::Error| {
+            self.wrong(&format!("{what}: {error}")).with_source(error)
+        };
+        if self.are_rows {
+            let row: Row = serde_json::from_slice(line)
+                .map_err(|error| wrong("is no row of an earlier run", error))?;
+            return Ok(row.record);
+        }
+        serde_json::from_slice(line).map_err(|error| wrong("is no JSON", error))
     }
 
     fn wrong(&self, what: &str) -> Error {

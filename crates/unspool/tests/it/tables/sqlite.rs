@@ -270,6 +270,28 @@ async fn what_was_not_committed_is_not_there() {
 }
 
 #[tokio::test]
+async fn a_table_that_is_dropped_under_way_ends_the_run() {
+    let database = Database::new();
+    let mut writer = Writer::open(sinks::open(&database.target(), options()).unwrap())
+        .await
+        .unwrap();
+    for item in after_many(r#"{"a":1}"#) {
+        writer.put(item.as_bytes()).await.unwrap();
+    }
+    writer.checkpoint(None).await.unwrap();
+    while writer.durable().items == 0 {
+        writer.due().await.unwrap();
+        writer.newly_durable();
+    }
+    database.connection().execute_batch("drop table t").unwrap();
+    writer.put(br#"{"a":2}"#).await.unwrap();
+    let error = writer.end(None, None).await.unwrap_err().to_string();
+    assert!(error.contains("no such table"), "{error}");
+    let result = write(&database.target(), options(), [r#"{"a":1}"#]).await;
+    check_refused(result, &["somebody else has changed"]);
+}
+
+#[tokio::test]
 async fn another_command_is_refused_with_what_differs() {
     let database = Database::new();
     write_some(&database.target(), options(), [r#"{"a":1}"#])
