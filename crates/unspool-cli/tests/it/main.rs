@@ -20,6 +20,7 @@ mod mistakes;
 mod pages;
 mod read_back;
 mod read_tables;
+mod readme;
 mod real_models;
 mod real_servers;
 mod restarts;
