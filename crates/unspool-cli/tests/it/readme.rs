@@ -42,12 +42,12 @@ fn the_table_is_what_the_library_has() {
     let text = fs::read_to_string(path()).unwrap();
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (found, after) = rest.split_once(END).unwrap();
-    if std::env::var_os("UNSPOOL_WRITE").is_some() {
+    if std::env::var_os("UPDATE").is_some() {
         let text = format!("{before}{BEGIN}{}{END}{after}", table());
         fs::write(path(), text).unwrap();
         return;
     }
-    assert_eq!(found, table(), "UNSPOOL_WRITE=1 writes it");
+    assert_eq!(found, table(), "UPDATE=1 writes it");
 }
 
 #[test]
