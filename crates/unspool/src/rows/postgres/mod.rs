@@ -6,6 +6,7 @@ mod arrow;
 mod cancel;
 mod copy;
 mod failure;
+mod parts;
 mod passfile;
 mod settings;
 mod tls;
@@ -34,6 +35,7 @@ pub(super) static DATABASE: Database = Database {
     is_meant,
     shown: dsn::shown,
     open: |query, cursor| Ok(open(query, cursor)),
+    cut: |query, count| Box::pin(parts::cut(query, count)),
 };
 
 /// A URL, or keywords as libpq has them.
