@@ -39,6 +39,8 @@ pub enum Mode {
     /// A short statement for each batch, after the key of the last row: it resumes, and holds
     /// no snapshot.
     Keyset,
+    /// A binary `COPY` for each part, all of one snapshot.
+    Parts,
 }
 
 /// Why a query ended.
@@ -80,6 +82,10 @@ impl Mode {
                 "one statement in a read-only transaction, a batch at a time: no parallel plan; it \
                  holds its snapshot until the end, and does not resume"
             }
+            Mode::Parts => {
+                "a binary COPY for each part, all of one snapshot, which is held until the end; with a \
+                 key it resumes after any row"
+            }
             Mode::Keyset => {
                 "a short statement for each batch: no snapshot is held between them, and it resumes \
                  after any row"
@@ -116,6 +122,7 @@ impl fmt::Display for Mode {
             Mode::Copy => "copy",
             Mode::Portal => "portal",
             Mode::Keyset => "keyset",
+            Mode::Parts => "parts",
         })
     }
 }

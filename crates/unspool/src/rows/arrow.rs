@@ -106,11 +106,7 @@ impl Columns {
         form: &F,
         value: F::Value,
     ) -> Result<(), String> {
-        let unfit = |why: &str| {
-            let ty = &self.types[column];
-            format!("{why} (its column is {ty} in Arrow; a cast in the statement changes that)")
-        };
-        let cell = form.cell(value).map_err(unfit)?;
+        let cell = form.cell(value).map_err(|why| self.unfit(column, why))?;
         #[cfg(any(feature = "postgres", feature = "mysql"))]
         let cell = if cell == Cell::AsWritten {
             self.text.clear();
@@ -128,8 +124,14 @@ impl Columns {
         if self.builders[column].append(cell) {
             Ok(())
         } else {
-            Err(unfit("the value does not fit"))
+            Err(self.unfit(column, "the value does not fit"))
         }
+    }
+
+    fn unfit(&self, column: usize, why: &str) -> String {
+        let ty = self.builders[column].type_of_values();
+        let ty = ty.as_ref().unwrap_or(&self.types[column]);
+        format!("{why} (its column is {ty} in Arrow; a cast in the statement changes that)")
     }
 
     /// How many bytes the values have, about.
@@ -140,6 +142,14 @@ impl Columns {
     /// Whether a batch was taken, by which the types are settled.
     pub(super) fn are_known(&self) -> bool {
         self.schema.is_some()
+    }
+
+    /// Whether its types no longer depend on values.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn are_settled(&self) -> bool {
+        let is_open =
+            |builder: &Builder| matches!(builder, Builder::Undecided(_) | Builder::Integers(_));
+        self.are_known() || !self.builders.iter().any(is_open)
     }
 
     /// The first rows as a batch; whatever was begun after them is dropped.
@@ -367,6 +377,18 @@ impl Builder {
             Builder::Undecided(nulls) => *nulls += 1,
             #[cfg(feature = "sqlite")]
             Builder::Integers(builder) => builder.append_null(),
+        }
+    }
+
+    /// The type that values of SQLite decided, for messages.
+    fn type_of_values(&self) -> Option<DataType> {
+        match self {
+            Builder::Text(_) => Some(DataType::Utf8),
+            Builder::Bytes(_) => Some(DataType::Binary),
+            Builder::Double(_) => Some(DataType::Float64),
+            #[cfg(feature = "sqlite")]
+            Builder::Integers(_) => Some(DataType::Int64),
+            _ => None,
         }
     }
 

@@ -37,9 +37,25 @@ pub(super) struct Database {
     pub(super) shown: fn(&str) -> (String, Vec<String>),
     /// Makes a reader, which does nothing before it is asked for rows.
     pub(super) open: Open,
+    /// Cuts a query into parts.
+    pub(super) cut: Cut,
 }
 
 type Open = fn(Query, &Arc<Cursor>) -> Result<Box<dyn Reader>, Error>;
+
+/// Cuts a query into so many parts at most; into one, it only sees that all that is read
+/// belongs together.
+type Cut = fn(Query, usize) -> Answer<'static, Result<Cuts, Error>>;
+
+/// How a query was cut.
+pub(super) struct Cuts {
+    /// The parts, at least one. Together they are the whole, and no row is in two of them.
+    pub(super) ranges: Vec<Range>,
+    /// What the database calls the state in which all parts see it.
+    pub(super) snapshot: Option<String>,
+    /// What keeps that state as long as this is there.
+    pub(super) hold: Option<Box<dyn Send>>,
+}
 
 pub(super) type Answer<'r, T> = Pin<Box<dyn Future<Output = T> + Send + 'r>>;
 
@@ -63,6 +79,10 @@ pub(super) struct Query {
     pub(super) key: Vec<String>,
     /// Keys as JSON texts.
     pub(super) range: Range,
+    /// The state of the database that it is to see.
+    pub(super) snapshot: Option<String>,
+    /// Whether it is looked for rows without a key, which no page has.
+    pub(super) looks_for_nulls: bool,
     pub(super) face: Face,
     pub(super) limits: Limits,
     pub(super) may_write: bool,
@@ -87,6 +107,9 @@ pub(super) struct Range {
     /// How much less it may be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) overlap: Option<String>,
+    /// Those in the blocks of a table from the first of these on, and before the second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) blocks: Option<(u64, Option<u64>)>,
 }
 
 impl Database {
@@ -109,6 +132,7 @@ impl Database {
             What::Table(name) => Ok(Statement {
                 text: format!("select * from {}", quoted_table(name, self.quote)),
                 first_word: "select".to_owned(),
+                table: Some(quoted_table(name, self.quote)),
             }),
         }
     }

@@ -3,15 +3,13 @@
 use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
-use unspool_core::AnextExt;
 
 use super::account::Mode;
-use super::database::{Database, Range};
+use super::database::Range;
 use super::dsn;
 use super::param::Param;
 use super::position::NAME;
 use super::request::{Request, What};
-use super::sql::quoted;
 use crate::description::{self, SourceEntry};
 use crate::error::Error;
 use crate::secret::Secret;
@@ -81,20 +79,13 @@ pub struct Description {
     /// How often a connection is made again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<usize>,
-    /// How many [partitions](crate::Description::partitions) there are to be, by ranges of
-    /// the key's first column, which holds whole numbers.
+    /// How many [partitions](crate::Description::partitions) there are to be at most, as
+    /// [`Request::partitions`] cuts them. Those that are opened elsewhere share no snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<NonZeroUsize>,
     /// Which keys are asked for.
     #[serde(skip_serializing_if = "is_all")]
     range: Range,
-}
-
-/// The least and the greatest key.
-#[derive(Deserialize)]
-struct Bounds {
-    least: Option<i64>,
-    greatest: Option<i64>,
 }
 
 fn is_all(range: &Range) -> bool {
@@ -111,7 +102,7 @@ impl Description {
         }
     }
 
-    /// The ranges of the key, each as a description.
+    /// The parts, each as a description.
     async fn parts(&self) -> Result<Vec<Self>, Error> {
         let whole = Description {
             partitions: None,
@@ -120,46 +111,12 @@ impl Description {
         let Some(count) = self.partitions.filter(|count| count.get() > 1) else {
             return Ok(vec![whole]);
         };
-        let Some(column) = self.key.first() else {
-            return Err(Error::request(
-                "only what has a key can be cut into partitions",
-            ));
+        let parts = self.request()?.parts(count).await?;
+        let described = |range| Description {
+            range,
+            ..whole.clone()
         };
-        let dsn = Secret::new(self.dsn.as_str()).resolve()?;
-        let database = Database::of(&dsn)?;
-        let statement = database.statement(&self.what()?)?;
-        let key = quoted(column, database.quote);
-        let sql = format!(
-            "select min({key}) as least, max({key}) as greatest from ({}\n) as unspool_rows",
-            statement.text
-        );
-        let request = Request::new(dsn, What::Sql(sql));
-        let request = self.params.iter().cloned().fold(request, Request::bind);
-        let bounds = request.items::<Bounds>().anext().await;
-        let bounds = bounds.transpose().map_err(|error| {
-            error.with_note("partitions need a key whose first column holds whole numbers")
-        })?;
-        let Some(Bounds {
-            least: Some(least),
-            greatest: Some(greatest),
-        }) = bounds
-        else {
-            return Ok(vec![whole]);
-        };
-        let parts = ranges(least, greatest, count.get())
-            .into_iter()
-            .map(|(after, until)| {
-                let range = Range {
-                    after,
-                    until,
-                    ..self.range.clone()
-                };
-                Description {
-                    range,
-                    ..whole.clone()
-                }
-            });
-        Ok(parts.collect())
+        Ok(parts.into_iter().map(described).collect())
     }
 
     fn what(&self) -> Result<What, Error> {
@@ -197,24 +154,6 @@ impl Description {
     }
 }
 
-type Bound = Option<Vec<String>>;
-
-/// Ranges of keys, each after one and up to another, of which the first has no begin and the
-/// last no end.
-fn ranges(least: i64, greatest: i64, count: usize) -> Vec<(Bound, Bound)> {
-    let (least, greatest) = (i128::from(least), i128::from(greatest));
-    let width = greatest - least + 1;
-    // More parts than there are keys would be empty.
-    let count = i128::try_from(count).unwrap_or(1).min(width);
-    let bound = |index: i128| {
-        let is_inner = index > 0 && index < count;
-        is_inner.then(|| vec![(least + width * index / count - 1).to_string()])
-    };
-    (0..count)
-        .map(|index| (bound(index), bound(index + 1)))
-        .collect()
-}
-
 impl TryFrom<&Description> for crate::Description {
     type Error = Error;
 
@@ -224,26 +163,5 @@ impl TryFrom<&Description> for crate::Description {
     fn try_from(own: &Description) -> Result<Self, Error> {
         dsn::check_named(&own.dsn)?;
         crate::Description::new(NAME, own)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_meet_and_leave_nothing_out() {
-        let bound = |text: &str| Some(vec![text.to_owned()]);
-        let expected = [
-            (None, bound("3")),
-            (bound("3"), bound("6")),
-            (bound("6"), None),
-        ];
-        assert_eq!(ranges(1, 10, 3), expected);
-        assert_eq!(ranges(5, 5, 9), [(None, None)]);
-        assert_eq!(
-            ranges(i64::MIN, i64::MAX, 2),
-            [(None, bound("-1")), (bound("-1"), None)]
-        );
     }
 }

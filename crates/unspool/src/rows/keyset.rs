@@ -24,8 +24,8 @@ pub(super) struct Style<'s> {
     pub(super) place: &'s mut dyn FnMut(Bound, usize) -> String,
 }
 
-/// The statement for the rows in the range, in the order of the key: all of them that come
-/// after the key where there is one, and else after the begin of the range.
+/// The statement for the rows in the range, in the order of the key: those of them that come
+/// after the key where there is one.
 pub(super) fn page(
     query: &Query,
     after: Option<&[String]>,
@@ -40,7 +40,8 @@ pub(super) fn page(
     let some = |key: &[String]| &columns[..key.len().min(columns.len())];
     if let Some(key) = after {
         conditions.push(compared(some(key), ">", ">", Bound::After, &mut style));
-    } else if query.range.since.is_some() {
+    }
+    if query.range.since.is_some() {
         conditions.push(format!(
             "{} >= {}",
             columns[0],

@@ -17,10 +17,12 @@ mod batch;
 mod database;
 mod description;
 mod dsn;
+mod fetch;
 mod keyset;
 #[cfg(feature = "mysql")]
 mod mysql;
 mod param;
+mod parts;
 mod position;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;

@@ -3,12 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::vec::IntoIter;
 
-use bytes::Bytes;
-
 use super::account::{Doubt, Ended, Fetched, Mode};
 use super::batch::Batch;
 use super::keyset::key_of;
-use super::position::{NAME, Stand};
+use super::position::{NAME, Part, Stand};
 use crate::account::{Conclusion, Counts};
 use crate::http::{Meter, Secrets};
 use crate::position::Position;
@@ -28,13 +26,15 @@ struct State {
     doubts: Vec<Doubt>,
     /// The hash of the query.
     query: String,
-    /// The key that the query was resumed after.
-    start: Option<Vec<String>>,
+    /// The parts that it was cut into, or the whole, and how far each had come before the last
+    /// batch.
+    parts: Vec<Part>,
+    is_cut: bool,
     /// Rows before those of the last batch.
     before: u64,
-    /// The last row of the batch before.
-    last_before: Option<Bytes>,
     batch: Batch,
+    /// Which part the last batch is of.
+    part: usize,
 }
 
 impl Cursor {
@@ -52,11 +52,24 @@ impl Cursor {
         state.details.database = Some(database);
         state.details.key = key.to_vec();
         state.query = query;
+        state.parts = vec![Part::default()];
     }
 
     /// It resumes after this key.
     pub(super) fn resume(&self, key: Vec<String>) {
-        self.state().start = Some(key);
+        self.state().parts[0].last = Some(key);
+    }
+
+    /// It is cut into these parts.
+    pub(super) fn cut(&self, parts: Vec<Part>) {
+        let mut state = self.state();
+        state.parts = parts;
+        state.is_cut = true;
+    }
+
+    /// All rows of a part have come.
+    pub(super) fn part_is_over(&self, part: usize) {
+        self.state().parts[part].is_over = true;
     }
 
     /// How the rows are fetched is settled.
@@ -71,27 +84,25 @@ impl Cursor {
         self.state().doubts.push(doubt);
     }
 
-    /// Rows have come; gives how many there were before.
-    pub(super) fn came(&self, batch: &Batch) -> u64 {
+    /// Rows of a part have come; gives how many there were before.
+    pub(super) fn came(&self, part: usize, batch: &Batch) -> u64 {
         let mut state = self.state();
         state.details.batches += 1;
         let count = state.batch.len();
-        state.last_before = count.checked_sub(1).and_then(|last| state.batch.row(last));
+        // All of the batch before has been taken.
+        if let Some(key) = count.checked_sub(1).and_then(|last| state.key_of(last)) {
+            let part = state.part;
+            state.parts[part].last = Some(key);
+        }
         state.before += count as u64;
         state.batch = batch.without_columns();
+        state.part = part;
         state.before
     }
 
-    /// The key of the last row that came; none where there is no key.
-    pub(super) fn last_key(&self) -> Option<Vec<String>> {
-        let state = self.state();
-        let last = state.batch.row(state.batch.len().checked_sub(1)?)?;
-        (!state.details.key.is_empty()).then(|| key_of(&last, &state.details.key))?
-    }
-
-    /// Whether rows have come.
-    pub(super) fn has_rows(&self) -> bool {
-        self.state().batch.len() > 0
+    /// Whether a batch has come.
+    pub(super) fn has_batches(&self) -> bool {
+        self.state().details.batches > 0
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -100,12 +111,12 @@ impl Cursor {
 }
 
 impl State {
-    /// The row with this number, from 1, if that is one of those that may be the last.
-    fn row(&self, number: u64) -> Option<Bytes> {
-        match number.checked_sub(self.before + 1) {
-            Some(index) => self.batch.row(usize::try_from(index).ok()?),
-            None => self.last_before.clone(),
+    /// The key of the row with this number in the last batch.
+    fn key_of(&self, index: usize) -> Option<Vec<String>> {
+        if self.details.key.is_empty() {
+            return None;
         }
+        key_of(&self.batch.row(index)?, &self.details.key)
     }
 }
 
@@ -125,18 +136,26 @@ impl SourceKind for Cursor {
     fn position(&self, last: Option<u64>) -> Option<Position> {
         let state = self.state();
         let key = &state.details.key;
-        if key.is_empty() {
+        if key.is_empty() || state.parts.is_empty() {
             return None;
         }
-        // An empty batch, which tells the columns alone, comes before the first row.
-        let last = match last.filter(|number| *number > 0) {
-            Some(number) => key_of(&state.row(number)?, key)?,
-            None => state.start.clone()?,
+        let mut parts = state.parts.clone();
+        // A number of the batches before is that of their last row.
+        let index = last.and_then(|number| number.checked_sub(state.before + 1));
+        if let Some(index) = index {
+            let key = state.key_of(usize::try_from(index).ok()?)?;
+            parts[state.part].last = Some(key);
+        }
+        let (last, parts) = if state.is_cut {
+            (Vec::new(), parts)
+        } else {
+            (parts.swap_remove(0).last?, Vec::new())
         };
         let stand = Stand {
             query: state.query.clone(),
             key: key.clone(),
             last,
+            parts,
         };
         stand.position()
     }

@@ -15,11 +15,13 @@ use super::account::Mode;
 use super::batch::{Face, Limits};
 use super::database::{Query, Range};
 use super::dsn;
+use super::fetch::Fetch;
 use super::param::Param;
 use super::position::NAME;
 use super::progress::Cursor;
 use super::source::{HandOut, decoded, rows};
 use super::sql::Statement;
+use crate::error::Error;
 use crate::http::Retry;
 use crate::item::RawItem;
 use crate::position::Position;
@@ -45,6 +47,9 @@ pub(super) struct Plan {
     pub(super) retry: Retry,
     /// After how many rows it stops.
     pub(super) take: Option<u64>,
+    /// How many parts there are to be, and how many are read at a time.
+    pub(super) partitions: usize,
+    pub(super) in_flight: usize,
 }
 
 /// What is asked for.
@@ -61,10 +66,13 @@ impl Request {
             statement: Statement {
                 text: String::new(),
                 first_word: String::new(),
+                table: None,
             },
             params: Vec::new(),
             key: Vec::new(),
             range: Range::default(),
+            snapshot: None,
+            looks_for_nulls: true,
             face: Face::Text,
             limits: Limits::default(),
             may_write: false,
@@ -79,6 +87,8 @@ impl Request {
                 from: None,
                 retry: Retry::default(),
                 take: None,
+                partitions: 1,
+                in_flight: usize::MAX,
             },
         }
     }
@@ -141,6 +151,32 @@ impl Request {
     pub(super) fn range(mut self, range: Range) -> Self {
         self.plan.query.range = range;
         self
+    }
+
+    /// Cuts the query into so many parts at most, which are read side by side: rows come as
+    /// they arrive, those of each part in the order of the key.
+    ///
+    /// The parts are ranges of the key's first column, about equal by PostgreSQL's statistics
+    /// of it, and otherwise between its least and its greatest whole number. A
+    /// [table](super::table) of PostgreSQL is cut by its blocks where there is no key. All
+    /// parts see PostgreSQL in one state, and rows that others add meanwhile do not come. The
+    /// [position](Rows::position) is that of all parts.
+    pub fn partitions(mut self, count: NonZeroUsize) -> Self {
+        self.plan.partitions = count.get();
+        self
+    }
+
+    /// How many [parts](Request::partitions) are read at the same time; all of them by
+    /// default.
+    pub fn in_flight(mut self, count: NonZeroUsize) -> Self {
+        self.plan.in_flight = count.get();
+        self
+    }
+
+    /// The ranges of so many parts at most.
+    pub(super) async fn parts(self, count: NonZeroUsize) -> Result<Vec<Range>, Error> {
+        let fetch = Fetch::begin(self.plan, Arc::default())?;
+        Ok(fetch.cuts(count.get()).await?.ranges)
     }
 
     /// How many rows travel together at most; 8192 by default.

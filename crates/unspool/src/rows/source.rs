@@ -1,6 +1,6 @@
 //! The source: one query, from the connection to the end mark.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::vec::IntoIter;
 
 use bytes::Bytes;
@@ -8,12 +8,10 @@ use unspool_core::{AsyncGenerator, generator};
 
 use super::account::Ended;
 use super::batch::Batch;
-use super::database::{Database, Query, Reader};
-use super::position::{Stand, hash};
+use super::fetch::Fetches;
 use super::progress::Cursor;
 use super::request::Plan;
 use crate::error::Error;
-use crate::http::{Attempts, Secrets};
 
 /// What is made of a batch: items, each with the number of its last row, and what is wrong
 /// with the one after them. It is told how many rows came before.
@@ -31,10 +29,10 @@ pub(super) fn rows<T: Send + 'static>(
         if left == Some(0) {
             return Ok(Ended::Stopped);
         }
-        let mut fetch = Fetch::begin(plan, cursor)?;
+        let mut fetches = Fetches::begin(plan, Arc::clone(&cursor)).await?;
         try {
-            while let Some(mut batch) = fetch.next().await? {
-                if batch.len() == 0 && fetch.cursor.has_rows() {
+            while let Some((part, mut batch)) = fetches.next().await? {
+                if batch.len() == 0 && cursor.has_batches() {
                     // The columns, which are known.
                     continue;
                 }
@@ -42,7 +40,7 @@ pub(super) fn rows<T: Send + 'static>(
                     batch.truncate(*left);
                     *left -= batch.len() as u64;
                 }
-                let (rows, fault) = hand_out(&batch, fetch.cursor.came(&batch));
+                let (rows, fault) = hand_out(&batch, cursor.came(part, &batch));
                 yield rows;
                 fault.map_or(Ok(()), Err)?;
                 if left == Some(0) {
@@ -50,7 +48,7 @@ pub(super) fn rows<T: Send + 'static>(
                 }
             }
         } finally {
-            fetch.close().await;
+            fetches.close().await;
         }
         Ok(Ended::AllRows)
     }
@@ -74,98 +72,4 @@ pub(super) fn decoded<T>(
         }
     }
     (rows.into_iter(), None)
-}
-
-/// A query that is being asked, perhaps again.
-struct Fetch {
-    cursor: Arc<Cursor>,
-    database: &'static Database,
-    query: Query,
-    /// The database as people may see it.
-    shown: String,
-    attempts: Attempts,
-    /// None before it is asked, and while it waits to ask again. Never locked: a mutex lets
-    /// what cannot be shared be in what can.
-    reader: Option<Mutex<Box<dyn Reader>>>,
-}
-
-impl Fetch {
-    fn begin(plan: Plan, cursor: Arc<Cursor>) -> Result<Self, Error> {
-        let Plan {
-            dsn,
-            what,
-            mut query,
-            from,
-            retry,
-            take,
-        } = plan;
-        let database = Database::of(&dsn)?;
-        let (shown, passwords) = (database.shown)(&dsn);
-        query.dsn = dsn;
-        if let Some(take) = take.and_then(|take| usize::try_from(take).ok()) {
-            // No more rows travel together than are wanted.
-            query.limits.rows = query.limits.rows.min(take);
-        }
-        let at = |error: Error| error.at_request(&shown);
-        query.statement = database.statement(&what).map_err(at)?;
-        let secrets = Secrets::new();
-        passwords.iter().for_each(|word| secrets.keep(word));
-        let hash = hash(database, &query);
-        let stand = from.map(|position| Stand::read(&position, &query, &hash));
-        let stand = stand.transpose().map_err(at)?;
-        cursor.begin(database.name, &query.key, hash, secrets);
-        if let Some(stand) = stand {
-            match &query.range.overlap {
-                Some(_) => query.range.since = stand.last.first().cloned(),
-                None => query.range.after = Some(stand.last.clone()),
-            }
-            cursor.resume(stand.last);
-        }
-        Ok(Fetch {
-            attempts: Attempts::new(&retry, Arc::clone(&cursor.meter)),
-            cursor,
-            database,
-            query,
-            shown,
-            reader: None,
-        })
-    }
-
-    /// The next rows. Where the connection was lost they are asked for again: with a key
-    /// after the last row, and else only if none has come.
-    async fn next(&mut self) -> Result<Option<Batch>, Error> {
-        loop {
-            match self.read().await {
-                Ok(batch) => return Ok(batch),
-                Err(error) => {
-                    self.close().await;
-                    let error = error.at_request(&self.shown);
-                    if self.cursor.has_rows() {
-                        // Without a key nothing says where to go on.
-                        let Some(key) = self.cursor.last_key() else {
-                            return Err(error);
-                        };
-                        self.query.range.after = Some(key);
-                    }
-                    self.attempts.after(error).await?;
-                }
-            }
-        }
-    }
-
-    async fn read(&mut self) -> Result<Option<Batch>, Error> {
-        let reader = match self.reader.take() {
-            Some(reader) => reader,
-            None => Mutex::new((self.database.open)(self.query.clone(), &self.cursor)?),
-        };
-        let reader = self.reader.insert(reader).get_mut();
-        reader.unwrap_or_else(PoisonError::into_inner).read().await
-    }
-
-    async fn close(&mut self) {
-        if let Some(mut reader) = self.reader.take() {
-            let reader = reader.get_mut().unwrap_or_else(PoisonError::into_inner);
-            reader.close().await;
-        }
-    }
 }

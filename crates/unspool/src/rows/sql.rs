@@ -31,6 +31,12 @@ pub(super) struct Statement {
     )]
     /// In small letters; empty where it begins with something else.
     pub(super) first_word: String,
+    /// The table, in quotes, where it asks for all rows of one.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "only one database goes by it")
+    )]
+    pub(super) table: Option<String>,
 }
 
 impl Statement {
@@ -76,6 +82,7 @@ impl Statement {
         Ok(Statement {
             text: text.to_owned(),
             first_word: word.to_ascii_lowercase(),
+            table: None,
         })
     }
 }

@@ -227,6 +227,17 @@ impl RowWriter {
         false
     }
 
+    /// Whether rows may be taken before as many are there as travel together: not those by
+    /// which types are settled, which would depend on the time.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn may_be_partial(&self) -> bool {
+        #[cfg(feature = "arrow")]
+        if let Some(columns) = &self.columns {
+            return columns.are_settled();
+        }
+        true
+    }
+
     /// Whether as much has been written as travels together.
     pub(super) fn is_full(&self) -> bool {
         self.rows >= self.limits.rows || self.bytes() >= self.limits.bytes

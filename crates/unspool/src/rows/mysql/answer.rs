@@ -220,6 +220,9 @@ impl Asking<'_> {
             }
             after = out.writer.last_key();
         }
+        if !self.query.looks_for_nulls {
+            return Ok(());
+        }
         let nulls = keyset::nulls(self.query, '`');
         let found: Option<Row> = connection
             .exec_first(nulls, self.params(&[]))

@@ -14,6 +14,7 @@ use self::answer::answer;
 use self::kill::Killer;
 use super::database::{Database, Query, Reader};
 use super::dsn;
+use super::parts::by_whole_numbers;
 use super::progress::Cursor;
 use super::sql::Dialect;
 use super::task::TaskReader;
@@ -35,6 +36,7 @@ pub(super) static DATABASE: Database = Database {
     },
     shown: dsn::shown,
     open: |query, cursor| Ok(open(query, cursor)),
+    cut: |query, count| Box::pin(by_whole_numbers(&DATABASE, query, count)),
 };
 
 /// A task answers the query.

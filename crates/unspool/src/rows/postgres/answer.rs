@@ -14,7 +14,7 @@ use super::connection::connect;
 use super::copy::CopyReader;
 use super::failure::failed;
 use super::types::{Decoder, decoder, may_be_key, select_list};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::rows::account::{Doubt, Mode};
 #[cfg(feature = "arrow")]
 use crate::rows::arrow::ColumnType;
@@ -28,7 +28,7 @@ use crate::rows::write::RowWriter;
 
 /// How every session is set up: texts of values are the same everywhere, and a client that
 /// is gone is noticed where the server can do that.
-const SESSION: &str = "set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'iso_8601'; \
+pub(super) const SESSION: &str = "set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'iso_8601'; \
      set extra_float_digits = 1; \
      select set_config(name, '500ms', false) from pg_settings \
      where name = 'client_connection_check_interval'";
@@ -99,11 +99,14 @@ impl Asking<'_> {
             .batch_execute(&session)
             .await
             .map_err(|error| failed(error, None))?;
+        if let Some(snapshot) = &self.query.snapshot {
+            enter(&client, snapshot).await?;
+        }
         let prepared = self.prepare(&client).await?;
         let (mode, because) = self.mode();
         self.cursor.settled(mode, because);
         match mode {
-            Mode::Copy => self.copy(&client, prepared).await,
+            Mode::Copy | Mode::Parts => self.copy(&client, prepared).await,
             Mode::Keyset => self.pages(&client, prepared).await,
             _ => self.portal(client, prepared).await,
         }
@@ -113,6 +116,9 @@ impl Asking<'_> {
     fn mode(&self) -> (Mode, &'static str) {
         match self.query.mode {
             Some(mode) => (mode, "asked for"),
+            None if self.query.snapshot.is_some() && self.query.params.is_empty() => {
+                (Mode::Parts, "the query is cut into parts")
+            }
             None if !self.query.key.is_empty() => (Mode::Keyset, "there is a key"),
             None if !self.query.params.is_empty() => (
                 Mode::Portal,
@@ -139,7 +145,7 @@ impl Asking<'_> {
     }
 
     async fn prepare(&self, client: &Client) -> Result<Prepared, Error> {
-        let text = &self.query.statement.text;
+        let text = &self.text();
         let statement = client
             .prepare(text)
             .await
@@ -173,6 +179,18 @@ impl Asking<'_> {
         })
     }
 
+    /// The statement, where it is cut by blocks with those.
+    fn text(&self) -> String {
+        let text = &self.query.statement.text;
+        match self.query.range.blocks {
+            None => text.clone(),
+            Some((first, None)) => format!("{text} where ctid >= '({first},0)'::tid"),
+            Some((first, Some(end))) => {
+                format!("{text} where ctid >= '({first},0)'::tid and ctid < '({end},0)'::tid")
+            }
+        }
+    }
+
     /// How the columns are read, and the writer for what is made of them.
     fn decoders(&self, writer: RowWriter, columns: &[Column]) -> (RowWriter, Vec<Decoder>) {
         let decoders = columns.iter().map(|column| Decoder {
@@ -203,7 +221,10 @@ impl Asking<'_> {
         }
         let has_key = !self.query.key.is_empty();
         match self.query.mode {
-            Some(Mode::Stream) => Err(Error::request(
+            Some(_) if self.query.snapshot.is_some() => Err(Error::request(
+                "parts have a mode of their own: leave out `mode`",
+            )),
+            Some(Mode::Stream | Mode::Parts) => Err(Error::request(
                 "PostgreSQL has the modes `copy`, `portal` and `keyset`",
             )),
             Some(Mode::Copy) if found > 0 => Err(Error::request(
@@ -232,7 +253,20 @@ impl Asking<'_> {
     }
 
     async fn copy(&self, client: &Client, prepared: Prepared) -> Result<(), Error> {
-        let sql = format!("copy ({}\n) to stdout (format binary)", prepared.sql);
+        let sql = match self.query.key.is_empty() {
+            true => prepared.sql,
+            // A part of the rows, in the order of its key.
+            false => {
+                let types = self.key_types(&prepared.statement);
+                let after = self.query.range.after.as_deref();
+                let page = Page {
+                    limit: None,
+                    is_literal: true,
+                };
+                self.page(page, &prepared.select_list, &types, after).0
+            }
+        };
+        let sql = format!("copy ({sql}\n) to stdout (format binary)");
         self.cursor.meter.request();
         let stream = client
             .copy_out(&sql)
@@ -253,6 +287,9 @@ impl Asking<'_> {
         out.flush().await;
         reader.end()?;
         out.end().await;
+        if !self.query.key.is_empty() {
+            self.look_for_nulls(client).await?;
+        }
         Ok(())
     }
 
@@ -292,23 +329,18 @@ impl Asking<'_> {
 
     async fn pages(&self, client: &Client, prepared: Prepared) -> Result<(), Error> {
         let lost = |error| failed(error, None);
-        let types: Vec<Type> = (self.query.key.iter())
-            .filter_map(|name| {
-                let mut columns = prepared.statement.columns().iter();
-                Some(
-                    columns
-                        .find(|column| column.name() == name)?
-                        .type_()
-                        .clone(),
-                )
-            })
-            .collect();
+        let types = self.key_types(&prepared.statement);
         let mut after = self.query.range.after.clone();
         let mut out = Outlet::new(prepared.writer, self.sender);
         // It is the same for all pages but the first.
         let mut page: Option<(Option<usize>, Statement)> = None;
         loop {
-            let (sql, values) = self.page(&prepared.select_list, &types, after.as_deref());
+            let limit = Page {
+                limit: Some(self.query.limits.rows),
+                is_literal: false,
+            };
+            let list = &prepared.select_list;
+            let (sql, values) = self.page(limit, list, &types, after.as_deref());
             let statement = match page.take() {
                 Some((bound_by, statement)) if bound_by == after.as_ref().map(Vec::len) => {
                     statement
@@ -328,17 +360,30 @@ impl Asking<'_> {
             page = Some((after.as_ref().map(Vec::len), statement));
             after = out.writer.last_key();
         }
-        let params = self.params(&[]);
-        let nulls = keyset::nulls(self.query, '"');
-        let found = client
-            .query_opt(&nulls, &borrowed(&params))
-            .await
-            .map_err(lost)?;
-        if found.is_some() {
-            self.cursor.doubt(Doubt::NullKeys);
-        }
+        self.look_for_nulls(client).await?;
         out.end().await;
         Ok(())
+    }
+
+    async fn look_for_nulls(&self, client: &Client) -> Result<(), Error> {
+        if !self.query.looks_for_nulls {
+            return Ok(());
+        }
+        let params = self.params(&[]);
+        let nulls = keyset::nulls(self.query, '"');
+        let found = client.query_opt(&nulls, &borrowed(&params)).await;
+        if found.map_err(|error| failed(error, None))?.is_some() {
+            self.cursor.doubt(Doubt::NullKeys);
+        }
+        Ok(())
+    }
+
+    /// The types of the columns of the key.
+    fn key_types(&self, statement: &Statement) -> Vec<Type> {
+        let columns = || statement.columns().iter();
+        let of = |name: &String| columns().find(|column| column.name() == name);
+        let key = self.query.key.iter().filter_map(of);
+        key.map(|column| column.type_().clone()).collect()
     }
 
     async fn pour_rows(
@@ -360,30 +405,40 @@ impl Asking<'_> {
     }
 
     /// The statement for the rows after a key, and the values that it bounds them with.
-    fn page(&self, list: &str, types: &[Type], after: Option<&[String]>) -> (String, Vec<String>) {
+    fn page(
+        &self,
+        page: Page,
+        list: &str,
+        types: &[Type],
+        after: Option<&[String]>,
+    ) -> (String, Vec<String>) {
         let range = &self.query.range;
         let mut values = Vec::new();
         let given = self.query.params.len();
+        let mut bound_by = |value: String| {
+            if page.is_literal {
+                return literal(&value);
+            }
+            values.push(value);
+            format!("${}", given + values.len())
+        };
         let mut place = |bound: Bound, column: usize| {
             let key = match bound {
                 Bound::After => after.and_then(|key| key.get(column)),
                 Bound::Until => range.until.as_ref().and_then(|key| key.get(column)),
                 Bound::Since => range.since.as_ref(),
             };
-            values.push(text_of(key.map_or("", String::as_str)));
+            let value = bound_by(text_of(key.map_or("", String::as_str)));
             let ty = types.get(column).unwrap_or(&Type::TEXT);
             let name = format!("{}.{}", quoted(ty.schema(), '"'), quoted(ty.name(), '"'));
-            let mut written = format!("(${}::text)::{name}", given + values.len());
+            let mut written = format!("({value}::text)::{name}");
             if let (Bound::Since, Some(overlap)) = (bound, &range.overlap) {
-                values.push(overlap.clone());
                 let amount = match *ty {
                     Type::DATE | Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ => "interval",
                     _ => "numeric",
                 };
-                written = format!(
-                    "({written} - (${}::text)::{amount})::{name}",
-                    given + values.len()
-                );
+                let overlap = bound_by(overlap.clone());
+                written = format!("({written} - ({overlap}::text)::{amount})::{name}");
             }
             written
         };
@@ -393,10 +448,8 @@ impl Asking<'_> {
             select_list: list,
             place: &mut place,
         };
-        (
-            keyset::page(self.query, after, Some(self.query.limits.rows), style),
-            values,
-        )
+        let sql = keyset::page(self.query, after, page.limit, style);
+        (sql, values)
     }
 
     /// The values of the statement's parameters, and these after them.
@@ -409,6 +462,32 @@ impl Asking<'_> {
         own.chain(more.iter().map(|text| TextParam(Some(text.clone()))))
             .collect()
     }
+}
+
+/// Which rows of a range are asked for.
+#[derive(Clone, Copy)]
+struct Page {
+    limit: Option<usize>,
+    /// Whether values are in the statement, and not beside it.
+    is_literal: bool,
+}
+
+/// A text in a statement, whatever the setting of `standard_conforming_strings`.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// Sees the database as another transaction sees it, which is still there.
+async fn enter(client: &Client, snapshot: &str) -> Result<(), Error> {
+    let sql = format!(
+        "begin isolation level repeatable read read only; set transaction snapshot {}",
+        literal(snapshot)
+    );
+    let entered = client.batch_execute(&sql).await;
+    entered.map_err(|error| {
+        let message = "the state of the database that all parts are to see is gone";
+        Error::new(Kind::Truncated, message).with_source(error)
+    })
 }
 
 /// The bytes of a value, of whatever type.
@@ -429,7 +508,7 @@ impl<'r> FromSql<'r> for RawValue<'r> {
 
 /// A value that the server reads as one of the type that it expects.
 #[derive(Debug)]
-struct TextParam(Option<String>);
+pub(super) struct TextParam(pub(super) Option<String>);
 
 impl ToSql for TextParam {
     fn to_sql(
@@ -457,7 +536,7 @@ impl ToSql for TextParam {
     tokio_postgres::types::to_sql_checked!();
 }
 
-fn borrowed(params: &[TextParam]) -> Vec<&(dyn ToSql + Sync)> {
+pub(super) fn borrowed(params: &[TextParam]) -> Vec<&(dyn ToSql + Sync)> {
     params
         .iter()
         .map(|param| param as &(dyn ToSql + Sync))

@@ -7,6 +7,7 @@ mod cancel;
 mod connection;
 mod copy;
 mod failure;
+mod parts;
 mod passfile;
 mod settings;
 mod tls;
@@ -41,6 +42,7 @@ pub(super) static DATABASE: Database = Database {
     is_meant,
     shown: dsn::shown,
     open: |query, cursor| Ok(open(query, cursor)),
+    cut: |query, count| Box::pin(parts::cut(query, count)),
 };
 
 /// A URL, or keywords as libpq has them.

@@ -104,7 +104,7 @@ impl Handover {
                 let (is_over, is_whole) = (state.end.is_some(), matches!(state.end, Some(Ok(()))));
                 let ready = (state.writer.as_mut()).filter(|writer| {
                     writer.is_full()
-                        || (is_over || !wants_full) && !writer.is_empty()
+                        || (is_over || !wants_full && writer.may_be_partial()) && !writer.is_empty()
                         || is_whole && writer.owes_columns()
                 });
                 if let Some(writer) = ready {

@@ -12,6 +12,7 @@ use super::account::Mode;
 use super::batch::Batch;
 use super::database::{Answer, Database, Query, Reader};
 use super::dsn;
+use super::parts::by_whole_numbers;
 use super::progress::Cursor;
 use super::sql::Dialect;
 use crate::error::Error;
@@ -29,6 +30,7 @@ pub(super) static DATABASE: Database = Database {
     is_meant,
     shown: dsn::shown,
     open: |query, cursor| Ok(Box::new(Sqlite::new(query, cursor)?)),
+    cut: |query, count| Box::pin(by_whole_numbers(&DATABASE, query, count)),
 };
 
 /// The ends of the names of SQLite's files.

@@ -160,7 +160,10 @@ impl Reading<'_> {
             }
             after = self.handover.last_key();
         }
-        self.look_for_nulls(connection)
+        if self.query.looks_for_nulls {
+            self.look_for_nulls(connection)?;
+        }
+        Ok(())
     }
 
     /// The statement for the rows after a key, and the values that it bounds them with.

@@ -5,6 +5,8 @@ mod arrow;
 #[cfg(all(feature = "mysql", unix))]
 mod mysql;
 #[cfg(all(feature = "postgres", unix))]
+mod parts;
+#[cfg(all(feature = "postgres", unix))]
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;

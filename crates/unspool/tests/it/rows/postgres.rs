@@ -11,13 +11,13 @@ use unspool::{ErrorKind, Position, Verdict, rows};
 use super::{complete, drain, failure};
 use crate::server::Postgres;
 
-struct Database {
+pub(super) struct Database {
     server: Arc<Postgres>,
-    dsn: String,
+    pub(super) dsn: String,
 }
 
 /// A database that this makes; none where there is no server, which is said.
-fn database(sql: &str) -> Option<Database> {
+pub(super) fn database(sql: &str) -> Option<Database> {
     let server = match Postgres::shared() {
         Ok(server) => server,
         Err(why) if std::env::var_os("CI").is_none() => {
@@ -33,16 +33,16 @@ fn database(sql: &str) -> Option<Database> {
 }
 
 impl Database {
-    fn psql(&self, sql: &str) -> String {
+    pub(super) fn psql(&self, sql: &str) -> String {
         self.server.psql(&self.dsn, sql)
     }
 
-    fn rows(&self, sql: &str) -> Request {
+    pub(super) fn rows(&self, sql: &str) -> Request {
         rows(self.dsn.clone(), sql)
     }
 
     /// How many queries run that have this in them, by the server's word.
-    fn running(&self, words: &str) -> usize {
+    pub(super) fn running(&self, words: &str) -> usize {
         let sql = format!(
             "select count(*) from pg_stat_activity where state = 'active' and query like \
              '%{words}%' and datname = current_database() and leader_pid is null and pid <> pg_backend_pid()"

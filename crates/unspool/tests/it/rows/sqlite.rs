@@ -111,6 +111,26 @@ async fn batches_have_one_type_for_a_column_and_no_value_loses_anything() {
 }
 
 #[tokio::test]
+async fn parts_are_read_side_by_side() {
+    let file = users(5000);
+    let query = || file.rows("select id from users").key("id");
+    let all: Vec<String> = complete(query().raw()).await;
+    let parts = |count| NonZeroUsize::new(count).unwrap();
+    for count in [1, 3, 60] {
+        let mut found = complete(query().partitions(parts(count)).raw()).await;
+        found.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
+        assert_eq!(found, all, "{count}");
+    }
+    let error = failure(
+        file.rows("select name from users")
+            .partitions(parts(2))
+            .raw(),
+    )
+    .await;
+    assert!(error.to_string().contains("only what has a key"), "{error}");
+}
+
+#[tokio::test]
 async fn to_take_some_rows_ends_after_them() {
     let file = users(9);
     let query = || {
