@@ -279,7 +279,7 @@ fn a_cursor_is_sent_once_its_items_are_durable_also_into_a_new_table() {
             "--until",
             "/n=5",
             "--checkpoint",
-            "10ms",
+            "60s",
             "--to",
             &to,
         ];

@@ -28,6 +28,8 @@ pub(crate) use description::SOURCE;
 pub use event::Event;
 pub use progress::Feeds;
 pub use request::{Request, ResumeAs, Transport};
+#[cfg(any(test, feature = "internals"))]
+pub(crate) use transports::checked::{FEED_READERS, read_feed};
 pub use until::Until;
 
 use crate::source::SourceStream;

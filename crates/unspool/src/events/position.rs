@@ -118,8 +118,8 @@ pub(super) fn origin(call: &Call) -> Call {
     let mut call = call.clone();
     let _ = call.url.set_username("");
     let _ = call.url.set_password(None);
-    let path = without_token(call.url.path());
-    if path != call.url.path() {
+    if let Some(token) = token(call.url.path()) {
+        let path = call.url.path().replace(token, HIDDEN);
         call.url.set_path(&path);
     }
     if (call.url.query_pairs()).any(|(name, value)| is_secret(&name, &value)) {
@@ -138,22 +138,13 @@ pub(super) fn origin(call: &Call) -> Call {
     call
 }
 
-/// A path without the token that Telegram has in it: `/bot123:TOKEN/…`.
-fn without_token(path: &str) -> String {
-    let shown = |part: &str| {
-        let bot = part
-            .strip_prefix("bot")
-            .and_then(|rest| rest.split_once(':'));
-        match bot {
-            Some((number, token))
-                if !token.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) =>
-            {
-                format!("bot{number}:{HIDDEN}")
-            }
-            _ => part.to_owned(),
-        }
-    };
-    path.split('/').map(shown).collect::<Vec<_>>().join("/")
+/// The token that Telegram has in a path: `/bot123:TOKEN/…`.
+pub(super) fn token(path: &str) -> Option<&str> {
+    path.split('/').find_map(|part| {
+        let (number, token) = part.strip_prefix("bot")?.split_once(':')?;
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number && !token.is_empty()).then_some(token)
+    })
 }
 
 /// The address with a parameter set, and otherwise as it is.

@@ -264,6 +264,9 @@ impl Follower {
                 let usual = (TIMEOUT, TIMEOUT);
                 let http = Session::new(&mut call.url, &http, usual, meter)?;
                 let (secrets, attempts) = (http.secrets(), http.attempts());
+                if let Some(token) = position::token(call.url.path()) {
+                    secrets.keep(token);
+                }
                 (Upstream::Http(Arc::new(http)), secrets, attempts)
             }
         };

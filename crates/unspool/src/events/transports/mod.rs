@@ -1,5 +1,7 @@
 //! How feeds are carried: one file for each transport, and the table of all.
 
+#[cfg(any(test, feature = "internals"))]
+pub(crate) mod checked;
 mod http;
 mod json;
 #[cfg(feature = "postgres")]

@@ -610,3 +610,22 @@ fn unique() -> String {
     let word = |salt: u8| RandomState::new().hash_one(salt);
     format!("{:016x}{:016x}", word(0), word(1))
 }
+
+/// Reads messages until something is wrong.
+#[cfg(any(test, feature = "internals"))]
+pub(super) async fn read_any(wire: Wire, max_payload: usize) -> (Vec<String>, Error) {
+    let mut nats = Nats {
+        wire,
+        inbox: String::new(),
+        requests: 0,
+        max_payload,
+        waiting: VecDeque::new(),
+    };
+    let mut items = Vec::new();
+    loop {
+        match nats.message().await {
+            Ok(message) => items.push(format!("{message:?}")),
+            Err(error) => return (items, error),
+        }
+    }
+}

@@ -649,3 +649,22 @@ fn reported(message: &str) -> Error {
 fn unexpected() -> Error {
     Error::content("the answer is not as Redis has it")
 }
+
+/// Reads answers that have entries until something is wrong.
+#[cfg(any(test, feature = "internals"))]
+pub(super) async fn read_any(wire: Wire, max_value: usize) -> (Vec<String>, Error) {
+    let mut redis = Redis { wire, max_value };
+    let mut items = Vec::new();
+    loop {
+        let left = match redis.streams().await {
+            Ok(left) => left,
+            Err(error) => return (items, error),
+        };
+        for _ in 0..left {
+            match redis.entry().await {
+                Ok(entry) => items.push(format!("{entry:?}")),
+                Err(error) => return (items, error),
+            }
+        }
+    }
+}

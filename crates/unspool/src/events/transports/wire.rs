@@ -1,6 +1,10 @@
 //! A connection that bytes are read from and written to, with TLS or without.
 
+#[cfg(any(test, feature = "internals"))]
+use std::pin::Pin;
 use std::sync::Arc;
+#[cfg(any(test, feature = "internals"))]
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -169,4 +173,60 @@ fn silent(limit: Duration) -> Error {
         Kind::Timeout,
         format!("no byte for {} s", limit.as_secs_f64()),
     )
+}
+
+#[cfg(any(test, feature = "internals"))]
+impl Wire {
+    /// A connection on which these chunks come, and then its end.
+    pub(super) fn over(chunks: std::collections::VecDeque<Bytes>) -> Self {
+        Wire {
+            stream: Box::new(Chunks(chunks)),
+            buffer: BytesMut::new(),
+            meter: Arc::default(),
+            silence: Duration::from_secs(600),
+            host: String::new(),
+        }
+    }
+}
+
+/// What comes chunk by chunk, and takes whatever is written.
+#[cfg(any(test, feature = "internals"))]
+struct Chunks(std::collections::VecDeque<Bytes>);
+
+#[cfg(any(test, feature = "internals"))]
+impl AsyncRead for Chunks {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let chunks = &mut self.get_mut().0;
+        while chunks.front().is_some_and(Bytes::is_empty) {
+            chunks.pop_front();
+        }
+        if let Some(chunk) = chunks.front_mut() {
+            let count = chunk.len().min(buffer.remaining());
+            buffer.put_slice(&chunk.split_to(count));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(any(test, feature = "internals"))]
+impl AsyncWrite for Chunks {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
