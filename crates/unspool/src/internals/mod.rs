@@ -5,6 +5,7 @@
 //! a property does not hold; the tests call it too, with random bytes.
 
 mod answers;
+mod blocks;
 mod description;
 mod detection;
 mod envelope;
@@ -19,6 +20,7 @@ mod stop_at;
 mod xml;
 
 pub use answers::{check_answer, read_answer};
+pub use blocks::check_blocks;
 pub use description::check_description;
 pub use detection::check_detection;
 pub use envelope::check_envelope;

@@ -154,6 +154,10 @@ impl Checker {
             return Ok(None);
         };
         let begin = *at;
+        if let Some(end) = whole_number(chunk, begin) {
+            *at = end;
+            return Ok(Some(self.end_of_scalar()));
+        }
         *at += 1;
         Ok(Some(match byte {
             b'"' => self.whole_text(chunk, at),
@@ -216,6 +220,9 @@ impl Checker {
 
     fn in_text(&mut self, state: State, chunk: &[u8], at: &mut usize) -> Step {
         *at = self.plain(chunk, *at);
+        while let Some(end) = whole_escape(chunk, *at) {
+            *at = self.plain(chunk, end);
+        }
         let next = match chunk.get(*at) {
             None => return Ok(None),
             Some(b'"') if state == State::KeyText => State::Colon,
@@ -404,6 +411,43 @@ fn ends_scalar(byte: u8) -> bool {
 fn digits(chunk: &[u8], at: usize) -> usize {
     let end = chunk[at..].iter().position(|byte| !byte.is_ascii_digit());
     end.map_or(chunk.len(), |length| at + length)
+}
+
+/// The end of the number that begins here, if all of it is there, with a byte after it, and
+/// it has nothing but digits, a sign and a point.
+#[inline(always)]
+fn whole_number(chunk: &[u8], begin: usize) -> Option<usize> {
+    let first = begin + usize::from(chunk.get(begin) == Some(&b'-'));
+    let mut end = digits(chunk, first);
+    if end == first || (chunk[first] == b'0' && end > first + 1) {
+        return None;
+    }
+    if chunk.get(end) == Some(&b'.') {
+        let point = end;
+        end = digits(chunk, point + 1);
+        if end == point + 1 {
+            return None;
+        }
+    }
+    let after = chunk.get(end)?;
+    (!matches!(after, b'e' | b'E')).then_some(end)
+}
+
+/// The end of the escape sequence that begins here, if all of it is there.
+#[inline(always)]
+fn whole_escape(chunk: &[u8], at: usize) -> Option<usize> {
+    match chunk.get(at..)? {
+        [
+            b'\\',
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+            ..,
+        ] => Some(at + 2),
+        [b'\\', b'u', a, b, c, d, ..] => {
+            let are_digits = [a, b, c, d].iter().all(|byte| byte.is_ascii_hexdigit());
+            are_digits.then_some(at + 6)
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::str::Utf8Error;
 
 use bytes::{Bytes, BytesMut};
 
+use super::blocks::{BlockChecker, Course, Instructions};
 use super::checker::{Checker, Fault, MAX_DEPTH, Reason, is_space};
 use super::envelope::display_byte;
 use crate::error::{Error, Kind};
@@ -28,6 +29,12 @@ pub(crate) struct ItemScanner {
     /// The state after an element.
     after: ItemState,
     checker: Checker,
+    /// Does the same for objects and arrays, faster, where the processor can.
+    blocks: Option<BlockChecker>,
+    /// Whether the element in hand is followed by blocks.
+    in_blocks: bool,
+    /// How long the last element was.
+    last_bytes: usize,
     part: BytesMut,
     /// Where the element in hand begins in the document.
     begins_at: u64,
@@ -45,6 +52,10 @@ enum ItemState {
     EndOfLine,
     Inside,
 }
+
+/// Elements after one shorter than this are not followed by blocks: what a block costs, it
+/// costs as a whole.
+const LEAST_FOR_BLOCKS: usize = 128;
 
 /// Begins each value of a text sequence (RFC 7464).
 pub(crate) const RECORD: u8 = 0x1E;
@@ -68,6 +79,9 @@ impl ItemScanner {
             state: ItemState::ValueOrClose,
             after: ItemState::CommaOrClose,
             checker: Checker::new(),
+            blocks: Instructions::best().map(BlockChecker::new),
+            in_blocks: false,
+            last_bytes: LEAST_FOR_BLOCKS,
             part: BytesMut::new(),
             begins_at: 0,
             count: 0,
@@ -149,9 +163,7 @@ impl ItemScanner {
                 (ItemState::ValueOrClose | ItemState::Value | ItemState::Line, _)
                     if begins_value(byte) =>
                 {
-                    self.begins_at = offset + *at as u64;
-                    self.checker.begin();
-                    self.state = ItemState::Inside;
+                    self.begin(byte, offset + *at as u64);
                 }
                 (state, _) => return Err(self.unexpected(state, byte, offset + *at as u64)),
             }
@@ -180,11 +192,60 @@ impl ItemScanner {
         Ok(None)
     }
 
+    fn begin(&mut self, byte: u8, position: u64) {
+        self.begins_at = position;
+        self.state = ItemState::Inside;
+        self.in_blocks = false;
+        if matches!(byte, b'{' | b'[')
+            && self.last_bytes >= LEAST_FOR_BLOCKS
+            && let Some(blocks) = &mut self.blocks
+        {
+            blocks.begin();
+            self.in_blocks = true;
+        } else {
+            self.checker.begin();
+        }
+    }
+
+    /// Follows the element in hand through a chunk: its end, if it ends there.
+    fn follow(&mut self, chunk: &[u8], begin: usize, offset: u64) -> Result<Option<usize>, Error> {
+        if self.in_blocks
+            && let Some(blocks) = &mut self.blocks
+        {
+            match blocks.feed(chunk, begin) {
+                Course::End(end) => return Ok(Some(end)),
+                Course::More => return Ok(None),
+                Course::Doubtful => self.read_again()?,
+            }
+        }
+        (self.checker.feed(chunk, begin)).map_err(|fault| self.invalid(fault, chunk, offset))
+    }
+
+    /// Reads what has come of the element once more, to say what is wrong with it.
+    fn read_again(&mut self) -> Result<(), Error> {
+        self.in_blocks = false;
+        let part = std::mem::take(&mut self.part);
+        self.checker.begin_chunk();
+        self.checker.begin();
+        (self.checker.feed(&part, 0))
+            .map_err(|fault| self.invalid(fault, &part, self.begins_at))?;
+        self.checker.begin_chunk();
+        self.part = part;
+        Ok(())
+    }
+
+    /// Whether the element in hand has nothing but ASCII, as far as that is known.
+    fn is_ascii(&self) -> bool {
+        match &self.blocks {
+            Some(blocks) if self.in_blocks => blocks.is_ascii(),
+            _ => self.checker.is_ascii(),
+        }
+    }
+
     /// Goes on with an element that began in this chunk or in one before it.
     fn inside(&mut self, chunk: &Bytes, at: &mut usize, offset: u64) -> Result<Found, Error> {
         let begin = *at;
-        let end = (self.checker.feed(chunk, begin))
-            .map_err(|fault| self.invalid(fault, chunk, offset))?;
+        let end = self.follow(chunk, begin, offset)?;
         let part = &chunk[begin..end.unwrap_or(chunk.len())];
         if self.part.len() + part.len() > self.max_bytes {
             return Err(self.too_large());
@@ -201,11 +262,13 @@ impl ItemScanner {
             self.part.split().freeze()
         };
         if self.check == Check::Valid
-            && !self.checker.is_ascii()
+            && !self.is_ascii()
+            && simdutf8::basic::from_utf8(&element).is_err()
             && let Err(error) = std::str::from_utf8(&element)
         {
             return Err(self.not_utf_8(error));
         }
+        self.last_bytes = element.len();
         self.state = self.after;
         self.count += 1;
         Ok(Found::Element(element))

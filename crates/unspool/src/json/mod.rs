@@ -1,6 +1,7 @@
 //! Items out of a body as its bytes arrive.
 
-mod checker;
+pub(crate) mod blocks;
+pub(crate) mod checker;
 mod document;
 mod envelope;
 mod guess;

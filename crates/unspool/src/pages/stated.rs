@@ -111,13 +111,14 @@ impl Stated {
         // The element around all others, where the envelope was XML.
         let root = envelope.as_object().filter(|fields| fields.len() == 1);
         let root = root.and_then(|fields| fields.values().next());
-        let in_envelope = |names: &[&str]| {
-            (AROUND
-                .iter()
-                .filter_map(|pointer| envelope.pointer(pointer)))
+        let around: Vec<&Value> = (AROUND.iter().filter_map(|path| below(envelope, path)))
             .chain(root)
-            .flat_map(|object| names.iter().filter_map(|name| object.get(*name)))
-            .find_map(number)
+            .filter(|value| value.is_object())
+            .collect();
+        let in_envelope = |names: &[&str]| {
+            (around.iter())
+                .flat_map(|object| names.iter().filter_map(|name| object.get(*name)))
+                .find_map(number)
         };
         Stated {
             items: in_headers(ITEMS_HEADERS)
@@ -128,6 +129,12 @@ impl Stated {
             count: in_envelope(&[COUNT_KEY]),
         }
     }
+}
+
+/// The value at a pointer without `~`, which `Value::pointer` would look for in each of its
+/// steps.
+fn below<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
+    (pointer.split('/').skip(1)).try_fold(value, |value, key| value.get(key))
 }
 
 /// The `7` of `Content-Range: items 0-2/7`, as PostgREST and others count items, not

@@ -1,0 +1,455 @@
+//! JSON's grammar as arithmetic on the bits of a block.
+//!
+//! The lowest bit is the first byte. A set of bits that is shifted left by one stands on
+//! the bytes after those of the set; one that is added to runs of ones leaves the bits
+//! after the runs that it stood at the beginning of. What leaves a block at its upper end
+//! is carried into the next.
+
+use super::BLOCK;
+
+/// The bytes of a block that mean something in strings, wherever they stand.
+#[derive(Clone, Copy)]
+pub(super) struct TextBits {
+    pub(super) quotes: u64,
+    pub(super) backslashes: u64,
+    /// Bytes below the space.
+    pub(super) controls: u64,
+    pub(super) non_ascii: u64,
+}
+
+/// Those that mean something between strings.
+#[derive(Clone, Copy)]
+pub(super) struct TokenBits {
+    /// White space.
+    pub(super) spaces: u64,
+    pub(super) commas: u64,
+    pub(super) colons: u64,
+    /// `[` and `{`.
+    pub(super) opens: u64,
+    /// `]` and `}`.
+    pub(super) closes: u64,
+}
+
+/// Those that mean something in numbers.
+#[derive(Clone, Copy)]
+pub(super) struct NumberBits {
+    pub(super) digits: u64,
+    pub(super) zeros: u64,
+    pub(super) minuses: u64,
+    pub(super) pluses: u64,
+    pub(super) points: u64,
+    /// `e` and `E`.
+    pub(super) exponents: u64,
+}
+
+/// What may come after a backslash.
+#[derive(Clone, Copy)]
+pub(super) struct EscapeBits {
+    /// What is a whole escape sequence with it.
+    pub(super) letters: u64,
+    /// `u`.
+    pub(super) unicode: u64,
+    pub(super) hex_digits: u64,
+}
+
+/// What makes bits of bytes.
+pub(super) trait Classify {
+    fn text(&self, bytes: &[u8; BLOCK]) -> TextBits;
+    fn escapes(&self, bytes: &[u8; BLOCK]) -> EscapeBits;
+    fn tokens(&self, bytes: &[u8; BLOCK]) -> TokenBits;
+    fn numbers(&self, bytes: &[u8; BLOCK]) -> NumberBits;
+}
+
+/// What a block shows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Seen {
+    /// The value goes on.
+    More,
+    /// It ends with this byte of the block.
+    End(usize),
+    /// Something is wrong, or nests deeper than [`MAX_DEPTH`].
+    Fault,
+}
+
+/// The deepest nesting that is followed: the bits of `containers`.
+pub(crate) const MAX_DEPTH: u32 = 64;
+
+/// What is known at the beginning of a block. The carries are 0 or 1 where nothing else is
+/// said: whether the first byte of the block is one of that set.
+#[derive(Clone, Copy)]
+pub(super) struct Grammar {
+    depth: u32,
+    /// A bit for each open container, the innermost the lowest: whether it is an object.
+    containers: u64,
+    /// All ones inside of a string.
+    in_string: u64,
+    is_key: u64,
+    escaped: u64,
+    /// The digits of `\u` that are to come: up to four bits.
+    hex_digits: u64,
+    after_comma: u64,
+    after_colon: u64,
+    after_open: u64,
+    after_key: u64,
+    after_value: u64,
+    after_scalar: u64,
+    number: Number,
+    /// What is to come of `true`, `false` or `null`.
+    literal: &'static [u8],
+    after_literal: u64,
+    non_ascii: u64,
+}
+
+/// What is carried of a number into the next block.
+#[derive(Clone, Copy, Default)]
+struct Number {
+    after_minus: u64,
+    after_zero: u64,
+    after_integer: u64,
+    after_point: u64,
+    after_fraction: u64,
+    after_exponent: u64,
+    after_sign: u64,
+}
+
+impl Default for Grammar {
+    fn default() -> Self {
+        Grammar {
+            depth: 0,
+            containers: 0,
+            in_string: 0,
+            is_key: 0,
+            escaped: 0,
+            hex_digits: 0,
+            after_comma: 0,
+            after_colon: 0,
+            after_open: 0,
+            after_key: 0,
+            after_value: 0,
+            after_scalar: 0,
+            number: Number::default(),
+            literal: b"",
+            after_literal: 0,
+            non_ascii: 0,
+        }
+    }
+}
+
+/// The strings of a block.
+struct Strings {
+    /// Quotes that open one, and that close one.
+    opening: u64,
+    closing: u64,
+    /// From the quote that opens it up to the last byte before the one that closes it.
+    inside: u64,
+    faults: u64,
+}
+
+/// Which bytes stand in an object, and where the value ends.
+struct Nesting {
+    in_object: u64,
+    end: Option<usize>,
+}
+
+impl Grammar {
+    pub(super) fn is_ascii(&self) -> bool {
+        self.non_ascii == 0
+    }
+
+    /// Checks the next block, of which these bytes are `known`; the rest must be spaces.
+    #[inline(always)]
+    pub(super) fn check(
+        &mut self,
+        bytes: &[u8; BLOCK],
+        known: u64,
+        classify: &impl Classify,
+    ) -> Seen {
+        let text = classify.text(bytes);
+        let was_in_string = self.in_string != 0;
+        let strings = self.strings(bytes, &text, classify);
+        let outside = !(strings.inside | strings.closing);
+        let mut faults = strings.faults;
+        if was_in_string && strings.inside == u64::MAX {
+            // Nothing else means anything, and what is carried besides stays as it is.
+            self.non_ascii |= text.non_ascii & known;
+            return if faults & known == 0 {
+                Seen::More
+            } else {
+                Seen::Fault
+            };
+        }
+
+        let tokens = classify.tokens(bytes);
+        let spaces = tokens.spaces & outside;
+        let commas = tokens.commas & outside;
+        let colons = tokens.colons & outside;
+        let opens = tokens.opens & outside;
+        let closes = tokens.closes & outside;
+        let Some(nesting) = self.nesting(bytes, opens, closes) else {
+            return Seen::Fault;
+        };
+
+        let scalars = outside & !(spaces | commas | colons | opens | closes);
+        let before_scalars = self.after_scalar;
+        let begin_scalars = scalars & !(scalars << 1 | before_scalars);
+        let after_scalars = (scalars << 1 | before_scalars) & !scalars;
+        self.after_scalar = scalars >> 63;
+
+        // Each token but the first stands in exactly one of these five sets.
+        let after_comma = after(commas, &mut self.after_comma, 0, spaces);
+        let after_open = after(opens, &mut self.after_open, 0, spaces);
+        let begin_keys = (after_comma | after_open) & nesting.in_object & strings.opening;
+        let keys = through(begin_keys, &mut self.is_key, strings.inside) & strings.closing;
+        let after_key = after(keys, &mut self.after_key, 0, spaces);
+        let after_colon = after(colons, &mut self.after_colon, 0, spaces);
+        let values = (strings.closing & !keys) | closes;
+        let after_value = after(values, &mut self.after_value, after_scalars, spaces);
+
+        let begin_values = strings.opening | begin_scalars | opens;
+        let begin_members =
+            (strings.opening & nesting.in_object) | (begin_values & !nesting.in_object);
+        faults |= after_comma & !begin_members;
+        faults |= after_open & !(begin_members | closes);
+        faults |= after_key & !colons;
+        faults |= after_colon & !begin_values;
+        faults |= after_value & !(commas | closes);
+        if scalars | before_scalars != 0 {
+            faults |= self.scalars(bytes, &classify.numbers(bytes), scalars, begin_scalars);
+        }
+
+        let own = nesting.end.map_or(known, |end| u64::MAX >> (63 - end));
+        self.non_ascii |= text.non_ascii & own;
+        match nesting.end {
+            _ if faults & own != 0 => Seen::Fault,
+            Some(end) => Seen::End(end),
+            None => Seen::More,
+        }
+    }
+
+    /// Where strings are, and what is wrong in them.
+    #[inline(always)]
+    fn strings(
+        &mut self,
+        bytes: &[u8; BLOCK],
+        text: &TextBits,
+        classify: &impl Classify,
+    ) -> Strings {
+        let mut faults = 0;
+        let mut quotes = text.quotes;
+        if text.backslashes | self.escaped | self.hex_digits != 0 {
+            let escaped = self.escaped(text.backslashes);
+            quotes &= !escaped;
+            faults = self.escapes(escaped, classify.escapes(bytes));
+        }
+        let inside = prefix_xor(quotes) ^ self.in_string;
+        self.in_string = 0_u64.wrapping_sub(inside >> 63);
+        Strings {
+            opening: quotes & inside,
+            closing: quotes & !inside,
+            inside,
+            faults: faults | (text.controls & inside),
+        }
+    }
+
+    /// The bytes that a backslash stands before which is not itself escaped.
+    #[inline(always)]
+    fn escaped(&mut self, backslashes: u64) -> u64 {
+        const EVEN: u64 = 0x5555_5555_5555_5555;
+        let backslashes = backslashes & !self.escaped;
+        let follow = backslashes << 1 | self.escaped;
+        let odd_begins = backslashes & !EVEN & !follow;
+        let (even_runs, overflow) = odd_begins.overflowing_add(backslashes);
+        self.escaped = u64::from(overflow);
+        (EVEN ^ (even_runs << 1)) & follow
+    }
+
+    /// What is wrong in escape sequences.
+    #[inline(always)]
+    fn escapes(&mut self, escaped: u64, escapes: EscapeBits) -> u64 {
+        let unicode = escaped & escapes.unicode;
+        let digits = unicode << 1 | unicode << 2 | unicode << 3 | unicode << 4 | self.hex_digits;
+        self.hex_digits = unicode >> 63 | unicode >> 62 | unicode >> 61 | unicode >> 60;
+        (escaped & !(escapes.letters | unicode)) | (digits & !escapes.hex_digits)
+    }
+
+    /// Goes through the brackets; none where they do not match, or are too many.
+    #[inline(always)]
+    fn nesting(&mut self, bytes: &[u8; BLOCK], opens: u64, closes: u64) -> Option<Nesting> {
+        let mut in_object = self.in_object();
+        for bit in Bits(opens | closes) {
+            // `{` and `}` have a bit that `[` and `]` have not.
+            let is_object = u64::from(bytes[bit] >> 5 & 1);
+            if opens >> bit & 1 == 1 {
+                if self.depth == MAX_DEPTH {
+                    return None;
+                }
+                self.depth += 1;
+                self.containers = self.containers << 1 | is_object;
+            } else {
+                if self.containers & 1 != is_object || self.depth == 0 {
+                    return None;
+                }
+                self.depth -= 1;
+                self.containers >>= 1;
+                if self.depth == 0 {
+                    let end = Some(bit);
+                    return Some(Nesting { in_object, end });
+                }
+            }
+            let rest = u64::MAX << bit << 1;
+            in_object = (in_object & !rest) | (self.in_object() & rest);
+        }
+        let end = None;
+        Some(Nesting { in_object, end })
+    }
+
+    /// All ones if the innermost container is an object.
+    #[inline(always)]
+    fn in_object(&self) -> u64 {
+        0_u64.wrapping_sub(self.containers & 1)
+    }
+
+    /// What is wrong in numbers and literals.
+    #[inline(always)]
+    fn scalars(
+        &mut self,
+        bytes: &[u8; BLOCK],
+        bits: &NumberBits,
+        scalars: u64,
+        begins: u64,
+    ) -> u64 {
+        let words = begins & !(bits.digits | bits.minuses);
+        let mut faults = 0;
+        let mut numbers = scalars;
+        if words | self.after_literal != 0 || !self.literal.is_empty() {
+            let (literals, wrong) = self.literals(bytes, scalars, words);
+            numbers &= !literals;
+            faults = wrong;
+        }
+        faults | self.number.check(bits, numbers, begins)
+    }
+
+    /// Where `true`, `false` and `null` are, and what is wrong in them.
+    #[inline(never)]
+    fn literals(&mut self, bytes: &[u8; BLOCK], scalars: u64, begins: u64) -> (u64, u64) {
+        let mut faults = scalars & std::mem::take(&mut self.after_literal);
+        let mut literals = 0;
+        let mut literal = |rest: &mut &'static [u8], word: &'static [u8], at: usize| {
+            let (here, after) = word.split_at(word.len().min(BLOCK - at));
+            let end = at + here.len();
+            literals |= (1 << here.len()) - 1 << at;
+            let same = bytes[at..]
+                .iter()
+                .zip(here)
+                .take_while(|(found, expected)| found == expected);
+            match same.count() {
+                count if count < here.len() => faults |= 1 << (at + count),
+                _ if end < BLOCK => faults |= scalars & 1 << end,
+                _ => {}
+            }
+            *rest = after;
+            u64::from(end == BLOCK && after.is_empty())
+        };
+        if !self.literal.is_empty() {
+            let word = self.literal;
+            self.after_literal = literal(&mut self.literal, word, 0);
+        }
+        for at in Bits(begins) {
+            let word: &[u8] = match bytes[at] {
+                b't' => b"true",
+                b'f' => b"false",
+                // Whatever it is, it should have been a literal.
+                _ => b"null",
+            };
+            self.after_literal = literal(&mut self.literal, word, at);
+        }
+        (literals, faults)
+    }
+}
+
+impl Number {
+    /// What is wrong in numbers, which are these bytes; those that begin something begin a
+    /// number with a digit or a minus.
+    #[inline(always)]
+    fn check(&mut self, bits: &NumberBits, numbers: u64, begins: u64) -> u64 {
+        let digits = bits.digits & numbers;
+        let minuses = bits.minuses & numbers;
+        let signs = minuses | (bits.pluses & numbers);
+        let points = bits.points & numbers;
+        let exponents = bits.exponents & numbers;
+        let mut faults = numbers & !(digits | signs | points | exponents);
+
+        let first_minuses = minuses & begins;
+        let after_minus = next(first_minuses, &mut self.after_minus);
+        faults |= after_minus & !digits;
+        let integers = (digits & begins) | (after_minus & digits);
+        let after_zero = next(integers & bits.zeros, &mut self.after_zero);
+        faults |= after_zero & digits;
+        let after_integer = through(integers, &mut self.after_integer, digits) & !digits;
+        faults |= points & !after_integer;
+
+        let after_point = next(points, &mut self.after_point);
+        faults |= after_point & !digits;
+        let fractions = after_point & digits;
+        let after_fraction = through(fractions, &mut self.after_fraction, digits) & !digits;
+        faults |= exponents & !(after_integer | after_fraction);
+
+        let after_exponent = next(exponents, &mut self.after_exponent);
+        faults |= after_exponent & !(digits | signs);
+        let exponent_signs = after_exponent & signs;
+        let after_sign = next(exponent_signs, &mut self.after_sign);
+        faults |= after_sign & !digits;
+        faults | (signs & !(first_minuses | exponent_signs))
+    }
+}
+
+/// The bytes after these.
+#[inline(always)]
+fn next(bytes: u64, carry: &mut u64) -> u64 {
+    let next = bytes << 1 | *carry;
+    *carry = bytes >> 63;
+    next
+}
+
+/// The first bytes that are no spaces after these, or from `from` on.
+#[inline(always)]
+fn after(bytes: u64, carry: &mut u64, from: u64, spaces: u64) -> u64 {
+    let (sum, overflow) = (bytes << 1 | from | *carry).overflowing_add(spaces);
+    *carry = bytes >> 63 | u64::from(overflow);
+    sum & !spaces
+}
+
+/// Adds these bytes to the runs that they stand at the beginning of.
+#[inline(always)]
+fn through(begins: u64, carry: &mut u64, runs: u64) -> u64 {
+    let (sum, overflow) = (begins | *carry).overflowing_add(runs);
+    *carry = u64::from(overflow);
+    sum
+}
+
+/// Whether the number of ones up to a bit, itself included, is odd.
+#[inline(always)]
+fn prefix_xor(mut bits: u64) -> u64 {
+    for shift in [1, 2, 4, 8, 16, 32] {
+        bits ^= bits << shift;
+    }
+    bits
+}
+
+/// The places of ones, from the lowest on.
+struct Bits(u64);
+
+impl Iterator for Bits {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        let bits = self.0;
+        if bits == 0 {
+            return None;
+        }
+        self.0 = bits & (bits - 1);
+        // Of a block there are 64, so that its bytes can be looked up without a check.
+        Some(bits.trailing_zeros() as usize % BLOCK)
+    }
+}
