@@ -1,11 +1,12 @@
 //! Items as record batches of Arrow, read without the interpreter.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::ffi::{FFI_ArrowSchema, to_ffi};
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_array::{Array, RecordBatch, RecordBatchReader, StructArray};
 use arrow_schema::{ArrowError, SchemaRef};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use unspool::Error;
@@ -20,6 +21,15 @@ pub(crate) struct Reader {
     shared: Arc<Shared>,
     batches: Batches,
     is_over: bool,
+    /// Whether somebody was told that there are no more.
+    has_told: bool,
+}
+
+/// A reader that is asked from several places: some ask a stream for its schema through one
+/// capsule, and for its batches through another one, to which nothing may be lost.
+#[derive(Clone)]
+pub(crate) struct SharedReader {
+    reader: Arc<Mutex<Reader>>,
 }
 
 /// What comes of reading for some time.
@@ -36,6 +46,7 @@ impl Reader {
             shared,
             batches: Batches::new(schema).map_err(raised)?,
             is_over: false,
+            has_told: false,
         })
     }
 
@@ -87,8 +98,35 @@ impl Reader {
     }
 }
 
+impl SharedReader {
+    pub(crate) fn new(reader: Reader) -> Self {
+        SharedReader {
+            reader: Arc::new(Mutex::new(reader)),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Reader> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> PyResult<Read> {
+        let mut reader = self.lock();
+        let read = reader.read()?;
+        reader.has_told |= matches!(read, Read::End);
+        Ok(read)
+    }
+
+    /// The schema, which takes the first items to know.
+    fn wait_for_schema(&self, py: Python<'_>) -> PyResult<SchemaRef> {
+        while !py.detach(|| self.lock().read_schema())? {
+            py.check_signals()?;
+        }
+        Ok(self.schema())
+    }
+}
+
 /// For those who read through the C interface, from threads without the interpreter.
-impl Iterator for Reader {
+impl Iterator for SharedReader {
     type Item = Result<RecordBatch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -103,19 +141,24 @@ impl Iterator for Reader {
     }
 }
 
-impl RecordBatchReader for Reader {
+impl RecordBatchReader for SharedReader {
     fn schema(&self) -> SchemaRef {
-        self.batches
-            .schema()
-            .unwrap_or_else(|| SchemaRef::new(arrow_schema::Schema::empty()))
+        let known = self.lock().batches.schema();
+        known.unwrap_or_else(|| SchemaRef::new(arrow_schema::Schema::empty()))
     }
 }
 
 /// The capsule of a stream of batches (Arrow's PyCapsule interface).
-pub(crate) fn capsule<'py>(py: Python<'py>, mut reader: Reader) -> PyResult<Bound<'py, PyCapsule>> {
-    while !py.detach(|| reader.read_schema())? {
-        py.check_signals()?;
+pub(crate) fn capsule<'py>(
+    py: Python<'py>,
+    reader: SharedReader,
+) -> PyResult<Bound<'py, PyCapsule>> {
+    if py.detach(|| reader.lock().has_told) {
+        return Err(PyRuntimeError::new_err(
+            "these items have been read: open the source once more, or keep a `table()` of them",
+        ));
     }
+    reader.wait_for_schema(py)?;
     let stream = FFI_ArrowArrayStream::new(Box::new(reader));
     PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
 }
@@ -123,13 +166,13 @@ pub(crate) fn capsule<'py>(py: Python<'py>, mut reader: Reader) -> PyResult<Boun
 /// Batches one after the other, for Python.
 #[pyclass(frozen, module = "unspool._unspool")]
 pub(crate) struct BatchIterator {
-    reader: std::sync::Mutex<Reader>,
+    reader: SharedReader,
 }
 
 impl BatchIterator {
     pub(crate) fn new(reader: Reader) -> Self {
         BatchIterator {
-            reader: std::sync::Mutex::new(reader),
+            reader: SharedReader::new(reader),
         }
     }
 }
@@ -142,12 +185,7 @@ impl BatchIterator {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
         loop {
-            let read = py.detach(|| {
-                let mut reader =
-                    (self.reader.lock()).unwrap_or_else(std::sync::PoisonError::into_inner);
-                reader.read()
-            })?;
-            match read {
+            match py.detach(|| self.reader.read())? {
                 Read::Batch(batch) => return Ok(Some(Batch { batch })),
                 Read::Nothing => py.check_signals()?,
                 Read::End => return Ok(None),
@@ -158,18 +196,8 @@ impl BatchIterator {
     /// The schema, as an object with `__arrow_c_schema__`; reads the first items for it.
     #[getter]
     fn schema(&self, py: Python<'_>) -> PyResult<Schema> {
-        loop {
-            let schema = py.detach(|| {
-                let mut reader =
-                    (self.reader.lock()).unwrap_or_else(std::sync::PoisonError::into_inner);
-                let is_known = reader.read_schema()?;
-                Ok::<_, PyErr>(is_known.then(|| reader.schema()))
-            })?;
-            match schema {
-                Some(schema) => return Ok(Schema { schema }),
-                None => py.check_signals()?,
-            }
-        }
+        let schema = self.reader.wait_for_schema(py)?;
+        Ok(Schema { schema })
     }
 }
 

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyTypeError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCapsule, PyTuple, PyType};
 use serde_json::Value;
 use unspool::{Account, Error, Position};
 
 use crate::ahead::Ahead;
-use crate::arrow::{self, BatchIterator, Reader};
+use crate::arrow::{self, BatchIterator, Reader, SharedReader};
 use crate::cursor;
 use crate::errors::{raised, wrong};
 use crate::iterator::{Done, ItemsIterator};
@@ -34,6 +35,8 @@ const SIGNALS: Duration = Duration::from_millis(100);
 #[pyclass(frozen, subclass, weakref, module = "unspool._unspool")]
 pub(crate) struct Stream {
     shared: Arc<Shared>,
+    /// What capsules of batches read from, once there is one.
+    reader: PyOnceLock<SharedReader>,
     bell: Arc<Bell>,
     waker: Waker,
     form: Form,
@@ -422,6 +425,7 @@ impl Stream {
                     position: None,
                 }),
             }),
+            reader: PyOnceLock::new(),
             waker: Waker::from(Arc::clone(&bell)),
             bell,
             form,
@@ -516,7 +520,8 @@ impl Stream {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         // It may be ignored: what the batches are converted to is up to the taker.
         let _ = requested_schema;
-        arrow::capsule(py, Reader::new(Arc::clone(&self.shared), None)?)
+        let make = || Reader::new(Arc::clone(&self.shared), None).map(SharedReader::new);
+        arrow::capsule(py, self.reader.get_or_try_init(py, make)?.clone())
     }
 
     /// The same one by one.

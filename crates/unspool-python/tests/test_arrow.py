@@ -44,6 +44,9 @@ def test_others_take_the_object_itself(api: Api) -> None:
     assert posts is not None
     (table,) = duckdb.sql("select sum(id), count(*) from posts").fetchall()
     assert table == (sum(range(300)), 300)
+    # What has been read is not an empty table.
+    with pytest.raises(RuntimeError, match="have been read"):
+        pa.RecordBatchReader.from_stream(posts)
 
 
 def test_what_fails_is_raised(api: Api) -> None:
