@@ -14,6 +14,7 @@
 compile_error!("unspool for Python needs a descriptor to wake event loops with, as Unix has it");
 
 mod ahead;
+mod arrow;
 mod cursor;
 mod errors;
 mod iterator;

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyTuple, PyType};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyCapsule, PyTuple, PyType};
 use serde_json::Value;
 use unspool::{Account, Error, Position};
 
 use crate::ahead::Ahead;
+use crate::arrow::{self, BatchIterator, Reader, SharedReader};
 use crate::cursor;
 use crate::errors::{raised, wrong};
 use crate::iterator::{Done, ItemsIterator};
@@ -32,14 +34,21 @@ const SIGNALS: Duration = Duration::from_millis(100);
 /// The items of a source. `unspool.Items` is the class that people see.
 #[pyclass(frozen, subclass, weakref, module = "unspool._unspool")]
 pub(crate) struct Stream {
+    shared: Arc<Shared>,
+    /// What capsules of batches read from, once there is one.
+    reader: PyOnceLock<SharedReader>,
+    bell: Arc<Bell>,
+    waker: Waker,
+    form: Form,
+}
+
+/// The source, for the stream and for readers of batches.
+pub(crate) struct Shared {
     state: Mutex<State>,
     /// Whether a thread is at work on the state that may need the interpreter meanwhile.
     is_taken: AtomicBool,
     /// How many threads want to look at the state.
     lookers: AtomicUsize,
-    bell: Arc<Bell>,
-    waker: Waker,
-    form: Form,
 }
 
 struct State {
@@ -179,7 +188,7 @@ impl Drop for State {
     }
 }
 
-impl Stream {
+impl Shared {
     /// The state, for whoever may need the interpreter while it has it: one at a time, and no
     /// other one waits, as who waited with the interpreter in hand would wait for ever.
     fn take(&self) -> PyResult<Taken<'_>> {
@@ -213,9 +222,51 @@ impl Stream {
         }
     }
 
+    /// Gives all items that have arrived to `take`, as long as it wants more; waits for one if there
+    /// is none. Whether there may be more; none where it is time to look for signals.
+    pub(crate) fn each_ready(&self, mut take: impl FnMut(Item) -> bool) -> PyResult<Option<bool>> {
+        let mut taken = self.take()?;
+        let state = &mut *taken.state;
+        state.check()?;
+        let Some(mut next) = state.feed.block()? else {
+            return Ok(None);
+        };
+        loop {
+            match next {
+                Some(Ok(item)) => {
+                    if !take(item) || !state.feed.is_ready() {
+                        return Ok(Some(true));
+                    }
+                }
+                Some(Err(error)) => {
+                    state.close(Why::Over);
+                    return Err(raised(error));
+                }
+                None => {
+                    state.close(Why::Over);
+                    return Ok(Some(false));
+                }
+            }
+            let polled = (state.feed).poll_item(&mut Context::from_waker(Waker::noop()));
+            let Poll::Ready(item) = polled else {
+                return Ok(Some(true));
+            };
+            next = item;
+        }
+    }
+
+    /// Closes the source, whose items cannot be taken.
+    pub(crate) fn fail(&self) {
+        if let Ok(mut taken) = self.take() {
+            taken.state.close(Why::Over);
+        }
+    }
+}
+
+impl Stream {
     /// One step of `await anext(items)`.
     pub(crate) fn step(&self, py: Python<'_>, sent: Option<&Bound<'_, PyAny>>) -> PyResult<Step> {
-        let mut taken = self.take()?;
+        let mut taken = self.shared.take()?;
         let state = &mut *taken.state;
         if let Some(message) = state.waiter.resume(py, sent)? {
             return Ok(Step::Wait(message));
@@ -289,15 +340,15 @@ impl Stream {
     /// An exception that comes while an item is waited for. Nothing is lost: what is on its way
     /// is the next item.
     pub(crate) fn thrown(&self, py: Python<'_>, error: PyErr) -> PyResult<Step> {
-        let mut taken = self.take()?;
+        let mut taken = self.shared.take()?;
         taken.state.waiter.thrown(py, error).map(Step::Wait)
     }
 
     /// The next item, waited for by this thread.
     pub(crate) fn blocking(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         loop {
-            self.show(py);
-            let mut taken = self.take()?;
+            self.shared.show(py);
+            let mut taken = self.shared.take()?;
             let state = &mut *taken.state;
             if let Poll::Ready(next) = self.poll(py, state)? {
                 return Ok(next);
@@ -313,13 +364,13 @@ impl Stream {
 
     /// Closes the source, unless an item is being taken in another thread.
     pub(crate) fn leave(&self) {
-        if let Ok(mut taken) = self.take() {
+        if let Ok(mut taken) = self.shared.take() {
             taken.state.close(Why::Left);
         }
     }
 
     fn end(&self, py: Python<'_>) -> PyResult<()> {
-        let mut taken = self.take()?;
+        let mut taken = self.shared.take()?;
         let state = &mut *taken.state;
         if state.waiter.is_waited_for(py)? {
             return Err(PyRuntimeError::new_err(
@@ -362,16 +413,19 @@ impl Stream {
         };
         let bell = Arc::new(Bell::default());
         Ok(Stream {
-            is_taken: AtomicBool::new(false),
-            lookers: AtomicUsize::new(0),
-            state: Mutex::new(State {
-                feed,
-                waiter: Waiter::default(),
-                since: None,
-                process: None,
-                account: None,
-                position: None,
+            shared: Arc::new(Shared {
+                is_taken: AtomicBool::new(false),
+                lookers: AtomicUsize::new(0),
+                state: Mutex::new(State {
+                    feed,
+                    waiter: Waiter::default(),
+                    since: None,
+                    process: None,
+                    account: None,
+                    position: None,
+                }),
             }),
+            reader: PyOnceLock::new(),
             waker: Waker::from(Arc::clone(&bell)),
             bell,
             form,
@@ -457,10 +511,29 @@ impl Stream {
         alias.call1((class, item))
     }
 
+    /// All items that are still to come as record batches, through Arrow's PyCapsule interface.
+    #[pyo3(signature = (requested_schema = None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        // It may be ignored: what the batches are converted to is up to the taker.
+        let _ = requested_schema;
+        let make = || Reader::new(Arc::clone(&self.shared), None).map(SharedReader::new);
+        arrow::capsule(py, self.reader.get_or_try_init(py, make)?.clone())
+    }
+
+    /// The same one by one.
+    #[pyo3(signature = (schema = None))]
+    fn arrow_batches(&self, schema: Option<&str>) -> PyResult<BatchIterator> {
+        Reader::new(Arc::clone(&self.shared), schema).map(BatchIterator::new)
+    }
+
     /// What the source did so far, and after the end how it ended.
     #[getter]
     fn account<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let account = self.look(py, |state| {
+        let account = self.shared.look(py, |state| {
             state.feed.account().or_else(|| state.account.clone())
         });
         objects::of_json(py, &account)
@@ -469,7 +542,7 @@ impl Stream {
     /// Where the source stands after the item that was handed out last.
     #[getter]
     fn position<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let position = self.look(py, |state| match &state.feed {
+        let position = self.shared.look(py, |state| match &state.feed {
             Feed::Gone(_) => state.position.clone(),
             feed => feed.position(),
         });
@@ -479,7 +552,7 @@ impl Stream {
     /// What the source waits for before its next request, if it does.
     #[getter]
     fn waiting(&self, py: Python<'_>) -> Option<String> {
-        self.look(py, |state| match &state.feed {
+        self.shared.look(py, |state| match &state.feed {
             Feed::Here(source) => source.waiting(),
             Feed::Ahead(ahead) => ahead.waiting(),
             Feed::Gone(_) => None,
@@ -489,7 +562,8 @@ impl Stream {
     /// Whether the source has come to its end, or was closed.
     #[getter]
     fn is_closed(&self, py: Python<'_>) -> bool {
-        self.look(py, |state| matches!(state.feed, Feed::Gone(_)))
+        self.shared
+            .look(py, |state| matches!(state.feed, Feed::Gone(_)))
     }
 }
 

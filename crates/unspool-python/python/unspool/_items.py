@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypedDict, TypeVar, cast
 
 from . import _unspool
 
 if TYPE_CHECKING:
+    import pyarrow
     from typing_extensions import Unpack
 
     from ._pull import Pulled, PullOptions
@@ -90,6 +91,29 @@ class Items(_unspool.Stream[T], Generic[T]):
     def description(self) -> Description:
         """The source as plain data, to be opened elsewhere; credentials as they were given."""
         return dict(self._description)
+
+    def batches(self, schema: str | None = None) -> Iterator[pyarrow.RecordBatch]:
+        """The items as record batches of pyarrow, with typed columns.
+
+        The columns are found from the first 10,000 items, as they are for Parquet files; all batches
+        have the same. polars, DuckDB, pyarrow and others also take this object itself, through
+        `__arrow_c_stream__`, which ends with an exception of theirs where the source fails.
+
+        :param schema: columns, as a JSON Schema or lines of `name type`.
+        :raises SinkError: an item does not fit into the columns.
+        """
+        import pyarrow
+
+        for batch in self.arrow_batches(schema):
+            yield pyarrow.record_batch(batch)
+
+    def table(self, schema: str | None = None) -> pyarrow.Table:
+        """All items as a table of pyarrow; as `batches`."""
+        import pyarrow
+
+        batches = self.arrow_batches(schema)
+        columns = pyarrow.schema(batches.schema)  # type: ignore[attr-defined]
+        return pyarrow.Table.from_batches(map(pyarrow.record_batch, batches), columns)
 
     def to(self, target: str | os.PathLike[str], **options: Unpack[PullOptions]) -> Pulled:
         """Pulls all items into a file or a table: `unspool.pull` of this source, with its options.

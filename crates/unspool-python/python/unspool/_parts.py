@@ -26,21 +26,26 @@ class Part:
     #: How many items there are, where the source itself does not end after them.
     count: int | None = None
 
-    def items(self, form: Form = "dict") -> Iterator[Any]:
-        """The items of the part: all of them, or an error."""
+    def open(self, form: Form = "dict") -> Items[Any]:
+        """The source of the part, which may have more items than the part."""
         description = json.loads(self.description)
         is_text = description["source"] == "ask" and form == "str"
-        kind: type[Items[Any]] = Answer if is_text else Items
-        source = iter(opened(kind, description, form))
-        for number, item in enumerate(source, 1):
+        source: Items[Any] = opened(Answer if is_text else Items, description, form)
+        return source
+
+    def items(self, form: Form = "dict") -> Iterator[Any]:
+        """The items of the part: all of them, or an error."""
+        for number, item in enumerate(self.open(form), 1):
             yield item
             if number == self.count:
                 return
         if self.count is not None:
             raise TruncatedError(f"expected {self.count} items of {self}, and fewer came")
 
-    def table(self) -> Any:
-        """The items of the part as a table of pyarrow."""
+    def table(self, schema: str | None = None) -> Any:
+        """The items of the part as a table of pyarrow, typed as `Items.table` types them."""
+        if self.count is None:
+            return self.open().table(schema)
         import pyarrow
 
         return pyarrow.Table.from_pylist(list(self.items()))

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from types import GenericAlias, TracebackType
 from typing import Any, Generic, TypeVar, final
 
-from typing_extensions import Self, disjoint_base
+from typing_extensions import CapsuleType, Self, disjoint_base
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -59,6 +59,8 @@ class Stream(Generic[_T_co]):
     def __exit__(self, *_error: object) -> None: ...
     @classmethod
     def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> CapsuleType: ...
+    def arrow_batches(self, schema: str | None = None) -> Iterator[Any]: ...
     @property
     def account(self) -> Any: ...
     @property

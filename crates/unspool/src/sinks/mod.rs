@@ -67,6 +67,8 @@ use unspool_core::AsyncGenerator;
 pub use delivery::{Batch, Delivery, Ended, Mark};
 pub use identity::Identity;
 pub use notes::Notes;
+#[cfg(feature = "parquet")]
+pub use parquet::Batches;
 pub use writer::Writer;
 
 use crate::error::Error;

@@ -5,8 +5,11 @@
 //! With one it is a part for each checkpoint, `FILE-00001.parquet` and so on; a value that
 //! does not fit into the columns of a part begins the next one, with wider columns.
 
+mod batches;
 mod columns;
 mod part;
+
+pub use batches::Batches;
 
 use std::fs;
 use std::path::{Path, PathBuf};

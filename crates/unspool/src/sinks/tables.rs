@@ -202,7 +202,7 @@ pub(super) fn conflict(item: u64, column: &Column, value: Value<'_>) -> Error {
 }
 
 /// A value as it is said to people: its type, and how it begins.
-fn found(value: Value<'_>) -> String {
+pub(super) fn found(value: Value<'_>) -> String {
     const LONGEST: usize = 40;
     let mut buffer = String::new();
     let text = value.json(&mut buffer);
