@@ -334,34 +334,48 @@ impl Grammar {
     fn literals(&mut self, bytes: &[u8; BLOCK], scalars: u64, begins: u64) -> (u64, u64) {
         let mut faults = scalars & std::mem::take(&mut self.after_literal);
         let mut literals = 0;
-        let mut literal = |rest: &mut &'static [u8], word: &'static [u8], at: usize| {
+        let mut others = 0;
+        for at in Bits(begins) {
+            let length = match &bytes[at..] {
+                [b't', b'r', b'u', b'e', _, ..] | [b'n', b'u', b'l', b'l', _, ..] => 4,
+                [b'f', b'a', b'l', b's', b'e', _, ..] => 5,
+                _ => {
+                    others |= 1 << at;
+                    continue;
+                }
+            };
+            literals |= ((1 << length) - 1) << at;
+            faults |= scalars & (1 << (at + length));
+        }
+        if others != 0 || !self.literal.is_empty() {
+            let (more, wrong) = self.cut_literals(bytes, scalars, others);
+            return (literals | more, faults | wrong);
+        }
+        (literals, faults)
+    }
+
+    /// The same for one that began in the block before, and for others that are not in this
+    /// one as a whole: the last may go on in the next, and all else is none.
+    #[cold]
+    fn cut_literals(&mut self, bytes: &[u8; BLOCK], scalars: u64, begins: u64) -> (u64, u64) {
+        let (mut literals, mut faults) = (0, 0);
+        let begun = (!self.literal.is_empty()).then_some((0, self.literal));
+        let words = Bits(begins).map(|at| match bytes[at] {
+            b't' => (at, &b"true"[..]),
+            b'f' => (at, &b"false"[..]),
+            _ => (at, &b"null"[..]),
+        });
+        for (at, word) in begun.into_iter().chain(words) {
             let (here, after) = word.split_at(word.len().min(BLOCK - at));
             let end = at + here.len();
-            literals |= (1 << here.len()) - 1 << at;
-            let same = bytes[at..]
-                .iter()
-                .zip(here)
-                .take_while(|(found, expected)| found == expected);
-            match same.count() {
-                count if count < here.len() => faults |= 1 << (at + count),
-                _ if end < BLOCK => faults |= scalars & 1 << end,
-                _ => {}
+            literals |= ((1 << here.len()) - 1) << at;
+            let pairs = bytes[at..].iter().zip(here);
+            match pairs.take_while(|(found, word)| found == word).count() {
+                same if same < here.len() => faults |= 1 << (at + same),
+                _ if end < BLOCK => faults |= scalars & (1 << end),
+                _ => self.after_literal = u64::from(after.is_empty()),
             }
-            *rest = after;
-            u64::from(end == BLOCK && after.is_empty())
-        };
-        if !self.literal.is_empty() {
-            let word = self.literal;
-            self.after_literal = literal(&mut self.literal, word, 0);
-        }
-        for at in Bits(begins) {
-            let word: &[u8] = match bytes[at] {
-                b't' => b"true",
-                b'f' => b"false",
-                // Whatever it is, it should have been a literal.
-                _ => b"null",
-            };
-            self.after_literal = literal(&mut self.literal, word, at);
+            self.literal = after;
         }
         (literals, faults)
     }
