@@ -160,6 +160,12 @@ impl ParquetTable {
                     "`{path}` is gone, which an earlier run wrote"
                 )));
             }
+            if part::note(&path, FIRST).is_none() {
+                let path = path.display();
+                return Err(Error::request(format!(
+                    "somebody else has changed `{path}`, which an earlier run wrote"
+                )));
+            }
         }
         Ok(())
     }

@@ -243,6 +243,10 @@ async fn a_run_goes_on_with_the_next_part() {
         write(&folder.target(), other, none).await,
         &["belongs to another command"],
     );
+    let part = fs::read(folder.path("a-00001.parquet")).unwrap();
+    fs::write(folder.path("a-00001.parquet"), &part[..part.len() - 9]).unwrap();
+    let result = write(&folder.target(), folder.resumed(), none).await;
+    check_refused(result, &["somebody else has changed", "a-00001.parquet"]);
     fs::remove_file(folder.path("a-00001.parquet")).unwrap();
     let result = write(&folder.target(), folder.resumed(), none).await;
     check_refused(result, &["a-00001.parquet` is gone"]);
