@@ -60,6 +60,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "AMOUNT", requires = "key")]
     overlap: Option<String>,
 
+    /// Read N ranges of the key side by side.
+    ///
+    /// They are about equal by the statistics of PostgreSQL, and between the least and the greatest
+    /// whole number elsewhere. A `--table` of PostgreSQL is cut by its blocks where there is no key.
+    /// All see PostgreSQL in one state; rows come as they arrive.
+    #[arg(long, value_name = "N")]
+    partitions: Option<NonZeroUsize>,
+
+    /// Read up to N of the partitions at a time; all of them by default.
+    #[arg(long, value_name = "N", requires = "partitions")]
+    in_flight: Option<NonZeroUsize>,
+
     /// Fetch up to N rows at a time.
     ///
     /// And up to about 1 MiB of them.
@@ -178,6 +190,12 @@ fn request(args: &Args) -> Result<Request, String> {
     }
     if args.write {
         request = request.allow_writes();
+    }
+    if let Some(partitions) = args.partitions {
+        request = request.partitions(partitions);
+    }
+    if let Some(in_flight) = args.in_flight {
+        request = request.in_flight(in_flight);
     }
     let request = request
         .batch(args.batch)

@@ -165,6 +165,48 @@ fn a_million_rows_take_as_much_memory_as_a_few() {
     }
 }
 
+#[test]
+fn partitions_are_read_side_by_side_and_resume() {
+    let Some((server, database)) = postgres() else {
+        return;
+    };
+    server.psql(
+        &database,
+        "create table users (id int8 primary key, name text); \
+         insert into users select i, 'user ' || i from generate_series(1, 20000) as i",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("users.jsonl");
+    let to = to.to_str().unwrap();
+    let args = [
+        "rows",
+        &database,
+        "--table",
+        "users",
+        "--key",
+        "id",
+        "--partitions",
+        "4",
+        "--in-flight",
+        "2",
+        "--explain",
+        "--to",
+        to,
+        "--resume",
+    ];
+    for (take, expected) in [("7777", 7777), ("99999", 20_000)] {
+        let (code, _, words) = run(&[&args[..], &["--take", take]].concat());
+        assert_eq!(code, 0, "{words}");
+        assert!(
+            words.contains("mode `parts`, as the query is cut"),
+            "{words}"
+        );
+        let found: std::collections::BTreeSet<u64> = ids(to).into_iter().collect();
+        assert_eq!(found.len(), expected, "{words}");
+        assert_eq!(ids(to).len(), expected, "a row came twice: {words}");
+    }
+}
+
 /// The ids of the users in a file of lines.
 fn ids(path: &str) -> Vec<u64> {
     let items = crate::read_back::items(path.as_ref(), crate::read_back::Whole::Yes);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt};
 use serde_json::Value;
-use unspool::rows::{Mode, Request, SqlPosition};
+use unspool::rows::{Mode, RawItem, Request, Rows, SqlPosition};
 use unspool::{ErrorKind, Position, Verdict, rows};
 
 use super::{complete, drain, failure};
@@ -319,12 +319,9 @@ async fn the_mode_follows_from_the_statement() {
     }
 }
 
-#[tokio::test]
-async fn what_is_wrong_is_said() {
-    let Some(database) = database(USERS) else {
-        return;
-    };
-    for (query, words) in [
+/// Queries that are wrong, and what is said of them.
+fn wrong(database: &Database) -> Vec<(Request, &'static str)> {
+    vec![
         (
             database.rows("select id, id from users"),
             "`id` comes twice",
@@ -378,7 +375,15 @@ async fn what_is_wrong_is_said() {
             rows(format!("{}x", database.dsn), "select 1"),
             "does not exist",
         ),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said() {
+    let Some(database) = database(USERS) else {
+        return;
+    };
+    for (query, words) in wrong(&database) {
         let error = failure(query.raw()).await;
         assert!(error.is_request(), "{error:?}");
         assert!(error.to_string().contains(words), "{words}: {error}");
@@ -387,6 +392,14 @@ async fn what_is_wrong_is_said() {
             "{error}"
         );
     }
+    assert_eq!(database.psql("select count(*) from users").trim(), "30");
+}
+
+#[tokio::test]
+async fn where_a_statement_or_a_row_is_wrong_is_said() {
+    let Some(database) = database(USERS) else {
+        return;
+    };
     let error = failure(database.rows("select id,\n  é, naem from users").raw()).await;
     let position = error
         .source()
@@ -394,7 +407,6 @@ async fn what_is_wrong_is_said() {
         .downcast_ref::<SqlPosition>()
         .unwrap();
     assert_eq!(position.to_string(), "  é, naem from users\n  ^");
-    assert_eq!(database.psql("select count(*) from users").trim(), "30");
     // A fault in the middle comes after the rows before it.
     let (found, account) = drain(database.rows("select 1 / (3 - id) as a from users").raw()).await;
     let error = account.unwrap_err();
@@ -598,50 +610,103 @@ async fn a_connection_that_is_terminated_is_truncated_and_with_a_key_made_again(
     assert!(account.complete && account.retries > 0, "{account:?}");
 }
 
+/// A row waits until the gate is open for its number. A sequence is the same in all
+/// snapshots.
+const GATE: &str = "create sequence gate;
+    create function passed(i int) returns int volatile language plpgsql as $$
+    begin
+      loop
+        exit when (select last_value from gate) >= i;
+        perform pg_sleep(0.01);
+      end loop;
+      return i;
+    end $$;";
+
 #[tokio::test]
-async fn rows_that_trickle_are_not_kept_back() {
-    let Some(database) = database("create table t (a int)") else {
+async fn rows_that_trickle_are_delivered_as_they_come() {
+    let Some(database) = database(GATE) else {
         return;
     };
-    // Three rows a second, of which the server sends many at a time only if it may.
-    let sql =
-        "select i, repeat('x', 9000) as pad from generate_series(1, 9) as i, pg_sleep(0.3 + i * 0)";
+    // Each is larger than the 8 KiB that the server sends at a time; it keeps back the rest of
+    // a row until the next one.
+    let sql = "select passed(i) as i, repeat('x', 9000) as pad from generate_series(1, 9) as i";
     for mode in [Mode::Copy, Mode::Portal] {
-        let begin = Instant::now();
+        database.psql("select setval('gate', 2)");
         let mut rows = database.rows(sql).mode(mode).raw();
-        rows.try_next().await.unwrap();
-        let first = begin.elapsed();
-        assert!(first < Duration::from_millis(1800), "{mode}: {first:?}");
+        for number in 1..=9 {
+            let next = tokio::time::timeout(Duration::from_secs(60), rows.try_next());
+            let row = next.await.expect("a row is kept back").unwrap().unwrap();
+            assert!(row.as_str().starts_with(&format!("{{\"i\":{number},")));
+            database.psql(&format!("select setval('gate', {})", number + 2));
+        }
+        assert_eq!(rows.try_next().await.unwrap(), None);
     }
 }
 
-#[tokio::test]
-async fn sslmode_decides_what_of_a_certificate_is_looked_at() {
-    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let started = Postgres::start_with_tls(&own.cert.pem(), &own.signing_key.serialize_pem());
-    let (server, port) = match started {
-        Ok(started) => started,
-        Err(why) if std::env::var_os("CI").is_none() => return eprintln!("skipped: {why}"),
-        Err(why) => panic!("{why}"),
-    };
-    server.psql("postgres", "create user ada password 'hush-hush'");
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let file = folder.path().join(name);
+/// A server that wants TLS and a password, and files beside it.
+struct Secured {
+    /// It ends with this.
+    _server: Postgres,
+    port: u16,
+    folder: tempfile::TempDir,
+    /// The file of its certificate, and that of another one.
+    own: String,
+    other: String,
+}
+
+impl Secured {
+    fn start() -> Option<Self> {
+        let names = || vec!["localhost".to_owned()];
+        let own = rcgen::generate_simple_self_signed(names()).unwrap();
+        let other = rcgen::generate_simple_self_signed(names()).unwrap();
+        let started = Postgres::start_with_tls(&own.cert.pem(), &own.signing_key.serialize_pem());
+        let (server, port) = match started {
+            Ok(started) => started,
+            Err(why) if std::env::var_os("CI").is_none() => {
+                eprintln!("skipped: {why}");
+                return None;
+            }
+            Err(why) => panic!("{why}"),
+        };
+        server.psql("postgres", "create user ada password 'hush-hush'");
+        let mut secured = Secured {
+            _server: server,
+            port,
+            folder: tempfile::tempdir().unwrap(),
+            own: String::new(),
+            other: String::new(),
+        };
+        secured.own = secured.file("own", &own.cert.pem());
+        secured.other = secured.file("other", &other.cert.pem());
+        Some(secured)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let file = self.folder.path().join(name);
         std::fs::write(&file, text).unwrap();
         file.to_str().unwrap().to_owned()
-    };
-    let (own, other) = (
-        file("own", &own.cert.pem()),
-        file("other", &other.cert.pem()),
-    );
-    let dsn = |host: &str, more: &str| {
+    }
+
+    /// Its address, with parameters in which `OWN` and `OTHER` stand for certificates.
+    fn dsn(&self, host: &str, more: &str) -> String {
+        let more = more.replace("OWN", &self.own).replace("OTHER", &self.other);
+        let port = self.port;
         format!("postgres://ada:hush-hush@{host}:{port}/postgres?connect_timeout=20{more}")
-    };
-    let query = |dsn: String| {
+    }
+
+    /// Whether the connection is encrypted.
+    fn is_encrypted(dsn: String) -> Rows<RawItem> {
         let sql = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
         rows(dsn, sql).first_wait(Duration::from_millis(1)).raw()
+    }
+}
+
+const ENCRYPTED: [&str; 1] = [r#"{"ssl":true}"#];
+
+#[tokio::test]
+async fn sslmode_decides_what_of_a_certificate_is_looked_at() {
+    let Some(secured) = Secured::start() else {
+        return;
     };
     for (host, more) in [
         ("localhost", "&sslmode=verify-full&sslrootcert=OWN"),
@@ -651,9 +716,10 @@ async fn sslmode_decides_what_of_a_certificate_is_looked_at() {
         ("127.0.0.1", "&sslmode=allow"),
         ("127.0.0.1", ""),
     ] {
-        let found = complete(query(dsn(host, &more.replace("OWN", &own)))).await;
-        assert_eq!(found, [r#"{"ssl":true}"#], "{host} {more}");
+        let found = complete(Secured::is_encrypted(secured.dsn(host, more))).await;
+        assert_eq!(found, ENCRYPTED, "{host} {more}");
     }
+    let wrong_certificate = "invalid peer certificate";
     for (host, more, words) in [
         (
             "127.0.0.1",
@@ -663,30 +729,32 @@ async fn sslmode_decides_what_of_a_certificate_is_looked_at() {
         (
             "localhost",
             "&sslmode=verify-full&sslrootcert=OTHER",
-            "invalid peer certificate",
+            wrong_certificate,
         ),
         (
             "localhost",
             "&sslmode=verify-ca&sslrootcert=OTHER",
-            "invalid peer certificate",
+            wrong_certificate,
         ),
-        (
-            "localhost",
-            "&sslrootcert=system",
-            "invalid peer certificate",
-        ),
+        ("localhost", "&sslrootcert=system", wrong_certificate),
         ("127.0.0.1", "&sslmode=disable", "pg_hba.conf"),
     ] {
-        let more = more.replace("OWN", &own).replace("OTHER", &other);
-        let error = failure(query(dsn(host, &more))).await;
-        assert!(
-            !error.is_request() && error.to_string().contains(words),
-            "{more}: {error:?}"
-        );
+        let error = failure(Secured::is_encrypted(secured.dsn(host, more))).await;
+        assert!(!error.is_request(), "{more}: {error:?}");
+        assert!(error.to_string().contains(words), "{more}: {error:?}");
         assert!(!format!("{error:?} {error}").contains("hush"), "{error:?}");
     }
-    let wrong = dsn("127.0.0.1", "").replace("hush-hush", "not-the-one");
-    let error = failure(query(wrong)).await;
+}
+
+#[tokio::test]
+async fn a_password_comes_from_the_address_or_from_files_and_is_never_said() {
+    let Some(secured) = Secured::start() else {
+        return;
+    };
+    let wrong = secured
+        .dsn("127.0.0.1", "")
+        .replace("hush-hush", "not-the-one");
+    let error = failure(Secured::is_encrypted(wrong)).await;
     assert_eq!(
         (error.code(), error.is_request()),
         (Some("28P01"), false),
@@ -697,22 +765,18 @@ async fn sslmode_decides_what_of_a_certificate_is_looked_at() {
         "{error:?}"
     );
     // Without one, and then with the file that has it.
+    let port = secured.port;
     let keywords = format!("host=127.0.0.1 port={port} user=ada dbname=postgres");
-    let none = file("none", "");
-    let error = failure(query(format!("{keywords} passfile={none}"))).await;
+    let none = secured.file("none", "");
+    let error = failure(Secured::is_encrypted(format!("{keywords} passfile={none}"))).await;
     assert!(error.to_string().contains("password"), "{error}");
-    let passfile = file("pgpass", &format!("127.0.0.1:{port}:*:ada:hush-hush\n"));
-    std::fs::set_permissions(
-        &passfile,
-        std::os::unix::fs::PermissionsExt::from_mode(0o600),
-    )
-    .unwrap();
-    let found = complete(query(format!("{keywords} passfile={passfile}"))).await;
-    assert_eq!(found, [r#"{"ssl":true}"#]);
-    let service = file(
-        "services",
-        &format!("[own]\nhost=127.0.0.1\nport={port}\nuser=ada\ndbname=postgres\n"),
-    );
+    let passfile = secured.file("pgpass", &format!("127.0.0.1:{port}:*:ada:hush-hush\n"));
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&passfile, private).unwrap();
+    let found = Secured::is_encrypted(format!("{keywords} passfile={passfile}"));
+    assert_eq!(complete(found).await, ENCRYPTED);
+    let service = format!("[own]\nhost=127.0.0.1\nport={port}\nuser=ada\ndbname=postgres\n");
+    let service = secured.file("services", &service);
     let service = format!("service=own servicefile={service} password=hush-hush");
-    assert_eq!(complete(query(service)).await, [r#"{"ssl":true}"#]);
+    assert_eq!(complete(Secured::is_encrypted(service)).await, ENCRYPTED);
 }
