@@ -144,7 +144,8 @@ fn follow(to: &str, flags: &[&str], read: impl Fn() -> Vec<Value>) {
         (code == 0).then_some(words)
     });
     server.is_over.store(true, SeqCst);
-    let words = words.expect("the feed does not come to its end");
+    // None where the feed does not come to its end.
+    let words = words.unwrap();
     assert!(words.contains("complete"), "{words}");
     let numbers: Vec<u64> = read().iter().map(number).collect();
     assert_eq!(numbers.len() as u64, EVENTS, "lost, or twice");
