@@ -5,7 +5,6 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -172,5 +171,5 @@ fn none_is_lost_and_none_comes_twice_in_a_table_of_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("events.db");
     let to = format!("sqlite:{}#items", file.display());
-    follow(&to, &[], || read_tables::sqlite(Path::new(&file)));
+    follow(&to, &[], || read_tables::sqlite(&file));
 }
