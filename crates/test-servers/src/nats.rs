@@ -49,7 +49,7 @@ impl Nats {
     /// A request, and its answer as JSON.
     #[track_caller]
     pub fn request(&self, subject: &str, payload: &str) -> Value {
-        let mut client = Client::connect(self.port).expect("no connection to nats-server");
+        let mut client = Client::connect(self.port).unwrap();
         let answer = client.request(subject, payload).unwrap();
         serde_json::from_slice(&answer).unwrap()
     }
@@ -65,7 +65,7 @@ impl Nats {
     /// Publishes messages into a stream, and waits until it has the last one.
     #[track_caller]
     pub fn publish(&self, subject: &str, payloads: impl IntoIterator<Item = String>) {
-        let mut client = Client::connect(self.port).expect("no connection to nats-server");
+        let mut client = Client::connect(self.port).unwrap();
         for payload in payloads {
             let answer = client.request(subject, &payload).unwrap();
             let answer: Value = serde_json::from_slice(&answer).unwrap();

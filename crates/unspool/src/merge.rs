@@ -92,9 +92,10 @@ where
             }
         }
         merge.is_over |= are_over;
-        match merge.is_over {
-            true => Poll::Ready(None),
-            false => Poll::Pending,
+        if merge.is_over {
+            Poll::Ready(None)
+        } else {
+            Poll::Pending
         }
     }
 }

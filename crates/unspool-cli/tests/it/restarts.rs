@@ -5,7 +5,6 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -144,7 +143,8 @@ fn follow(to: &str, flags: &[&str], read: impl Fn() -> Vec<Value>) {
         (code == 0).then_some(words)
     });
     server.is_over.store(true, SeqCst);
-    let words = words.expect("the feed does not come to its end");
+    // None where the feed does not come to its end.
+    let words = words.unwrap();
     assert!(words.contains("complete"), "{words}");
     let numbers: Vec<u64> = read().iter().map(number).collect();
     assert_eq!(numbers.len() as u64, EVENTS, "lost, or twice");
@@ -171,5 +171,5 @@ fn none_is_lost_and_none_comes_twice_in_a_table_of_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("events.db");
     let to = format!("sqlite:{}#items", file.display());
-    follow(&to, &[], || read_tables::sqlite(Path::new(&file)));
+    follow(&to, &[], || read_tables::sqlite(&file));
 }

@@ -34,9 +34,12 @@ const BATCH: usize = 1024;
 
 pub(super) const OWN: Own = Own {
     schemes: &["postgres", "postgresql"],
-    check: |url| match channels(url).is_empty() {
-        true => Err(missing(CHANNEL)),
-        false => Ok(()),
+    check: |url| {
+        if channels(url).is_empty() {
+            Err(missing(CHANNEL))
+        } else {
+            Ok(())
+        }
     },
     manner: |_| Manner::Kept,
     open: |opening| open(opening).boxed(),

@@ -89,11 +89,12 @@ async fn open(opening: Opening) -> Result<Opened, Error> {
         let after = asked.to_string();
         opening.taken.doubt(Doubt::MadeAnew { after });
     }
-    let after = match is_resumed {
-        true if is_anew => 0,
-        true => asked,
-        false if begins_now(&url)? => kept.last,
-        false => 0,
+    let after = if is_resumed {
+        if is_anew { 0 } else { asked }
+    } else if begins_now(&url)? {
+        kept.last
+    } else {
+        0
     };
     let form = ConsumerForm {
         after,
@@ -263,12 +264,11 @@ impl NatsFeed {
         };
         let settled = self.taken.settled();
         let until: Option<u64> = settled.id.parse().ok();
-        let count = match settled.is_all {
-            true => owed.len(),
-            false => {
-                let at = owed.iter().rposition(|owed| Some(owed.sequence) == until);
-                at.map_or(0, |at| at + 1)
-            }
+        let count = if settled.is_all {
+            owed.len()
+        } else {
+            let last = owed.iter().rposition(|owed| Some(owed.sequence) == until);
+            last.map_or(0, |at| at + 1)
         };
         let mut text = String::new();
         for owed in owed.drain(..count) {
@@ -277,9 +277,10 @@ impl NatsFeed {
         if owed.len() as u64 >= MAX_OWED / 2 {
             self.taken.hurry();
         }
-        match text.is_empty() {
-            true => Ok(()),
-            false => self.nats.wire.send(text.as_bytes()).await,
+        if text.is_empty() {
+            Ok(())
+        } else {
+            self.nats.wire.send(text.as_bytes()).await
         }
     }
 

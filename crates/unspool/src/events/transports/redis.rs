@@ -222,10 +222,12 @@ impl RedisFeed {
             self.join(self.after).await?;
             return Ok(Some(self.after));
         };
-        let begin = match is_resumed {
-            true => self.after,
-            false if begins_now => info.last,
-            false => Id::default(),
+        let begin = if is_resumed {
+            self.after
+        } else if begins_now {
+            info.last
+        } else {
+            Id::default()
         };
         self.join(begin).await?;
         // What a group gave to this consumer before, nobody has seen who is not resumed.
@@ -351,9 +353,10 @@ impl RedisFeed {
         let mut words = vec!["XREAD"];
         if let Some(group) = &self.group {
             words = vec!["XREADGROUP", "GROUP", &group.name, &group.consumer];
-            after = match group.is_pending {
-                true => group.pending_after.to_string(),
-                false => ">".to_owned(),
+            after = if group.is_pending {
+                group.pending_after.to_string()
+            } else {
+                ">".to_owned()
             };
             if !group.owed.is_empty() {
                 block = SHORT_BLOCK;

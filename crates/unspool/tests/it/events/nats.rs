@@ -35,7 +35,7 @@ fn add(server: &Nats, numbers: impl IntoIterator<Item = u64>) {
 async fn take(feed: &mut Events<Event>, count: usize) -> Vec<u64> {
     let mut numbers = Vec::new();
     for _ in 0..count {
-        let event = feed.next().await.expect("the time was up").unwrap();
+        let event = feed.next().await.unwrap().unwrap();
         assert_eq!((&*event.name, &event.id), ("a", &event.data));
         numbers.push(event.data.parse().unwrap());
     }

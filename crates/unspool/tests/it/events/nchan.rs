@@ -26,7 +26,7 @@ fn publish(server: &Nginx, numbers: impl IntoIterator<Item = u64>) {
 async fn take(feed: &mut Events<Event>, count: usize) -> Vec<u64> {
     let mut numbers = Vec::new();
     for _ in 0..count {
-        let event = feed.next().await.expect("the time was up").unwrap();
+        let event = feed.next().await.unwrap().unwrap();
         let data: serde_json::Value = event.parse().unwrap();
         numbers.push(data["n"].as_u64().unwrap());
     }

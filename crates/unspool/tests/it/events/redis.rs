@@ -30,7 +30,7 @@ fn add(server: &Redis, numbers: impl IntoIterator<Item = u64>) {
 async fn take(feed: &mut Events<Event>, count: usize) -> Vec<u64> {
     let mut numbers = Vec::new();
     for _ in 0..count {
-        let event = feed.next().await.expect("the time was up").unwrap();
+        let event = feed.next().await.unwrap().unwrap();
         let data: Value = event.parse().unwrap();
         assert_eq!(event.id, format!("{}-1", data["n"].as_str().unwrap()));
         numbers.push(data["n"].as_str().unwrap().parse().unwrap());
