@@ -168,6 +168,7 @@ def test_a_secret_is_looked_up_and_a_string_is_not(
         return item["query"]["k"]
 
     assert sent("${UNSPOOL_TEST_WORD}") == "${UNSPOOL_TEST_WORD}"
-    assert sent(f"@{file}") == f"@{file}"
+    for plain in [f"@{file}", f"@@{file}", f"$@{file}", f"$$@{file}", "$${A}", "$$$@", "$"]:
+        assert sent(plain) == plain
     assert sent(unspool.Secret("${UNSPOOL_TEST_WORD}")) == "hidden"
     assert sent(unspool.Secret(f"@{file}")) == "filed"

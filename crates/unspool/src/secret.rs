@@ -81,11 +81,15 @@ impl Secret {
         if let Some(path) = self.text.strip_prefix('@') {
             return from_file(path);
         }
-        if let Some(rest) = self.text.strip_prefix("$@") {
-            return Ok(format!("@{}", Secret::new(rest).resolve_with(variable)?));
-        }
+        let is_escaped =
+            self.text.starts_with('$') && self.text.trim_start_matches('$').starts_with('@');
+        let text = if is_escaped {
+            &self.text[1..]
+        } else {
+            &self.text
+        };
         let mut value = String::new();
-        for part in parts(&self.text)? {
+        for part in parts(text)? {
             match part {
                 Part::Text(text) => value.push_str(text),
                 Part::Variable(name) => {
@@ -216,6 +220,9 @@ mod tests {
             ("é${_b2}é", "é${TOKEN}é"),
             ("$@/etc/passwd ${TOKEN}", "@/etc/passwd hush"),
             ("$@$@", "@$@"),
+            ("$@@/etc/passwd", "@@/etc/passwd"),
+            ("$$@/etc/passwd", "$@/etc/passwd"),
+            ("$ @", "$ @"),
         ] {
             assert_eq!(check(text).as_deref(), Ok(expected), "{text}");
         }

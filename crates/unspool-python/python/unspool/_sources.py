@@ -491,7 +491,7 @@ def _named(text: str) -> str:
     if isinstance(text, Secret):
         return str(text)
     text = str(text).replace("${", "$${")
-    return "$" + text if text.startswith("@") else text
+    return "$" + text if text.lstrip("$").startswith("@") else text
 
 
 def _all_named(members: Mapping[str, Any] | None) -> Description | None:
