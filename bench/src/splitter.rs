@@ -25,6 +25,8 @@ const RUNS: usize = 7;
 const TARGET: f64 = 800.0;
 
 const OURS: &str = "splitter/16 KB/unspool, checked";
+const CHECKED: &str = "unspool, checked";
+const PEER: &str = "serde_json, Vec<IgnoredAny>";
 const FLOOR: &str = "splitter/16 KB/memchr, quotes";
 
 /// The sizes that bodies arrive in: what one read of a socket gives at most, and
@@ -42,7 +44,7 @@ const ENGINES: &[(&str, Engine)] = &[
                 .map(|chunk| memchr::memchr_iter(b'"', chunk).count())
                 .sum::<usize>(),
         );
-        Ok(ITEMS as u64)
+        Ok(document.items.len() as u64)
     }),
     ("unspool, checked", |document, chunk| {
         own(document, chunk, Items::Checked)
@@ -101,7 +103,82 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         }
     }
     print(&rows, document.whole.len());
+    compare_kinds(is_named)
+}
+
+/// The same with items of other kinds, against the fastest of what people use that checks
+/// all of them.
+fn compare_kinds(is_named: impl Fn(&str) -> bool) -> Result<(), Box<dyn Error>> {
+    println!("\n## Other items, 16 KB a chunk, best of {RUNS} by CPU time\n");
+    println!("| items | engine | MB/s | to `{PEER}` |");
+    println!("|---|---|---|---|");
+    let engines = ENGINES
+        .iter()
+        .filter(|(name, _)| [CHECKED, PEER].contains(name));
+    let engines: Vec<_> = engines.filter(|(name, _)| is_named(name)).collect();
+    for (kind, append) in KINDS {
+        let document = Document::of(KIND_ITEMS, *append);
+        let mut rows: Vec<Row> = (engines.iter())
+            .map(|(name, engine)| Row {
+                name: (*name).to_owned(),
+                engine: *engine,
+                chunk: CHUNKS[0].1,
+                best: Duration::MAX,
+            })
+            .collect();
+        for _ in 0..RUNS {
+            for row in &mut rows {
+                row.measure(&document)?;
+            }
+        }
+        let peer = rows.iter().find(|row| row.name == PEER).map(|row| row.best);
+        for row in &rows {
+            let speed = row.megabytes_a_second(document.whole.len());
+            let times = peer.map_or_else(String::new, |peer| {
+                format!("{:.1}x", peer.as_secs_f64() / row.best.as_secs_f64())
+            });
+            println!("| {kind} | {} | {speed:.0} | {times} |", row.name);
+        }
+    }
     Ok(())
+}
+
+/// Writes one item.
+type Append = fn(usize, &mut Vec<u8>);
+
+/// How many items of each kind.
+const KIND_ITEMS: usize = 10_000;
+
+const KINDS: &[(&str, Append)] = &[
+    ("numbers", |number, text| {
+        text.extend_from_slice(format!("{{\"id\":{number},\"embedding\":[0").as_bytes());
+        for at in 1..256 {
+            let value = ((number * 7919 + at * 104_729) % 2_000_003) as f64 / 1_000_001.5 - 1.0;
+            text.extend_from_slice(format!(",{value}").as_bytes());
+        }
+        text.extend_from_slice(b"]}");
+    }),
+    ("`\\u` text", |number, text| {
+        append_text(number, "\\u0437\\u0434 ", text)
+    }),
+    ("non-ASCII", |number, text| {
+        append_text(number, "Здравствуй, мир! ", text)
+    }),
+    ("long text", |number, text| {
+        append_text(number, "The quick brown fox jumps over it. \\n", text);
+    }),
+    ("short items", |number, text| {
+        text.extend_from_slice(format!("{{\"id\":{number}}}").as_bytes());
+    }),
+];
+
+/// An item with this many times the same in a string.
+fn append_text(number: usize, part: &str, text: &mut Vec<u8>) {
+    text.extend_from_slice(format!("{{\"id\":{number},\"text\":\"").as_bytes());
+    for _ in 0..100 {
+        text.extend_from_slice(part.as_bytes());
+    }
+    text.extend_from_slice(b"\"}");
 }
 
 struct Row {
@@ -116,8 +193,9 @@ impl Row {
         let begin = cpu_time()?;
         let count = (self.engine)(document, self.chunk)?;
         let took = cpu_time()? - begin;
-        if count != ITEMS as u64 {
-            return Err(format!("`{}` found {count} of {ITEMS} items", self.name).into());
+        let expected = document.items.len();
+        if count != expected as u64 {
+            return Err(format!("`{}` found {count} of {expected} items", self.name).into());
         }
         self.best = self.best.min(took);
         Ok(())
@@ -161,13 +239,17 @@ struct Document {
 impl Document {
     fn new() -> Document {
         let orders = Orders::default();
+        Document::of(ITEMS, |number, text| orders.append(number, text))
+    }
+
+    fn of(items: usize, append: impl Fn(usize, &mut Vec<u8>)) -> Document {
         let mut text = vec![b'['];
-        let mut places = Vec::with_capacity(ITEMS);
-        for number in 0..ITEMS {
+        let mut places = Vec::with_capacity(items);
+        for number in 0..items {
             let begin = text.len();
-            orders.append(number, &mut text);
+            append(number, &mut text);
             places.push(begin..text.len());
-            text.push(if number + 1 < ITEMS { b',' } else { b']' });
+            text.push(if number + 1 < items { b',' } else { b']' });
         }
         let whole = Bytes::from(text);
         let items = places.into_iter().map(|place| whole.slice(place)).collect();
@@ -182,7 +264,7 @@ fn own(document: &Document, chunk: usize, items: Items) -> Result<u64, Box<dyn E
         .map(|begin| document.whole.slice(begin..size.min(begin + chunk)));
     let mut bytes = 0;
     let count = split(chunks, items, 1 << 20, |item| bytes += item.len())?;
-    if bytes + ITEMS + 1 != size {
+    if bytes + document.items.len() + 1 != size {
         return Err(format!("the items have {bytes} bytes together").into());
     }
     Ok(count)
