@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use test_servers::{Protocol, Reason, Reply, Server};
+use test_servers::dialect::{Protocol, Reason};
+use test_servers::{Reply, Server};
 
 const BEGIN: &str = "readme` -->\n";
 const END: &str = "<!-- /table -->";
