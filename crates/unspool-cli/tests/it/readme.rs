@@ -18,7 +18,7 @@ fn path() -> PathBuf {
 fn table() -> String {
     let names = |names: Vec<String>| names.join(" · ");
     let kinds = unspool::pages::Paginate::kinds().map(|(syntax, _)| {
-        let name = syntax.split([',', '=', ' ']).next().unwrap();
+        let name = syntax.split([',', '=', ' ', ':', '[']).next().unwrap();
         format!("`{name}`")
     });
     let providers = unspool::ask::Provider::all().map(|provider| format!("`{}`", provider.name()));
