@@ -94,7 +94,10 @@ fn its_commands_run() {
     let mut count = 0;
     for line in blocks.flat_map(|block| block.split("```").next().unwrap().lines()) {
         let line = (line.replace("https://api.example.com", api.url("").trim_end_matches('/')))
-            .replace("https://stream.example.com", api.url("").trim_end_matches('/'))
+            .replace(
+                "https://stream.example.com",
+                api.url("").trim_end_matches('/'),
+            )
             .replace("unspool ask", &asked)
             .replace("unspool ", concat!(env!("CARGO_BIN_EXE_unspool"), " "));
         let output = Command::new("sh")
