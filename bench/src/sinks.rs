@@ -1,39 +1,21 @@
 //! `bench sinks`: what it costs to write 200,000 items of about 423 bytes, from a file of
-//! lines into each sink: items per CPU second of the whole process, and its peak memory.
+//! lines into each sink, beside a bare loop for the same format ([`bare`]) in the same run:
+//! items per CPU second of the whole process, and its peak memory.
 //!
-//! Each case runs in a process of its own; the best of several runs counts. What was
-//! measured before anything was written, in bare loops for each format (column `bare`), was
-//! measured on another day: it is scaled by what reading the lines and splitting them into
-//! fields costs now, which is a rough measure: a bare loop for each format in the same run
-//! would be a better one.
+//! Each case runs in a process of its own; the best of several runs counts. A sink runs as the
+//! command runs it: with its state, checkpoints by time, and on a thread of its own.
 //!
-//! Measured on two cores that others kept busy (thousands of items per CPU second, without
-//! link-time optimisation; MB):
-//!
-//! | sink | unspool | bare, as measured then | peak |
-//! |---|---|---|---|
-//! | split into fields | 1439 | 764 | 6 |
-//! | NDJSON | 1665 | 1594 | 10 |
-//! | NDJSON.zst | 906 | 533 | 15 |
-//! | NDJSON.gz | 633 | 442 | 13 |
-//! | CSV | 586 | 391 | 18 |
-//! | Parquet | 418 | 308 | 37 |
-//! | SQLite | 341 | 223 | 18 |
-//! | SQLite, upsert | 310 | 212 | 18 |
-//! | Postgres | 621 | 459 | 15 |
-//! | Postgres, upsert | 608 | 389 | 15 |
-//!
-//! Scaled, the ratios are 0.55 to 0.90: the target is missed but for NDJSON.zst.
+//! `bench sinks checkpoints` measures what checkpoints cost, `bench sinks memory` the peak at
+//! many items.
+
+mod bare;
 
 use std::error::Error;
 use std::fs::{self, File};
-use std::hint::black_box;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 use std::process::Command;
 
-use serde::de::{MapAccess, Visitor};
-use serde_json::value::RawValue;
 use test_servers::Postgres;
 use unspool::sinks::{self, Ended, Identity, Options, Writer};
 
@@ -43,10 +25,6 @@ use crate::process::{Cost, measure};
 const ITEMS: usize = 200_000;
 const RUNS: usize = 3;
 
-/// What the loop that splits items into fields did, thousands of items per CPU second, on the
-/// day of the bare loops.
-const SPLIT_THEN: f64 = 764.0;
-
 /// How much of a bare loop is to be reached.
 const TARGET: f64 = 0.9;
 
@@ -55,34 +33,38 @@ struct Case {
     /// What `--to` would get; `{folder}` and `{postgres}` are replaced.
     to: &'static str,
     key: Option<&'static str>,
-    /// Thousands of items per CPU second of the bare loop.
-    bare: f64,
 }
 
 const CASES: &[Case] = &[
-    case("NDJSON", "{folder}/a.jsonl", 1594.0),
-    case("NDJSON.zst", "{folder}/a.jsonl.zst", 533.0),
-    case("NDJSON.gz", "{folder}/a.jsonl.gz", 442.0),
-    case("CSV", "{folder}/a.csv", 391.0),
-    case("Parquet", "{folder}/a.parquet", 308.0),
-    case("SQLite", "sqlite:{folder}/a.db#a", 223.0),
+    case("NDJSON", "{folder}/a.jsonl"),
+    case("NDJSON.zst", "{folder}/a.jsonl.zst"),
+    case("NDJSON.gz", "{folder}/a.jsonl.gz"),
+    case("CSV", "{folder}/a.csv"),
+    case("Parquet", "{folder}/a.parquet"),
+    case("SQLite", "sqlite:{folder}/a.db#a"),
     Case {
         key: Some("id"),
-        ..case("SQLite, upsert", "sqlite:{folder}/b.db#a", 212.0)
+        ..case("SQLite, upsert", "sqlite:{folder}/b.db#a")
     },
-    case("Postgres", "{postgres}#a", 459.0),
+    case("Postgres", "{postgres}#a"),
     Case {
         key: Some("id"),
-        ..case("Postgres, upsert", "{postgres}#b", 389.0)
+        ..case("Postgres, upsert", "{postgres}#b")
     },
 ];
 
-const fn case(name: &'static str, to: &'static str, bare: f64) -> Case {
+const fn case(name: &'static str, to: &'static str) -> Case {
     Case {
         name,
         to,
         key: None,
-        bare,
+    }
+}
+
+impl Case {
+    /// Whether its state is in a file beside it.
+    fn is_file(&self) -> bool {
+        self.to.starts_with("{folder}")
     }
 }
 
@@ -92,49 +74,54 @@ const fn case(name: &'static str, to: &'static str, bare: f64) -> Case {
 ///
 /// An argument names nothing, or a run fails.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
-    let is_named =
-        |case: &&Case| arguments.is_empty() || arguments.iter().any(|word| word == case.name);
     let folder = std::env::temp_dir().join(format!("unspool-bench-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    let result = table(&folder, CASES.iter().filter(is_named));
+    let result = match arguments.split_first() {
+        Some((word, names)) if word == "checkpoints" => checkpoints(&folder, &named(names)?),
+        Some((word, names)) if word == "memory" => memory(&folder, &named(names)?),
+        _ => table(&folder, &named(arguments)?),
+    };
     fs::remove_dir_all(&folder)?;
     result
 }
 
-fn table<'a>(folder: &Path, cases: impl Iterator<Item = &'a Case>) -> Result<(), Box<dyn Error>> {
-    write_input(&folder.join("input"))?;
-    let (lines, split) = (best(folder, "lines", "")?, best(folder, "split", "")?);
-    let rate = |cost: &Cost| ITEMS as f64 / 1e3 / cost.cpu.as_secs_f64();
+/// The cases of these names; all where there is none.
+fn named(names: &[String]) -> Result<Vec<&'static Case>, Box<dyn Error>> {
+    if names.is_empty() {
+        return Ok(CASES.iter().collect());
+    }
+    let find = |name: &String| CASES.iter().find(|case| case.name == name);
+    let cases = names.iter().map(|name| find(name).ok_or("no such sink"));
+    Ok(cases.collect::<Result<_, _>>()?)
+}
+
+/// Each sink beside the bare loop for its format.
+fn table(folder: &Path, cases: &[&Case]) -> Result<(), Box<dyn Error>> {
+    let bench = Bench::new(folder, ITEMS)?;
     println!("thousands of items per CPU second; peak in MB");
-    println!("| sink | unspool | bare | ratio | peak |\n|---|---|---|---|---|");
     println!(
-        "| read lines | {:.0} | | | {:.0} |",
-        rate(&lines),
-        megabytes(lines.peak)
+        "| sink | unspool | bare loop | ratio | peak | bare loop's peak |\n|---|---|---|---|---|---|"
     );
-    println!(
-        "| split into fields | {:.0} | | | {:.0} |",
-        rate(&split),
-        megabytes(split.peak)
-    );
-    let server = Postgres::start();
-    for case in cases {
-        let address = match (&server, case.to.contains("{postgres}")) {
-            (Err(why), true) => {
-                println!("| {} | skipped: {why} | | | |", case.name);
-                continue;
-            }
-            (Ok(server), true) => server.database(),
-            (_, false) => String::new(),
-        };
-        let cost = best(folder, case.name, &address)?;
-        let bare = case.bare * rate(&split) / SPLIT_THEN;
-        let ratio = rate(&cost) / bare;
+    for name in ["lines", "split"] {
+        let cost = bench.best("bare", name)?;
         let peak = megabytes(cost.peak);
+        println!("| {name} | | {:.0} | | | {peak:.0} |", bench.rate(&cost));
+    }
+    for case in cases {
+        if let Some(why) = bench.skipped(case) {
+            println!("| {} | skipped: {why} | | | | |", case.name);
+            continue;
+        }
+        // One after the other, so that what else the machine does is in both.
+        let (bare, own) = bench.best_of_both(case.name)?;
+        let ratio = bench.rate(&own) / bench.rate(&bare);
         println!(
-            "| {} | {:.0} | {bare:.0} | {ratio:.2} | {peak:.0} |",
+            "| {} | {:.0} | {:.0} | {ratio:.2} | {:.0} | {:.0} |",
             case.name,
-            rate(&cost)
+            bench.rate(&own),
+            bench.rate(&bare),
+            megabytes(own.peak),
+            megabytes(bare.peak)
         );
         print_target(
             &format!("{} at {TARGET} of a bare loop", case.name),
@@ -144,110 +131,188 @@ fn table<'a>(folder: &Path, cases: impl Iterator<Item = &'a Case>) -> Result<(),
     Ok(())
 }
 
-/// The best of some runs of a case, each in a process of its own.
-fn best(folder: &Path, name: &str, postgres: &str) -> Result<Cost, Box<dyn Error>> {
-    let mut costs = Vec::new();
-    for _ in 0..RUNS {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["sink", name, postgres]).arg(folder);
-        costs.push(measure(&mut command, &folder.join("out"))?);
-    }
-    Cost::best(&costs).ok_or_else(|| "no run".into())
-}
-
-/// What [`run`] starts itself with: one case, once.
-pub(crate) fn answer(arguments: &[String]) -> Result<(), Box<dyn Error>> {
-    let [name, postgres, folder] = arguments else {
-        return Err("expected a case, an address and a folder".into());
-    };
-    let folder = Path::new(folder);
-    let input = BufReader::with_capacity(1 << 20, File::open(folder.join("input"))?);
-    match name.as_str() {
-        "lines" => each(input, |line| {
-            black_box(line);
-            Ok(())
-        }),
-        "split" => each(input, |line| {
-            black_box(serde_json::from_str::<Split>(line)?);
-            Ok(())
-        }),
-        name => {
-            let case = CASES
-                .iter()
-                .find(|case| case.name == name)
-                .ok_or("no such case")?;
-            let to = case
-                .to
-                .replace("{folder}", &folder.to_string_lossy())
-                .replace("{postgres}", postgres);
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            runtime.block_on(write(input, &to, case.key))
+/// What checkpoints cost: by default, and none at all.
+fn checkpoints(folder: &Path, cases: &[&Case]) -> Result<(), Box<dyn Error>> {
+    let bench = Bench::new(folder, 5 * ITEMS)?;
+    println!("CPU seconds for {} items", bench.items);
+    println!("| sink | no checkpoint | by default | more |\n|---|---|---|---|");
+    for case in cases.iter().filter(|case| bench.skipped(case).is_none()) {
+        let (mut without, mut with) = (Vec::new(), Vec::new());
+        for _ in 0..RUNS {
+            without.push(bench.cost("once", case.name)?);
+            with.push(bench.cost("sink", case.name)?);
         }
-    }
-}
-
-async fn write(mut input: impl BufRead, to: &str, key: Option<&str>) -> Result<(), Box<dyn Error>> {
-    let mut options = Options::new(Identity::new("bench"));
-    options.overwrite = true;
-    options.key = key.into_iter().map(str::to_owned).collect();
-    let mut writer = Writer::open(sinks::open(to, options)?).await?;
-    let (mut line, mut items) = (Vec::new(), 0);
-    while input.read_until(b'\n', &mut line)? > 0 {
-        writer.put(line.trim_ascii_end()).await?;
-        line.clear();
-        // As often as a source has to wait.
-        items += 1;
-        if items % 100 == 0 {
-            writer.checkpoint_if_due(|| None).await?;
-        }
-    }
-    writer.end(None, Some(Ended::default())).await?;
-    let items = writer.account().items;
-    if items == ITEMS as u64 {
-        Ok(())
-    } else {
-        Err(format!("{items} items were written").into())
-    }
-}
-
-fn each(
-    input: impl BufRead,
-    mut take: impl FnMut(&str) -> Result<(), Box<dyn Error>>,
-) -> Result<(), Box<dyn Error>> {
-    let (mut input, mut line) = (input, String::new());
-    while input.read_line(&mut line)? > 0 {
-        take(line.trim_end())?;
-        line.clear();
+        let best = |costs: &[Cost]| Cost::best(costs).map_or(0.0, |cost| cost.cpu.as_secs_f64());
+        let (without, with) = (best(&without), best(&with));
+        let more = 100.0 * (with / without - 1.0);
+        println!("| {} | {without:.2} | {with:.2} | {more:.1} % |", case.name);
+        print_target(&format!("{} below 5 %", case.name), more < 5.0);
     }
     Ok(())
 }
 
-/// The fields of an object as texts, as bare loops have split it.
-struct Split;
-
-impl<'de> serde::Deserialize<'de> for Split {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Split;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Split, A::Error> {
-                let mut fields: Vec<(&str, &RawValue)> = Vec::with_capacity(10);
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                black_box(fields);
-                Ok(Split)
-            }
-        }
-        deserializer.deserialize_map(Fields)
+/// The peak memory at many items.
+fn memory(folder: &Path, cases: &[&Case]) -> Result<(), Box<dyn Error>> {
+    const MANY: usize = 10_000_000;
+    let bench = Bench::new(folder, MANY)?;
+    println!("peak in MB at {MANY} items");
+    println!("| sink | peak |\n|---|---|");
+    for case in cases.iter().filter(|case| bench.skipped(case).is_none()) {
+        let peak = megabytes(bench.cost("sink", case.name)?.peak);
+        println!("| {} | {peak:.0} |", case.name);
+        print_target(&format!("{} below 64 MB", case.name), peak < 64.0);
     }
+    Ok(())
+}
+
+/// The input, and where everything is.
+struct Bench<'f> {
+    folder: &'f Path,
+    items: usize,
+    server: Result<Postgres, String>,
+}
+
+impl<'f> Bench<'f> {
+    fn new(folder: &'f Path, items: usize) -> Result<Self, Box<dyn Error>> {
+        write_input(&folder.join("input"))?;
+        Ok(Bench {
+            folder,
+            items,
+            server: Postgres::start(),
+        })
+    }
+
+    fn skipped(&self, case: &Case) -> Option<&str> {
+        let needs = case.to.contains("{postgres}");
+        self.server
+            .as_ref()
+            .err()
+            .filter(|_| needs)
+            .map(String::as_str)
+    }
+
+    /// Thousands of items per CPU second.
+    fn rate(&self, cost: &Cost) -> f64 {
+        self.items as f64 / 1e3 / cost.cpu.as_secs_f64()
+    }
+
+    /// One run, in a process and a database of its own; what it wrote is gone after it.
+    fn cost(&self, how: &str, name: &str) -> Result<Cost, Box<dyn Error>> {
+        let out = self.folder.join("out");
+        fs::create_dir_all(&out)?;
+        let address = match &self.server {
+            Ok(server) if name.starts_with("Postgres") => server.database(),
+            _ => String::new(),
+        };
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(["sink", how, name, &address, &self.items.to_string()])
+            .arg(self.folder.join("input"))
+            .arg(&out);
+        let cost = measure(&mut command, &self.folder.join("printed"))?;
+        fs::remove_dir_all(&out)?;
+        if let (Ok(server), Some((_, name))) = (&self.server, address.rsplit_once('/')) {
+            server.psql("postgres", &format!("drop database {name} with (force)"));
+        }
+        Ok(cost)
+    }
+
+    fn best(&self, how: &str, name: &str) -> Result<Cost, Box<dyn Error>> {
+        let costs: Result<Vec<_>, _> = (0..RUNS).map(|_| self.cost(how, name)).collect();
+        Cost::best(&costs?).ok_or_else(|| "no run".into())
+    }
+
+    /// The bare loop, and the sink.
+    fn best_of_both(&self, name: &str) -> Result<(Cost, Cost), Box<dyn Error>> {
+        let (mut bare, mut own) = (Vec::new(), Vec::new());
+        for _ in 0..RUNS {
+            bare.push(self.cost("bare", name)?);
+            own.push(self.cost("sink", name)?);
+        }
+        let both = Cost::best(&bare).zip(Cost::best(&own));
+        both.ok_or_else(|| "no run".into())
+    }
+}
+
+/// What [`run`] starts itself with: one case, once.
+pub(crate) fn answer(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    let [how, name, postgres, items, input, folder] = arguments else {
+        return Err("expected how, a case, an address, a count, a file and a folder".into());
+    };
+    let (input, folder) = (Path::new(input), Path::new(folder));
+    if how == "bare" {
+        return bare::run(name, input, folder, postgres);
+    }
+    let case = named(std::slice::from_ref(name))?[0];
+    let to = case
+        .to
+        .replace("{folder}", &folder.to_string_lossy())
+        .replace("{postgres}", postgres);
+    let mut options = Options::new(Identity::new("bench"));
+    options.key = case.key.into_iter().map(str::to_owned).collect();
+    options.state = case.is_file().then(|| folder.join("state"));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let has_checkpoints = how == "sink";
+    runtime.block_on(write(input, &to, options, items.parse()?, has_checkpoints))
+}
+
+async fn write(
+    input: &Path,
+    to: &str,
+    options: Options,
+    items: u64,
+    has_checkpoints: bool,
+) -> Result<(), Box<dyn Error>> {
+    let mut writer = Writer::open(sinks::open(to, options)?).await?;
+    let (mut lines, mut line) = (Lines::open(input)?, String::new());
+    for number in 1..=items {
+        if !lines.next(&mut line)? {
+            lines = Lines::open(input)?;
+            lines.next(&mut line)?;
+        }
+        writer.put(line.as_bytes()).await?;
+        // As often as a source has to wait.
+        if has_checkpoints && number % 100 == 0 {
+            writer.checkpoint_if_due(|| None).await?;
+        }
+    }
+    writer.end(None, Some(Ended::default())).await?;
+    let written = writer.account().items;
+    if written == items {
+        Ok(())
+    } else {
+        Err(format!("{written} items were written").into())
+    }
+}
+
+/// The lines of a file.
+struct Lines(BufReader<File>);
+
+impl Lines {
+    fn open(path: &Path) -> Result<Self, Box<dyn Error>> {
+        Ok(Lines(BufReader::with_capacity(1 << 20, File::open(path)?)))
+    }
+
+    /// The next line, without its line feed; whether there is one.
+    fn next(&mut self, line: &mut String) -> Result<bool, Box<dyn Error>> {
+        line.clear();
+        let is_there = self.0.read_line(line)? > 0;
+        line.truncate(line.trim_end().len());
+        Ok(is_there)
+    }
+}
+
+fn each(
+    input: &Path,
+    mut take: impl FnMut(&str) -> Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    let (mut lines, mut line) = (Lines::open(input)?, String::new());
+    while lines.next(&mut line)? {
+        take(&line)?;
+    }
+    Ok(())
 }
 
 /// Items of ten fields, with a list, an object and a text that has escapes.
