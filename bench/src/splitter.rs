@@ -106,8 +106,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     compare_kinds(is_named)
 }
 
-/// The same with items of other kinds, against the fastest of what people use that checks
-/// all of them.
+/// The same with items of other kinds, against the fastest of what people use, which needs the
+/// whole document and does not check that strings are UTF-8.
 fn compare_kinds(is_named: impl Fn(&str) -> bool) -> Result<(), Box<dyn Error>> {
     println!("\n## Other items, 16 KB a chunk, best of {RUNS} by CPU time\n");
     println!("| items | engine | MB/s | to `{PEER}` |");
