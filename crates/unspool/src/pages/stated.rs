@@ -134,7 +134,10 @@ impl Stated {
 /// The value at a pointer without `~`, which `Value::pointer` would look for in each of its
 /// steps.
 fn below<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
-    (pointer.split('/').skip(1)).try_fold(value, |value, key| value.get(key))
+    (pointer.split('/').skip(1)).try_fold(value, |value, step| match value {
+        Value::Array(elements) => elements.get(step.parse::<usize>().ok()?),
+        value => value.get(step),
+    })
 }
 
 /// The `7` of `Content-Range: items 0-2/7`, as PostgREST and others count items, not
