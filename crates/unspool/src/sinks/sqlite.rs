@@ -7,10 +7,10 @@
 //! text with all their digits.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Statement};
 
 use super::lock::Lock;
 use super::schema::{
@@ -33,6 +33,9 @@ const STATE: &str = "create table if not exists _unspool (\
 
 /// How long a lock of others is waited for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How often it is tried, where SQLite does not wait by itself.
+const BETWEEN: Duration = Duration::from_millis(10);
 
 const NAMES: NameRules = NameRules {
     folds_case: true,
@@ -462,11 +465,28 @@ impl ToSql for Bound<'_> {
     }
 }
 
+/// Has the database keep a write-ahead log. While others do the same with a new file, it is
+/// locked, and SQLite does not wait for that by itself.
+fn to_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let limit = Instant::now() + LONGEST_WAIT;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < limit =>
+            {
+                std::thread::sleep(BETWEEN);
+            }
+            done => return done,
+        }
+    }
+}
+
 fn connect(place: &Place) -> Result<Connection, Error> {
     let opened = Connection::open(&place.file).and_then(|connection| {
         // As long as others need to write a transaction of theirs.
         connection.busy_timeout(LONGEST_WAIT)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
+        to_wal(&connection)?;
         connection.pragma_update(None, "synchronous", "normal")?;
         Ok(connection)
     });
