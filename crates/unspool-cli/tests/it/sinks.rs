@@ -682,7 +682,7 @@ const DUCKDB: &str = "import duckdb, json, sys\n\
     for sql in sys.argv[1].splitlines():\n\
     \x20   duckdb.execute(sql.replace('create table', 'create or replace table'))\n\
     \x20   rows = duckdb.sql('select count(*), sum(id::int), min(zip), typeof(any_value(zip)) from posts')\n\
-    \x20   answers.append(rows.fetchone())\n\
+    \x20   answers.append(rows.fetchall()[0])\n\
     print(json.dumps(answers, default=int))";
 
 #[test]
