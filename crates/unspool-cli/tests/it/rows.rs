@@ -152,16 +152,16 @@ fn a_million_rows_take_as_much_memory_as_a_few() {
             line.clear();
             if lines % 100_000 == 0 {
                 let status = std::fs::read_to_string(&status).unwrap();
-                let high = status
-                    .lines()
-                    .find_map(|line| line.strip_prefix("VmHWM:"))
-                    .unwrap();
-                peak = high.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
+                let high = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+                // With its last lines it may have ended, and has no memory any more.
+                if let Some(high) = high {
+                    peak = high.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
+                }
             }
         }
         assert_eq!((lines, child.wait().unwrap().code()), (1_000_000, Some(0)));
         println!("{dsn}: {peak} kB");
-        assert!(peak < 48 << 10, "{dsn}: {peak} kB");
+        assert!((1..48 << 10).contains(&peak), "{dsn}: {peak} kB");
     }
 }
 
