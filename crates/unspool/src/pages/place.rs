@@ -72,7 +72,7 @@ impl FromStr for At {
         let kind = if let Some(name) = text.strip_prefix("header:") {
             AtKind::Field(header_name(name)?)
         } else if text.starts_with('$') {
-            let path = JsonPath::parse(text).map_err(|error| {
+            let path = json_path(text).map_err(|error| {
                 Error::request(format!(
                     "expected a JSONPath such as `$.meta.next`, found `{text}`: {error}"
                 ))
@@ -84,6 +84,16 @@ impl FromStr for At {
         };
         Ok(At { kind })
     }
+}
+
+/// A JSONPath (RFC 9535). The parser panics where a text ends within an escape sequence: those
+/// stand in strings only, so that a quote follows the last one.
+fn json_path(text: &str) -> Result<JsonPath, String> {
+    let is_open = (text.rsplit_once('\\')).is_some_and(|(_, rest)| !rest.contains(['\'', '"']));
+    if is_open {
+        return Err("it ends within a string".to_owned());
+    }
+    JsonPath::parse(text).map_err(|error| error.to_string())
 }
 
 impl fmt::Display for At {
@@ -384,6 +394,19 @@ mod tests {
             body,
             ..Call::get("http://api.test/?a=%7E+b&c=1&c=2".parse().unwrap())
         }
+    }
+
+    #[test]
+    fn a_path_that_ends_within_an_escape_sequence_is_refused() {
+        let sequences = [r"\", r"\u", r"\uD", r"\uD83", r"\uD83D\u", r"\uD83D\uD"];
+        for sequence in sequences {
+            for quote in ['\'', '"'] {
+                let text = format!("$[{quote}a{sequence}");
+                let error = text.parse::<At>().unwrap_err().to_string();
+                assert!(error.contains("it ends within a string"), "{text}: {error}");
+            }
+        }
+        assert!(r"$['\u00e9']".parse::<At>().is_ok());
     }
 
     #[test]
