@@ -16,9 +16,10 @@ fn feed(count: u64) -> Server {
         let events: String = (after + 1..=count.min(after + 2))
             .map(|id| format!("event: tick\nid: {id}\ndata: {{\"n\": {id}}}\n\n"))
             .collect();
-        match after < count {
-            true => stream().chunk(events).close(),
-            false => Reply::status(204),
+        if after < count {
+            stream().chunk(events).close()
+        } else {
+            Reply::status(204)
         }
     })
 }

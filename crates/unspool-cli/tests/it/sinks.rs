@@ -55,9 +55,10 @@ fn numbers(path: &Path) -> Vec<u64> {
 fn failing(fails: impl Fn(usize) -> bool + Send + Sync + 'static) -> Server {
     let count = std::sync::atomic::AtomicUsize::new(1);
     Server::start(move |request| {
-        match fails(count.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-            true => Reply::status(404).body("gone"),
-            false => linked_page(request, 5, 100),
+        if fails(count.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+            Reply::status(404).body("gone")
+        } else {
+            linked_page(request, 5, 100)
         }
     })
 }

@@ -145,10 +145,10 @@ fn below<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
 fn of_range(headers: &HeaderMap) -> Option<u64> {
     let field = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     let (range, total) = field.rsplit_once('/')?;
-    match range.trim_start().starts_with("bytes") {
-        true => None,
-        false => total.trim().parse().ok(),
+    if range.trim_start().starts_with("bytes") {
+        return None;
     }
+    total.trim().parse().ok()
 }
 
 /// A number as such, in a string, or with the word that it is exact.
