@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::element::{Elements, SPACE, attributes, name_in};
+use super::element::{Elements, SPACE, attributes, is_name, name_in};
 use super::guess::{self, Repeated, child_where, each_child};
 use super::tokens::{Token, Tokens};
 use crate::error::{Error, Kind};
@@ -164,7 +164,7 @@ impl Tree {
                     }
                 )));
             }
-            (Token::Instruction(text), _) => check_encoding(text)?,
+            (Token::Instruction(text), _) => check_instruction(text, position)?,
             (Token::Comment, _) => {}
         }
         Ok(None)
@@ -369,11 +369,24 @@ impl Root {
     }
 }
 
-/// Refuses another encoding than UTF-8, in `xml version="1.0" encoding="…"`.
-fn check_encoding(instruction: &str) -> Result<(), Error> {
-    let Some(("xml", declared)) = instruction.split_once(char::is_whitespace) else {
-        return Ok(());
-    };
+/// Refuses one without the name that XML requires (XML 1.0, section 2.6), and a declaration of
+/// another encoding than UTF-8.
+fn check_instruction(instruction: &str, position: u64) -> Result<(), Error> {
+    let (name, declared) = instruction.split_once(SPACE).unwrap_or((instruction, ""));
+    if !is_name(name) {
+        return Err(Error::content(format!(
+            "not XML: expected a name after `<?` at byte {position}, found `{}`",
+            shortened_to(instruction, SHOWN)
+        )));
+    }
+    if name == "xml" {
+        check_encoding(declared)?;
+    }
+    Ok(())
+}
+
+/// Refuses another encoding than UTF-8, in `version="1.0" encoding="…"`.
+fn check_encoding(declared: &str) -> Result<(), Error> {
     for attribute in attributes(declared, 0) {
         let (name, encoding) =
             attribute.map_err(|error| Error::content(format!("not XML: {error}, in `<?xml`")))?;

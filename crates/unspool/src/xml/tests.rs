@@ -397,6 +397,24 @@ fn entities_and_other_encodings_are_refused() {
 }
 
 #[test]
+fn an_instruction_has_a_name() {
+    for unnamed in [
+        "<?></a?>",
+        "<??>",
+        "<? xml version='1.0'?>",
+        "<?1?>",
+        "<?=$x ?>",
+    ] {
+        check_error(
+            format!("{unnamed}<feed/>").as_bytes(),
+            "expected a name after `<?` at byte",
+        );
+        check_error(format!("<feed>{unnamed}</feed>").as_bytes(), "after `<?`");
+    }
+    check("<?é?><feed><?a\tb?></feed><?c-d ?>", &[], r#"{"feed":""}"#);
+}
+
+#[test]
 fn an_item_and_what_surrounds_the_items_have_a_limit() {
     let long = "x".repeat(600);
     for (document, part) in [
