@@ -1,8 +1,9 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::exit::Exit;
 use crate::report;
@@ -17,6 +18,36 @@ pub(crate) enum AccountFile {
     /// A file, which is written beside its place and renamed: until then that keeps what
     /// it holds.
     Beside(Beside),
+    /// One of several in one account.
+    Gathered(Gathered),
+}
+
+/// The accounts of several pulls by their names, of which it writes one.
+#[derive(Clone, Default)]
+pub(crate) struct Gathered {
+    accounts: Arc<Mutex<Map<String, Value>>>,
+    name: String,
+}
+
+impl Gathered {
+    /// The same for a pull of this name.
+    pub(crate) fn named(&self, name: &str) -> Self {
+        Gathered {
+            accounts: Arc::clone(&self.accounts),
+            name: name.to_owned(),
+        }
+    }
+
+    fn put(&self, account: Value) {
+        let mut accounts = (self.accounts.lock()).unwrap_or_else(PoisonError::into_inner);
+        accounts.insert(self.name.clone(), account);
+    }
+
+    /// All that have come.
+    pub(crate) fn take(&self) -> Map<String, Value> {
+        let mut accounts = (self.accounts.lock()).unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut accounts)
+    }
 }
 
 /// A new file beside the one that it is to replace; it goes away if it does not.
@@ -68,6 +99,10 @@ impl AccountFile {
             }
             AccountFile::Open(mut file) => writeln!(file, "{account}"),
             AccountFile::Beside(beside) => beside.replace(&account),
+            AccountFile::Gathered(gathered) => {
+                gathered.put(account);
+                Ok(())
+            }
         };
         match written {
             Ok(()) => exit,

@@ -6,11 +6,12 @@ use std::time::Duration;
 use reqwest::Url;
 use unspool::Rate;
 
+use crate::account::Gathered;
 use crate::network::Network;
 use crate::{expand, flags};
 
 /// How far to go, and what to say.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Common {
     /// Stop after N items, without asking for more than they need.
     #[arg(long, value_name = "N", alias = "limit")]
@@ -60,6 +61,16 @@ pub(crate) struct Common {
     /// At the end; FILE keeps what it holds until then.
     #[arg(long, value_name = "FILE")]
     pub(crate) account: Option<PathBuf>,
+
+    /// Write this as a pull of that name to `pulls.toml`, and send nothing.
+    ///
+    /// `unspool run` runs it. Credentials are to be named, as `'${TOKEN}'` or `@FILE`.
+    #[arg(long, value_name = "NAME", help_heading = "Pulls in a file")]
+    pub(crate) save: Option<String>,
+
+    /// Where the account goes in its place, as one of several.
+    #[arg(skip)]
+    pub(crate) gathered: Option<Gathered>,
 }
 
 impl Common {
@@ -74,7 +85,7 @@ impl Common {
 }
 
 /// How items become rows of a table.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct TableArgs {
     #[command(flatten)]
     pub(crate) row: RowKey,
@@ -87,7 +98,7 @@ pub(crate) struct TableArgs {
 }
 
 /// Which rows of a table are the same.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct RowKey {
     /// Replace a row of the same NAME by the later one.
     ///

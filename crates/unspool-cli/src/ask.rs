@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use serde_json::Value;
+use unspool::Pointer;
 use unspool::ask::{Attachment, Event, Message, Provider, Request, Tool};
 use unspool::sinks::Identity;
-use unspool::{Pointer, RawItem};
 
 use crate::args::{Common, HttpArgs, RowKey};
 use crate::credentials;
@@ -18,7 +18,7 @@ use crate::destination::{self, Content, Destination};
 use crate::exit::Exit;
 use crate::expand;
 use crate::flags;
-use crate::output::Output;
+use crate::output::{Output, line};
 use crate::pull::pull;
 use crate::report::SECRETS;
 use crate::report::{self, ask::AskReport};
@@ -141,7 +141,7 @@ pub(crate) struct Args {
     each: each::EachArgs,
 
     #[command(flatten)]
-    common: Common,
+    pub(crate) common: Common,
 
     #[command(flatten)]
     http: HttpArgs,
@@ -172,12 +172,37 @@ pub(crate) async fn run(mut args: Args, output: Output) -> Exit {
         )
         .await;
     }
-    let (common, mut output) = (&args.common, output.for_text());
+    let form = match (args.items.clone(), args.events) {
+        (Some(pointer), _) => Form::Items(pointer),
+        (None, true) => Form::Events,
+        (None, false) => Form::Text,
+    };
+    answer(request, identity, form, &args.common, args.row, output).await
+}
+
+/// What is written of an answer.
+pub(crate) enum Form {
+    /// The elements of the array at the pointer.
+    Items(Pointer),
+    Events,
+    Text,
+}
+
+/// Writes the answer to a request to `output` as it arrives.
+pub(crate) async fn answer(
+    request: Request,
+    identity: Identity,
+    form: Form,
+    common: &Common,
+    row: RowKey,
+    output: Output,
+) -> Exit {
+    let mut output = output.for_text();
     let content = Content {
         identity,
-        key: args.row.key.clone(),
+        key: row.key,
         schema: None,
-        is_text: args.items.is_none() && !args.events,
+        is_text: matches!(form, Form::Text),
         // An answer is another one each time.
         resumes: false,
     };
@@ -185,16 +210,12 @@ pub(crate) async fn run(mut args: Args, output: Output) -> Exit {
         Ok(destination) => destination,
         Err(exit) => return exit,
     };
-    match (args.items.clone(), args.events) {
-        (Some(pointer), _) => {
-            let line = |item: &RawItem, buffer: &mut Vec<u8>| {
-                buffer.extend_from_slice(item.as_bytes());
-                buffer.push(b'\n');
-            };
+    match form {
+        Form::Items(pointer) => {
             let items = request.raw_items(pointer);
             pull(items, common, destination, &AskReport, line).await
         }
-        (None, true) => {
+        Form::Events => {
             let json = |event: &Event, buffer: &mut Vec<u8>| {
                 // An event is made of texts and numbers, and a buffer takes all.
                 let _ = serde_json::to_writer(&mut *buffer, event);
@@ -202,7 +223,7 @@ pub(crate) async fn run(mut args: Args, output: Output) -> Exit {
             };
             pull(request.events(), common, destination, &AskReport, json).await
         }
-        (None, false) => {
+        Form::Text => {
             let text =
                 |piece: &String, buffer: &mut Vec<u8>| buffer.extend_from_slice(piece.as_bytes());
             pull(request.text(), common, destination, &AskReport, text).await

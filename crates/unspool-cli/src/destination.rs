@@ -7,7 +7,7 @@ use unspool::rows::RecordBatch;
 use unspool::sinks::{self, Ended, Identity, Mark, Options, Sink, SinkAccount, Writer};
 use unspool::{Error, Position};
 
-use crate::args::Common;
+use crate::args::{Common, TableArgs};
 use crate::exit::Exit;
 use crate::flags;
 use crate::output::{Output, Stop};
@@ -25,6 +25,26 @@ pub(crate) struct Content {
     pub(crate) is_text: bool,
     /// Whether the source resumes; one that does not starts over.
     pub(crate) resumes: bool,
+}
+
+impl Content {
+    /// Items of a source that resumes after any of them. Why there are none has been said.
+    pub(crate) fn of_items(
+        identity: Result<Identity, Error>,
+        table: &TableArgs,
+    ) -> Result<Self, Exit> {
+        let identity = identity.map_err(|error| {
+            report::problem(&error.to_string());
+            Exit::WrongRequest
+        })?;
+        Ok(Content {
+            identity,
+            key: table.row.key.clone(),
+            schema: table.schema.clone(),
+            is_text: false,
+            resumes: true,
+        })
+    }
 }
 
 /// Where items go.

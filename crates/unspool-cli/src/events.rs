@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use serde_json::Value;
+use unspool::Pointer;
 use unspool::events::{Doubt, Request, ResumeAs, Transport, Until};
-use unspool::{Pointer, RawItem};
 
 use crate::addresses;
 use crate::args::{Common, HttpArgs, Query, TableArgs};
@@ -13,7 +13,7 @@ use crate::credentials::{self, Credentials};
 use crate::destination::{self, Content, Destination};
 use crate::exit::Exit;
 use crate::flags;
-use crate::output::Output;
+use crate::output::{Output, line};
 use crate::pull::pull;
 use crate::report::{self, events::EventsReport};
 
@@ -165,48 +165,37 @@ pub(crate) struct Args {
 /// Writes the events of feeds to `output` as they arrive.
 pub(crate) async fn run(mut args: Args, output: &mut Output) -> Exit {
     args.http.network.begin(&mut args.common);
-    let identified = request(&args).and_then(|request| {
-        let identity = request.identity().map_err(|error| error.to_string())?;
-        Ok((request, identity))
-    });
-    let (mut request, identity) = match identified {
-        Ok(identified) => identified,
+    let request = match request(&args) {
+        Ok(request) => request,
         Err(message) => {
             report::problem(&message);
             return Exit::WrongRequest;
         }
     };
-    let content = Content {
-        identity,
-        key: args.table.row.key.clone(),
-        schema: args.table.schema.clone(),
-        is_text: false,
-        resumes: true,
+    follow(request, &args.common, &args.table, output).await
+}
+
+/// Writes the events of a request to `output` as they arrive.
+pub(crate) async fn follow(
+    mut request: Request,
+    common: &Common,
+    table: &TableArgs,
+    output: &mut Output,
+) -> Exit {
+    let content = match Content::of_items(request.identity(), table) {
+        Ok(content) => content,
+        Err(exit) => return exit,
     };
-    let destination = match Destination::open(&args.common, content, output).await {
+    let destination = match Destination::open(common, content, output).await {
         Ok(destination) => destination,
         Err(exit) => return exit,
     };
     if let Some(position) = destination.begun().position {
         request = request.from(position);
     }
-    request = flagged(
-        request,
-        destination.keeps_state(&args.common),
-        Request::await_durable,
-    );
-    let line = |item: &RawItem, buffer: &mut Vec<u8>| {
-        buffer.extend_from_slice(item.as_bytes());
-        buffer.push(b'\n');
-    };
-    pull(
-        request.raw(),
-        &args.common,
-        destination,
-        &EventsReport,
-        line,
-    )
-    .await
+    let keeps_state = destination.keeps_state(common);
+    request = flagged(request, keeps_state, Request::await_durable);
+    pull(request.raw(), common, destination, &EventsReport, line).await
 }
 
 fn request(args: &Args) -> Result<Request, String> {

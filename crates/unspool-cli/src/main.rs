@@ -20,6 +20,7 @@ mod output;
 mod pages;
 mod progress;
 mod pull;
+mod pulls;
 mod report;
 mod rows;
 mod schema;
@@ -33,7 +34,7 @@ mod visible;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use addresses::Kind;
 use exit::Exit;
@@ -72,6 +73,8 @@ enum Command {
     Events(Box<events::Args>),
     /// Rows of a database query.
     Rows(Box<rows::Args>),
+    /// The pulls that stand in a file, one after the other.
+    Run(pulls::run::Args),
     /// The other commands at work, against servers that this one starts on loopback.
     Demo,
     /// What a shell completes, for it to read.
@@ -84,10 +87,24 @@ enum Command {
     Help(help::Args),
 }
 
+impl Command {
+    /// The name under which it is to be written down, if it is.
+    fn save(&self) -> Option<&str> {
+        let common = match self {
+            Command::Pages(args) => &args.common,
+            Command::Ask(args) => &args.common,
+            Command::Events(args) => &args.common,
+            Command::Rows(args) => &args.common,
+            _ => return None,
+        };
+        common.save.as_deref()
+    }
+}
+
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     let implied = (args.get(1).and_then(|arg| arg.to_str())).and_then(addresses::kind);
-    let cli = parsed(&args, implied);
+    let (cli, matches) = parsed(&args, implied);
     let in_flight = match &cli.command {
         Command::Pages(args) | Command::Schema(args) => args.in_flight(),
         _ => 1,
@@ -103,9 +120,10 @@ fn main() -> ExitCode {
     let exit = runtime.block_on(async {
         match (cli.command, implied) {
             (Command::Pages(pages), Some(_)) if pages.is_feed().await => {
-                run(parsed(&args, Some(Kind::Feed)).command, true).await
+                let (cli, matches) = parsed(&args, Some(Kind::Feed));
+                run(cli.command, true, &matches).await
             }
-            (command, implied) => run(command, implied.is_some()).await,
+            (command, implied) => run(command, implied.is_some(), &matches).await,
         }
     });
     // Whatever still runs, a write to a full pipe perhaps, ends with the process.
@@ -113,15 +131,20 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// What the command line says, with the command that an address without one has.
-fn parsed(args: &[OsString], implied: Option<Kind>) -> Cli {
+/// What the command line says, with the command that an address without one has; also as it
+/// was written.
+fn parsed(args: &[OsString], implied: Option<Kind>) -> (Cli, ArgMatches) {
+    let parse = |args: &[OsString]| {
+        let matches = Cli::command().try_get_matches_from(args)?;
+        Ok((Cli::from_arg_matches(&matches)?, matches))
+    };
     let with = |kind: Kind| {
         let mut args = args.to_vec();
         args.insert(1, kind.command().into());
-        Cli::try_parse_from(args)
+        parse(&args)
     };
     let parsed = match implied {
-        None => Cli::try_parse_from(args),
+        None => parse(args),
         // The flags may be those of a feed.
         Some(Kind::Web) => with(Kind::Web).or_else(|error| with(Kind::Feed).map_err(|_| error)),
         Some(kind) => with(kind),
@@ -129,8 +152,11 @@ fn parsed(args: &[OsString], implied: Option<Kind>) -> Cli {
     parsed.unwrap_or_else(|error| habits::explained(error).exit())
 }
 
-/// Runs a command; one that was not written is said.
-async fn run(command: Command, is_implied: bool) -> Exit {
+/// Runs a command, or writes down what it would run; one that was not written is said.
+async fn run(command: Command, is_implied: bool, matches: &ArgMatches) -> Exit {
+    if let (Some(name), Some((own, matches))) = (command.save(), matches.subcommand()) {
+        return pulls::save::save(name, own, matches);
+    }
     match &command {
         Command::Pages(args) if is_implied => read_by("pages", &args.common),
         Command::Events(args) if is_implied => read_by("events", &args.common),
@@ -143,6 +169,7 @@ async fn run(command: Command, is_implied: bool) -> Exit {
         Command::Schema(args) => schema::run(*args, &mut Output::stdout()).await,
         Command::Events(args) => events::run(*args, &mut Output::stdout()).await,
         Command::Rows(args) => rows::run(*args, &mut Output::stdout()).await,
+        Command::Run(args) => pulls::run::run(args).await,
         Command::Demo => demo::run().await,
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use unspool::RawItem;
 
 use crate::pull::End;
 use crate::system::{self, Pipe};
@@ -25,6 +26,12 @@ const COALESCE: Duration = Duration::from_millis(16);
 
 /// How long Ctrl-C waits for a reader to take what was written before.
 pub(crate) const LAST_FLUSH: Duration = Duration::from_secs(2);
+
+/// Appends an item as a line.
+pub(crate) fn line(item: &RawItem, buffer: &mut Vec<u8>) {
+    buffer.extend_from_slice(item.as_bytes());
+    buffer.push(b'\n');
+}
 
 /// Why nothing more can be written.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use crate::destination::{self, Content, Destination};
 use crate::exit::Exit;
 use crate::flags;
 use crate::help;
-use crate::output::Output;
+use crate::output::{Output, line};
 use crate::pull::pull;
 use crate::report::{
     self,
@@ -118,10 +118,6 @@ impl Args {
 
 /// Pulls the items of an API to `output`.
 pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
-    let line = |item: &RawItem, buffer: &mut Vec<u8>| {
-        buffer.extend_from_slice(item.as_bytes());
-        buffer.push(b'\n');
-    };
     run_with(args, output, line).await
 }
 
@@ -132,39 +128,44 @@ pub(crate) async fn run_with(
     write: impl Fn(&RawItem, &mut Vec<u8>),
 ) -> Exit {
     args.http.network.begin(&mut args.common);
-    let identified = request(&args).and_then(|request| {
-        let identity = request.identity().map_err(|error| error.to_string())?;
-        Ok((request, identity))
-    });
-    let (mut request, identity) = match identified {
-        Ok(identified) => identified,
+    let request = match request(&args) {
+        Ok(request) => request,
         Err(message) => {
             report::problem(&message);
             return Exit::WrongRequest;
         }
     };
-    let content = Content {
-        identity,
-        key: args.table.row.key.clone(),
-        schema: args.table.schema.clone(),
-        is_text: false,
-        resumes: true,
-    };
-    let destination = match Destination::open(&args.common, content, output).await {
-        Ok(destination) => destination,
-        Err(exit) => return exit,
-    };
-    let begun = destination.begun();
-    if let Some(items) = args.common.take {
-        request = request.demand(items.saturating_sub(begun.items));
-    }
-    let pages = request.resume(begun.position).raw();
     let report = PagesReport {
         explains: args.explain,
         is_auto: args.paginate == AUTO,
         items_of_object: args.items_of_object.clone(),
     };
-    pull(pages, &args.common, destination, &report, write).await
+    walk(request, &args.common, &args.table, output, &report, write).await
+}
+
+/// Pulls the items of a walk, of which `write` makes what goes to `output`.
+pub(crate) async fn walk(
+    mut request: Request,
+    common: &Common,
+    table: &TableArgs,
+    output: &mut Output,
+    report: &PagesReport,
+    write: impl Fn(&RawItem, &mut Vec<u8>),
+) -> Exit {
+    let content = match Content::of_items(request.identity(), table) {
+        Ok(content) => content,
+        Err(exit) => return exit,
+    };
+    let destination = match Destination::open(common, content, output).await {
+        Ok(destination) => destination,
+        Err(exit) => return exit,
+    };
+    let begun = destination.begun();
+    if let Some(items) = common.take {
+        request = request.demand(items.saturating_sub(begun.items));
+    }
+    let pages = request.resume(begun.position).raw();
+    pull(pages, common, destination, report, write).await
 }
 
 fn request(args: &Args) -> Result<Request, String> {

@@ -131,6 +131,9 @@ where
 
 /// Opens what the account goes to; says why it cannot.
 pub(crate) async fn account_file(common: &Common) -> Result<AccountFile, Exit> {
+    if let Some(gathered) = &common.gathered {
+        return Ok(AccountFile::Gathered(gathered.clone()));
+    }
     tokio::select! {
         biased;
         () = signals::interrupted() => Err(Exit::Interrupted),

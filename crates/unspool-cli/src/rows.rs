@@ -6,15 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use unspool::RawItem;
 use unspool::rows::{Mode, Param, Request};
 
-use crate::args::Common;
+use crate::args::{Common, RowKey, TableArgs};
 use crate::destination::{self, Content, Destination};
 use crate::exit::Exit;
 use crate::expand;
 use crate::flags;
-use crate::output::Output;
+use crate::output::{Output, line};
 use crate::pull::{AsArrow, pull};
 use crate::report::{self, rows::RowsReport};
 
@@ -124,48 +123,56 @@ pub(crate) struct Args {
 
 /// Pulls the rows of a query to `output`.
 pub(crate) async fn run(args: Args, output: &mut Output) -> Exit {
-    let mut request = match request(&args) {
+    let request = match request(&args) {
         Ok(request) => request,
         Err(message) => {
             report::problem(&message);
             return Exit::WrongRequest;
         }
     };
-    let content = Content {
-        identity: request.identity(),
-        key: if args.upsert {
-            args.key.clone()
-        } else {
-            Vec::new()
+    let upserted = args.key.iter().filter(|_| args.upsert);
+    let table = TableArgs {
+        row: RowKey {
+            key: upserted.cloned().collect(),
         },
-        schema: args.schema.clone(),
-        is_text: false,
-        // Without a key nothing says which rows are there already.
-        resumes: !args.key.is_empty(),
+        schema: args.schema,
     };
-    let destination = match Destination::open(&args.common, content, output).await {
+    let report = RowsReport {
+        explains: args.explain,
+    };
+    // Without a key nothing says which rows are there already.
+    let resumes = !args.key.is_empty();
+    fetch(request, resumes, &args.common, &table, output, &report).await
+}
+
+/// Pulls the rows of a request to `output`.
+pub(crate) async fn fetch(
+    mut request: Request,
+    resumes: bool,
+    common: &Common,
+    table: &TableArgs,
+    output: &mut Output,
+    report: &RowsReport,
+) -> Exit {
+    let content = match Content::of_items(Ok(request.identity()), table) {
+        Ok(content) => Content { resumes, ..content },
+        Err(exit) => return exit,
+    };
+    let destination = match Destination::open(common, content, output).await {
         Ok(destination) => destination,
         Err(exit) => return exit,
     };
     if let Some(position) = destination.begun().position {
         request = request.from(position);
     }
-    let report = RowsReport {
-        explains: args.explain,
-    };
-    let line = |row: &RawItem, buffer: &mut Vec<u8>| {
-        buffer.extend_from_slice(row.as_bytes());
-        buffer.push(b'\n');
-    };
-    let common = &args.common;
     if let Some(take) = common.take {
         request = request.take(take.saturating_sub(destination.begun().items));
     }
     // Chosen once for the whole run.
     if destination.takes_arrow() {
-        pull(request.batches(), common, destination, &report, AsArrow).await
+        pull(request.batches(), common, destination, report, AsArrow).await
     } else {
-        pull(request.raw(), common, destination, &report, line).await
+        pull(request.raw(), common, destination, report, line).await
     }
 }
 

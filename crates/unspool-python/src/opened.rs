@@ -10,8 +10,8 @@ use serde_json::Value;
 use unspool::ask::Answer;
 use unspool::sinks::Identity;
 use unspool::{
-    Account, AnySource, Description, Error, HttpDescription, Position, RawItem, Source, SourceKind,
-    SourceStream, ask, events, pages, rows,
+    Account, AnySource, Description, Error, Position, RawItem, Source, SourceKind, SourceStream,
+    ask, events, pages, rows,
 };
 
 use crate::errors::{raised, wrong};
@@ -149,13 +149,7 @@ impl Described {
             Described::Pages(pages) => pages.request().and_then(|request| request.identity()),
             Described::Events(events) => events.request().and_then(|request| request.identity()),
             Described::Rows(rows) => rows.request().map(|request| request.identity()),
-            Described::Ask(ask) => {
-                let mut asked = (**ask).clone();
-                // Neither the key nor how it is sent makes it another question.
-                (asked.api_key, asked.http) = (None, HttpDescription::default());
-                let text = serde_json::to_string(&asked).unwrap_or_default();
-                Ok(Identity::new("ask").with_digest("description", Some(text)))
-            }
+            Described::Ask(ask) => Ok(ask.identity()),
         }
         .map_err(raised)
     }

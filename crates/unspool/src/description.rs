@@ -97,6 +97,15 @@ impl Description {
         &self.source
     }
 
+    /// The source's own description, such as [`pages::Description`].
+    ///
+    /// # Errors
+    ///
+    /// A member is unknown or wrong, or it is another source.
+    pub fn own<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        read(&self.source, Value::Object(self.members.clone()))
+    }
+
     /// Opens the source, after a position if there is one. Credentials are looked up now;
     /// nothing is sent before the first item is asked for.
     ///
@@ -182,8 +191,9 @@ pub(crate) fn check_url(url: &str) -> Result<(), Error> {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HttpDescription {
-    /// Headers by their names.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    /// Headers by their names. Those that say nothing about who asks, such as `Accept`, are
+    /// written down as they are.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "headers")]
     pub headers: BTreeMap<String, Secret>,
     /// User and password, with a `:` in between.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -291,6 +301,42 @@ impl OAuth2Description {
             client
         })
     }
+}
+
+/// Writes headers down: those that are harmless as they are, the others by name.
+fn headers<S: Serializer>(
+    headers: &BTreeMap<String, Secret>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(headers.iter().map(|(name, value)| {
+        let value = if is_harmless(name) {
+            Written::AsItIs(value.as_written())
+        } else {
+            Written::ByName(value)
+        };
+        (name, value)
+    }))
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Written<'v> {
+    AsItIs(&'v str),
+    ByName(&'v Secret),
+}
+
+/// Whether a header says nothing about who asks: what is asked for, and in which version.
+fn is_harmless(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    [
+        "accept",
+        "accept-language",
+        "content-type",
+        "prefer",
+        "user-agent",
+    ]
+    .contains(&name.as_str())
+        || name.ends_with("-version")
 }
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {

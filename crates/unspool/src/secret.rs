@@ -57,6 +57,11 @@ impl Secret {
         Ok(names.collect())
     }
 
+    /// The text itself, for what turns out not to be a secret.
+    pub(crate) fn as_written(&self) -> &str {
+        &self.text
+    }
+
     /// Whether it names what it stands for.
     #[must_use]
     pub fn is_named(&self) -> bool {

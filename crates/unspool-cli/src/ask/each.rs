@@ -3,7 +3,6 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use unspool::RawItem;
 use unspool::ask::{Price, Request, Template};
 use unspool::sinks::Identity;
 
@@ -11,7 +10,7 @@ use crate::args::Common;
 use crate::destination::{Content, Destination};
 use crate::exit::Exit;
 use crate::flags;
-use crate::output::Output;
+use crate::output::{Output, line};
 use crate::pull::pull;
 use crate::report::each::EachReport;
 
@@ -145,10 +144,6 @@ pub(super) async fn run(
         each = each.first(records);
     }
     let report = EachReport::new(destination.begun().items);
-    let line = |item: &RawItem, buffer: &mut Vec<u8>| {
-        buffer.extend_from_slice(item.as_bytes());
-        buffer.push(b'\n');
-    };
     pull(each.raw(), common, destination, &report, line).await
 }
 

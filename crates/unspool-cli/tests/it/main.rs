@@ -18,6 +18,7 @@ mod kills;
 mod limits;
 mod mistakes;
 mod pages;
+mod pulls;
 mod read_back;
 mod read_tables;
 mod readme;

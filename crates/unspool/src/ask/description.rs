@@ -11,6 +11,7 @@ use super::watch::NAME;
 use crate::description::{self, AnySource, HttpDescription, SourceEntry, from_seconds, to_seconds};
 use crate::error::Error;
 use crate::secret::Secret;
+use crate::sinks::Identity;
 
 /// `ask` among the sources.
 pub(crate) const SOURCE: SourceEntry = SourceEntry {
@@ -133,6 +134,16 @@ impl Description {
             request = request.api_key(key.resolve()?);
         }
         Ok(request)
+    }
+
+    /// What makes this question the same as an earlier one, whose target it goes on with; neither
+    /// the key nor how it is sent makes it another.
+    pub fn identity(&self) -> Identity {
+        let mut asked = self.clone();
+        (asked.api_key, asked.http) = (None, HttpDescription::default());
+        // What is left are texts and numbers.
+        let text = serde_json::to_string(&asked).unwrap_or_default();
+        Identity::new(NAME).with_digest("description", Some(text))
     }
 
     fn open(&self) -> Result<AnySource, Error> {

@@ -1,6 +1,7 @@
 //! A query as plain data.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use super::dsn;
 use super::param::Param;
 use super::position::NAME;
 use super::request::{Request, What};
-use crate::description::{self, SourceEntry};
+use crate::description::{self, SourceEntry, from_seconds, to_seconds};
 use crate::error::Error;
 use crate::secret::Secret;
 
@@ -83,6 +84,22 @@ pub struct Description {
     /// [`Request::partitions`] cuts them. Those that are opened elsewhere share no snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<NonZeroUsize>,
+    /// How many of those are read at a time here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<NonZeroUsize>,
+    /// Where the first column of the key begins, where it does not resume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Param>,
+    /// How much before that, as [`Request::overlap`] takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<String>,
+    /// The longest wait for a connection, or for a lock of SQLite, in seconds.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "to_seconds",
+        deserialize_with = "from_seconds"
+    )]
+    pub timeout: Option<Duration>,
     /// Which keys are asked for.
     #[serde(skip_serializing_if = "is_all")]
     range: Range,
@@ -145,6 +162,18 @@ impl Description {
         }
         if let Some(retries) = self.retries {
             request = request.retries(retries);
+        }
+        if let Some(since) = &self.since {
+            request = request.since(since.clone());
+        }
+        if let Some(overlap) = &self.overlap {
+            request = request.overlap(overlap);
+        }
+        if let Some(count) = self.in_flight {
+            request = request.in_flight(count);
+        }
+        if let Some(limit) = self.timeout {
+            request = request.timeout(limit);
         }
         Ok(if self.write {
             request.allow_writes()
