@@ -1,5 +1,3 @@
-use std::process::ExitCode;
-
 use unspool::Verdict;
 use unspool::sinks::Ended;
 
@@ -55,11 +53,5 @@ impl Exit {
         } else {
             Exit::Failed
         }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        ExitCode::from(exit as u8)
     }
 }

@@ -15,6 +15,7 @@ compile_error!("unspool for Python needs a descriptor to wake event loops with, 
 
 mod ahead;
 mod arrow;
+mod command;
 mod cursor;
 mod errors;
 mod iterator;
@@ -36,6 +37,7 @@ fn _unspool(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(objects::loads, module)?)?;
     module.add_function(wrap_pyfunction!(parts::partitions, module)?)?;
     module.add_function(wrap_pyfunction!(parts::written, module)?)?;
+    module.add_function(wrap_pyfunction!(command::main, module)?)?;
     module.add_function(wrap_pyfunction!(mailbox::wakes, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

@@ -62,7 +62,7 @@ fn reply(request: &Request<Incoming>, faults: &Faults) -> io::Result<Reply> {
         "/posts" if page == DROP_AT && !faults.dropped.swap(true, Relaxed) => {
             Err(io::ErrorKind::ConnectionReset.into())
         }
-        "/posts" if (1..=PAGES).contains(&page) => posts(page),
+        "/posts" if page > 0 => posts(page),
         "/notes" => notes(request.uri().query()),
         "/cut" => cut(),
         _ => whole(
@@ -72,8 +72,10 @@ fn reply(request: &Request<Incoming>, faults: &Faults) -> io::Result<Reply> {
     }
 }
 
+/// A page; those after the last are empty, as they are with most APIs.
 fn posts(page: usize) -> io::Result<Reply> {
-    let items: Vec<_> = ((page - 1) * PER_PAGE + 1..=page * PER_PAGE)
+    let before = (page - 1).min(PAGES) * PER_PAGE;
+    let items: Vec<_> = (before + 1..=page.min(PAGES) * PER_PAGE)
         .map(post)
         .collect();
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());

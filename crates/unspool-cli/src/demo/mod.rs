@@ -4,6 +4,7 @@ mod api;
 mod feed;
 mod model;
 mod rows;
+mod serve;
 mod server;
 
 use std::fs::File;
@@ -22,9 +23,22 @@ use api::{Api, ITEMS, PAGES};
 use feed::{EVENTS, Feed};
 use model::Model;
 
-/// Starts the servers, runs the commands that it prints, and checks what came.
-pub(crate) async fn run() -> Exit {
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Keep the servers up until Ctrl-C and print where they are.
+    ///
+    /// Standard output has a line of JSON for each source, with its address.
+    #[arg(long)]
+    serve: bool,
+}
+
+/// Starts the servers, and either keeps them up or runs the commands that it prints and checks
+/// what came.
+pub(crate) async fn run(args: &Args) -> Exit {
     let folder = std::env::temp_dir().join(format!("unspool-demo-{}", std::process::id()));
+    if args.serve {
+        return serve::run(&folder).await;
+    }
     let shown = async {
         show_pages(&folder.join("posts.ndjson")).await?;
         show_feed().await?;

@@ -37,7 +37,8 @@ pub(super) async fn show(file: &Path) -> io::Result<()> {
     expect(&exit, Exit::WrongRequest)
 }
 
-fn fill(file: &Path) -> rusqlite::Result<()> {
+/// Makes the database.
+pub(super) fn fill(file: &Path) -> rusqlite::Result<()> {
     let sql = format!(
         "create table orders (id integer primary key, customer text, amount real);
          with recursive ids (id) as (select 1 union all select id + 1 from ids where id < {ORDERS})

@@ -1,4 +1,10 @@
-use crate::run;
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::{run, unspool};
 
 #[test]
 fn the_demo_shows_the_main_job_and_checks_it() {
@@ -27,4 +33,43 @@ fn the_demo_shows_the_main_job_and_checks_it() {
     ] {
         assert!(words.contains(part), "{part} in {words}");
     }
+}
+
+#[test]
+fn the_demo_serves_until_ctrl_c() {
+    let mut child = unspool(&["demo", "--serve"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let found: Vec<Value> = lines
+        .take(4)
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect();
+    let text = |index: usize, name: &str| found[index][name].as_str().unwrap().to_owned();
+
+    let (code, items, words) = run(&["pages", &text(0, "url")]);
+    assert_eq!((code, items.len()), (0, 5000), "{words}");
+    let base = text(1, "base_url");
+    let ask = ["ask", "a poem", "--provider", "anthropic", "--base-url"];
+    let (code, poem, words) = run(&[&ask[..], &[&base]].concat());
+    assert_eq!((code, poem.len()), (0, 9), "{words}");
+    let (code, events, words) = run(&["events", &text(2, "url")]);
+    assert_eq!((code, events.len()), (0, 12), "{words}");
+    let (code, rows, words) = run(&["rows", &text(3, "dsn"), "--table", &text(3, "table")]);
+    assert_eq!((code, rows.len()), (0, 100_000), "{words}");
+
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let mut words = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    stderr.read_to_string(&mut words).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{words}");
+    assert!(
+        words.contains("$ unspool pages http://127.0.0.1:"),
+        "{words}"
+    );
+    let file = text(3, "dsn");
+    let file = std::path::Path::new(file.strip_prefix("sqlite:").unwrap());
+    assert!(!file.exists() && !file.parent().unwrap().exists());
 }

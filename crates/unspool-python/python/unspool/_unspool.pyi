@@ -7,11 +7,12 @@ from typing_extensions import CapsuleType, Self, disjoint_base
 
 _T_co = TypeVar("_T_co", covariant=True)
 
-__all__ = ["Pulling", "Stream", "__version__", "loads", "partitions", "wakes", "written"]
+__all__ = ["Pulling", "Stream", "__version__", "loads", "main", "partitions", "wakes", "written"]
 
 __version__: str
 
 def loads(text: str, /) -> Any: ...
+def main(argv: Sequence[str]) -> int: ...
 def wakes() -> int: ...
 
 def partitions(description: str) -> list[str]: ...
