@@ -11,7 +11,7 @@ use super::account::Doubt;
 use super::transports::Arrival;
 
 /// How many events are known again.
-const KNOWN: usize = 1000;
+pub(super) const KNOWN: usize = 1000;
 
 /// How many events after the last id are known again in order, and stand in a position.
 pub(super) const TAIL: usize = 32;

@@ -18,12 +18,14 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::own::{Opened, Opening, Own, OwnFeed, Taken, begins_now, check_parameters, parameter};
+use super::own::{
+    Opened, Opening, Own, OwnFeed, Settled, Taken, begins_now, check_parameters, parameter,
+};
 use super::wire::Wire;
 use super::{Arrival, Over};
 use crate::error::{Error, Kind};
 use crate::events::account::Doubt;
-use crate::events::seen::Manner;
+use crate::events::seen::{KNOWN, Manner};
 
 const PORT: u16 = 4222;
 
@@ -40,9 +42,8 @@ const SHORT_EXPIRES: Duration = Duration::from_millis(300);
 /// How long it may be silent beyond that.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// How many messages of a consumer that we make may wait for their acknowledgement: no more
-/// than are known again.
-const MAX_OWED: u64 = 1000;
+/// How many messages may wait for their acknowledgement: no more than are known again.
+const MAX_OWED: usize = KNOWN;
 
 /// How long the server remembers a consumer whose connection is gone.
 const INACTIVE: Duration = Duration::from_secs(300);
@@ -117,7 +118,7 @@ async fn open(opening: Opening) -> Result<Opened, Error> {
         jumped_after: None,
         left: 0,
         pulls: 0,
-        owed: is_acknowledged.then(VecDeque::new),
+        owed: is_acknowledged.then(Debts::default),
         taken: opening.taken,
     };
     feed.check_kept(after, &kept);
@@ -209,6 +210,54 @@ struct Owed {
     reply: String,
 }
 
+/// What was handed out and is not acknowledged.
+#[derive(Default)]
+struct Debts {
+    /// In the order in which it was handed out.
+    fresh: VecDeque<Owed>,
+    /// What the server gave before: in another order than it may have been handed out in.
+    again: Vec<Owed>,
+}
+
+impl Debts {
+    fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.again.is_empty()
+    }
+
+    /// How many more messages may wait for their acknowledgement.
+    fn room(&self) -> usize {
+        MAX_OWED.saturating_sub(self.fresh.len() + self.again.len())
+    }
+
+    /// Takes note of a message that came; false where it waits for its acknowledgement already.
+    fn is_given(&mut self, owed: Owed, is_again: bool) -> bool {
+        let mut all = self.fresh.iter_mut().chain(&mut self.again);
+        if let Some(known) = all.find(|known| known.sequence == owed.sequence) {
+            // The newest delivery is acknowledged.
+            known.reply = owed.reply;
+            return false;
+        }
+        if is_again {
+            self.again.push(owed);
+        } else {
+            self.fresh.push_back(owed);
+        }
+        true
+    }
+
+    /// What may be acknowledged now.
+    fn settled(&mut self, settled: &Settled) -> Vec<Owed> {
+        if settled.is_all {
+            let again = std::mem::take(&mut self.again);
+            return self.fresh.drain(..).chain(again).collect();
+        }
+        let until: Option<u64> = settled.id.parse().ok();
+        let is_last = |owed: &Owed| Some(owed.sequence) == until;
+        let last = self.fresh.iter().rposition(is_last);
+        self.fresh.drain(..last.map_or(0, |at| at + 1)).collect()
+    }
+}
+
 struct NatsFeed {
     nats: Nats,
     stream: String,
@@ -222,8 +271,8 @@ struct NatsFeed {
     /// How many messages of the pull at hand may come yet.
     left: usize,
     pulls: u64,
-    /// In the order in which they were handed out; none where nothing is acknowledged.
-    owed: Option<VecDeque<Owed>>,
+    /// None where nothing is acknowledged.
+    owed: Option<Debts>,
     taken: Taken,
 }
 
@@ -244,17 +293,31 @@ impl NatsFeed {
             let kept = Kept::of(&mut self.nats, &self.stream).await?;
             self.check_kept(after, &kept);
         }
+        self.make_room().await?;
         let is_owed = self.owed.as_ref().is_some_and(|owed| !owed.is_empty());
         let expires = if is_owed { SHORT_EXPIRES } else { EXPIRES };
         self.pulls += 1;
-        self.left = BATCH;
+        self.left = self
+            .owed
+            .as_ref()
+            .map_or(BATCH, |owed| owed.room().min(BATCH));
         let subject = format!(
             "$JS.API.CONSUMER.MSG.NEXT.{}.{}",
             self.stream, self.consumer
         );
-        let request = json!({"batch": BATCH, "expires": nanoseconds(expires)}).to_string();
+        let request = json!({"batch": self.left, "expires": nanoseconds(expires)}).to_string();
         let reply = format!("{}.{}", self.nats.inbox, self.pulls);
         self.nats.publish(&subject, &reply, &request).await
+    }
+
+    /// Waits until what was handed out is durable, where no more may be before that: all that
+    /// waits for its acknowledgement has to be known again.
+    async fn make_room(&mut self) -> Result<(), Error> {
+        if (self.owed.as_ref()).is_some_and(|owed| !owed.again.is_empty() || owed.room() == 0) {
+            self.taken.durable().await;
+            self.acknowledge().await?;
+        }
+        Ok(())
     }
 
     /// Acknowledges what has been taken, or is durable.
@@ -262,19 +325,11 @@ impl NatsFeed {
         let Some(owed) = &mut self.owed else {
             return Ok(());
         };
-        let settled = self.taken.settled();
-        let until: Option<u64> = settled.id.parse().ok();
-        let count = if settled.is_all {
-            owed.len()
-        } else {
-            let last = owed.iter().rposition(|owed| Some(owed.sequence) == until);
-            last.map_or(0, |at| at + 1)
-        };
         let mut text = String::new();
-        for owed in owed.drain(..count) {
+        for owed in owed.settled(&self.taken.settled()) {
             text.push_str(&format!("PUB {} 4\r\n+ACK\r\n", owed.reply));
         }
-        if owed.len() as u64 >= MAX_OWED / 2 {
+        if owed.room() < MAX_OWED / 2 {
             self.taken.hurry();
         }
         if text.is_empty() {
@@ -290,6 +345,7 @@ impl NatsFeed {
             return self.status(&message).map(|()| None);
         }
         let Delivery {
+            times,
             sequence,
             delivered,
         } = Delivery::of(&message.reply)?;
@@ -297,12 +353,9 @@ impl NatsFeed {
         match &mut self.owed {
             Some(owed) => {
                 let reply = message.reply;
-                if let Some(known) = owed.iter_mut().find(|owed| owed.sequence == sequence) {
-                    // Not durable yet, and given again: the newest delivery is acknowledged.
-                    known.reply = reply;
+                if !owed.is_given(Owed { sequence, reply }, times > 1) {
                     return Ok(None);
                 }
-                owed.push_back(Owed { sequence, reply });
             }
             None if delivered != self.delivered + 1 => {
                 return Err(Error::new(
@@ -382,6 +435,8 @@ impl OwnFeed for NatsFeed {
 
 /// Which message it is, by where its acknowledgement goes.
 struct Delivery {
+    /// How often it was given so far.
+    times: u64,
     /// Its number in the stream.
     sequence: u64,
     /// Its number among those that the consumer gave.
@@ -400,6 +455,7 @@ impl Delivery {
         };
         let number = |at: usize| parts[at].parse().map_err(|_| unexpected());
         Ok(Delivery {
+            times: number(begin - 1)?,
             sequence: number(begin)?,
             delivered: number(begin + 1)?,
         })

@@ -81,6 +81,13 @@ impl Taken {
         }
     }
 
+    /// Waits until all that was handed out is durable, where only that counts.
+    pub(super) async fn durable(&self) {
+        if self.awaits_durable {
+            self.feeds.durable(self.number).await;
+        }
+    }
+
     pub(super) fn doubt(&self, doubt: Doubt) {
         self.feeds.doubt(doubt);
     }

@@ -2,12 +2,13 @@
 //!
 //! The id of an entry is its position. What was trimmed before it was read is a doubt. As a
 //! consumer of a group, entries are acknowledged once they are taken, or durable in a sink
-//! that keeps a state.
+//! that keeps a state; what was given to this consumer and not acknowledged comes first, and on
+//! request what others have not acknowledged for long.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -18,18 +19,20 @@ use futures_util::future::BoxFuture;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::own::{Opened, Opening, Own, OwnFeed, Taken, begins_now, check_parameters, parameter};
+use super::own::{
+    Opened, Opening, Own, OwnFeed, Settled, Taken, begins_now, check_parameters, parameter,
+};
 use super::wire::Wire;
 use super::{Arrival, Over};
 use crate::error::{Error, Kind};
 use crate::events::account::Doubt;
 use crate::events::event::put_text;
-use crate::events::seen::Manner;
+use crate::events::seen::{KNOWN, Manner};
 
 const PORT: u16 = 6379;
 
 /// The parameters of an address; the first one has to be there.
-const PARAMETERS: &[&str] = &["stream", "group", "consumer", "from"];
+const PARAMETERS: &[&str] = &["stream", "group", "consumer", "claim", "from"];
 
 /// Whom a group knows us as, where nobody says another name.
 const CONSUMER: &str = "unspool";
@@ -46,8 +49,11 @@ const GRACE: Duration = Duration::from_secs(15);
 const ENTRIES: usize = 1000;
 const BYTES: usize = 1 << 20;
 
-/// From so many entries on that are not durable, they are to be made so.
-const OWED: usize = 10_000;
+/// How many entries may wait for their acknowledgement: no more than are known again.
+const MAX_OWED: usize = KNOWN;
+
+/// The shortest time between two looks at what others have not acknowledged.
+const SHORTEST_CLAIM: Duration = Duration::from_secs(1);
 
 /// How deep arrays in answers may be.
 const DEPTH: usize = 16;
@@ -58,14 +64,19 @@ pub(super) const OWN: Own = Own {
         check_parameters(url, PARAMETERS)?;
         begins_now(url)?;
         database(url)?;
-        match (parameter(url, "group"), parameter(url, "consumer")) {
-            (None, Some(_)) => Err(Error::request(
+        claim(url)?;
+        let of_groups = ["consumer", "claim"].map(|name| parameter(url, name));
+        match (parameter(url, "group"), of_groups) {
+            (None, [Some(_), _] | [_, Some(_)]) => Err(Error::request(
                 "a consumer is one of a group: `&group=NAME`",
             )),
             _ => Ok(()),
         }
     },
-    manner: |_| Manner::Kept,
+    manner: |url| match parameter(url, "group") {
+        Some(_) => Manner::Redelivered,
+        None => Manner::Kept,
+    },
     open: |opening| open(opening).boxed(),
 };
 
@@ -81,6 +92,29 @@ fn database(url: &Url) -> Result<u32, Error> {
     }
 }
 
+/// After how long what others have not acknowledged is taken over, if it is.
+fn claim(url: &Url) -> Result<Option<Duration>, Error> {
+    let Some(text) = parameter(url, "claim") else {
+        return Ok(None);
+    };
+    let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());
+    let unit = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => 0,
+    };
+    let number: Option<u64> = digits.parse().ok();
+    let milliseconds = number.and_then(|number| number.checked_mul(unit));
+    match milliseconds.filter(|milliseconds| *milliseconds > 0) {
+        Some(milliseconds) => Ok(Some(Duration::from_millis(milliseconds))),
+        None => Err(Error::request(format!(
+            "expected a time such as `claim=60s`; found `{text}`"
+        ))),
+    }
+}
+
 async fn open(opening: Opening) -> Result<Opened, Error> {
     let url = opening.url;
     let wire = Wire::connect(&url, PORT, opening.timeout, opening.meter.clone()).await?;
@@ -88,13 +122,7 @@ async fn open(opening: Opening) -> Result<Opened, Error> {
         "rediss" => wire.with_tls().await?,
         _ => wire,
     };
-    let group = parameter(&url, "group").map(|name| Group {
-        name,
-        consumer: parameter(&url, "consumer").unwrap_or_else(|| CONSUMER.to_owned()),
-        owed: VecDeque::new(),
-        is_pending: true,
-        pending_after: Id::default(),
-    });
+    let group = Group::of(&url)?;
     let mut feed = RedisFeed {
         redis: Redis {
             wire,
@@ -164,12 +192,66 @@ impl Info {
 struct Group {
     name: String,
     consumer: String,
+    /// After how long what others have not acknowledged is taken over, and when it is looked for
+    /// next.
+    claim: Option<Duration>,
+    claim_at: Instant,
     /// What was handed out and is not acknowledged, in order.
     owed: VecDeque<Id>,
-    /// Whether there may be more that was given to this consumer before, and after which
-    /// entry.
+    /// The same of what was given before, to this consumer or another: in another order than it
+    /// may have been handed out in.
+    again: Vec<Id>,
+    /// Whether there may be more that was given before, and after which entry.
     is_pending: bool,
     pending_after: Id,
+}
+
+impl Group {
+    fn of(url: &Url) -> Result<Option<Self>, Error> {
+        let Some(name) = parameter(url, "group") else {
+            return Ok(None);
+        };
+        Ok(Some(Group {
+            name,
+            consumer: parameter(url, "consumer").unwrap_or_else(|| CONSUMER.to_owned()),
+            claim: claim(url)?,
+            claim_at: Instant::now(),
+            owed: VecDeque::new(),
+            again: Vec::new(),
+            is_pending: true,
+            pending_after: Id::default(),
+        }))
+    }
+
+    /// How many more entries may wait for their acknowledgement.
+    fn room(&self) -> usize {
+        MAX_OWED.saturating_sub(self.owed.len() + self.again.len())
+    }
+
+    /// Takes note of an entry that came; false where it waits for its acknowledgement already.
+    fn is_given(&mut self, id: Id) -> bool {
+        if !self.is_pending {
+            self.owed.push_back(id);
+            return true;
+        }
+        self.pending_after = id;
+        let is_new = !self.owed.contains(&id) && !self.again.contains(&id);
+        if is_new {
+            self.again.push(id);
+        }
+        is_new
+    }
+
+    /// What may be acknowledged now.
+    fn settled(&mut self, settled: &Settled) -> Vec<Id> {
+        if settled.is_all {
+            let again = std::mem::take(&mut self.again);
+            return self.owed.drain(..).chain(again).collect();
+        }
+        let until: Option<Id> = settled.id.parse().ok();
+        let last = self.owed.iter().rposition(|id| Some(*id) == until);
+        self.owed.drain(..last.map_or(0, |at| at + 1)).collect()
+    }
 }
 
 struct RedisFeed {
@@ -348,11 +430,13 @@ impl RedisFeed {
         {
             self.check_trimmed(&info).await?;
         }
-        let count = self.count.to_string();
-        let (mut after, mut block) = (self.after.to_string(), BLOCK);
+        self.claim().await?;
+        self.make_room().await?;
+        let (mut count, mut after, mut block) = (self.count, self.after.to_string(), BLOCK);
         let mut words = vec!["XREAD"];
         if let Some(group) = &self.group {
             words = vec!["XREADGROUP", "GROUP", &group.name, &group.consumer];
+            count = count.min(group.room());
             after = if group.is_pending {
                 group.pending_after.to_string()
             } else {
@@ -362,19 +446,13 @@ impl RedisFeed {
                 block = SHORT_BLOCK;
             }
         }
-        let block = block.as_millis().to_string();
-        words.extend([
-            "COUNT",
-            &count,
-            "BLOCK",
-            &block,
-            "STREAMS",
-            &self.stream,
-            &after,
-        ]);
+        let (block, asked) = (block.as_millis().to_string(), count.to_string());
+        let stream = ["STREAMS", &self.stream, &after];
+        words.extend(["COUNT", &asked, "BLOCK", &block]);
+        words.extend(stream);
         self.redis.send(&words).await?;
         self.left = self.redis.streams().await?;
-        self.was_full = self.left >= self.count;
+        self.was_full = self.left >= count;
         if self.left == 0
             && let Some(group) = &mut self.group
         {
@@ -383,27 +461,74 @@ impl RedisFeed {
         Ok(())
     }
 
+    /// Waits until what was handed out is durable, where no more may be before that: all that
+    /// waits for its acknowledgement has to be known again.
+    async fn make_room(&mut self) -> Result<(), Error> {
+        let Some(group) = &self.group else {
+            return Ok(());
+        };
+        let has_again = !group.is_pending && !group.again.is_empty();
+        if has_again || group.room() == 0 {
+            self.taken.durable().await;
+            self.acknowledge().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes over what other consumers of the group have not acknowledged for long.
+    async fn claim(&mut self) -> Result<(), Error> {
+        let Some(group) = &mut self.group else {
+            return Ok(());
+        };
+        let Some(idle) = group.claim.filter(|_| group.claim_at <= Instant::now()) else {
+            return Ok(());
+        };
+        group.claim_at = Instant::now() + idle.max(SHORTEST_CLAIM);
+        let (idle, count) = (idle.as_millis().to_string(), ENTRIES.to_string());
+        let mut start = "0-0".to_owned();
+        loop {
+            let of = ["XAUTOCLAIM", &self.stream, &group.name, &group.consumer];
+            let what = [&*idle, &*start, "COUNT", &count, "JUSTID"];
+            let words = [&of[..], &what].concat();
+            let Value::Array(answer) = self.redis.ask(&words).await? else {
+                return Err(unexpected());
+            };
+            let [next, Value::Array(taken), others @ ..] = &answer[..] else {
+                return Err(unexpected());
+            };
+            if !taken.is_empty() {
+                group.is_pending = true;
+                group.pending_after = Id::default();
+            }
+            if let [Value::Array(deleted), ..] = others {
+                for id in deleted {
+                    // Given to somebody who did not say that it was done, and deleted since.
+                    self.taken.doubt(Doubt::Trimmed {
+                        after: self.after.to_string(),
+                        next: id.text().to_owned(),
+                    });
+                }
+            }
+            next.text().clone_into(&mut start);
+            if start == "0-0" {
+                return Ok(());
+            }
+        }
+    }
+
     /// Acknowledges what has been taken, or is durable.
     async fn acknowledge(&mut self) -> Result<(), Error> {
         let Some(group) = &mut self.group else {
             return Ok(());
         };
-        let settled = self.taken.settled();
-        let until: Option<Id> = settled.id.parse().ok();
-        let is_settled = |id: &Id| settled.is_all || until.is_some_and(|until| *id <= until);
-        let count = group.owed.iter().take_while(|id| is_settled(id)).count();
-        for ids in group
-            .owed
-            .drain(..count)
-            .collect::<Vec<_>>()
-            .chunks(ENTRIES)
-        {
+        let done = group.settled(&self.taken.settled());
+        for ids in done.chunks(ENTRIES) {
             let ids: Vec<String> = ids.iter().map(Id::to_string).collect();
             let mut words = vec!["XACK", &self.stream, &group.name];
             words.extend(ids.iter().map(String::as_str));
             self.redis.ask(&words).await?;
         }
-        if group.owed.len() >= OWED {
+        if group.room() < MAX_OWED / 2 {
             self.taken.hurry();
         }
         Ok(())
@@ -414,15 +539,10 @@ impl RedisFeed {
         self.left -= 1;
         let (text, data, is_binary) = self.redis.entry().await?;
         let id: Id = text.parse()?;
-        if let Some(group) = &mut self.group {
-            group.owed.push_back(id);
-            if group.is_pending {
-                group.pending_after = id;
-                // Those were handed out: they wait for being durable only.
-                if id <= self.after {
-                    return Ok(None);
-                }
-            }
+        if let Some(group) = &mut self.group
+            && !group.is_given(id)
+        {
+            return Ok(None);
         }
         let Some(data) = data else {
             // Given to this consumer, and deleted before it was handed out.

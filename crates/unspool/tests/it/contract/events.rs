@@ -1,11 +1,14 @@
-//! A live feed to the end of its body: server-sent events, and JSON on lines.
+//! A live feed to the end of its connection: server-sent events, JSON on lines, and a WebSocket.
+
+use std::ops::Range;
 
 use super::subject::{Held, How, Opened, SECRET, Serve, Subject, Upstream, boxed, item};
+use crate::events::sockets::{accepted, close, text};
 use crate::server::{Reply, Request};
 
-use Form::{Json, Sse};
+use Form::{Json, Socket, Sse};
 
-pub(super) const SUBJECTS: &[&dyn Subject] = &[&Feed(Sse), &Feed(Json)];
+pub(super) const SUBJECTS: &[&dyn Subject] = &[&Feed(Sse), &Feed(Json), &Feed(Socket)];
 
 #[derive(Clone, Copy)]
 struct Feed(Form);
@@ -14,6 +17,7 @@ struct Feed(Form);
 enum Form {
     Sse,
     Json,
+    Socket,
 }
 
 impl Subject for Feed {
@@ -35,8 +39,13 @@ impl Subject for Feed {
 
     fn serve(&self, serve: Serve) -> Option<Upstream> {
         let feed = *self;
-        // A feed that is busy when it is asked first is an error, and not waited for.
-        (!matches!(serve, Serve::Busy)).then(|| {
+        // A feed that is busy when it is asked first is an error, and not waited for; and a
+        // WebSocket states its end.
+        let is_one = !matches!(
+            (serve, self.0),
+            (Serve::Busy, _) | (Serve::Doubtful(_), Socket)
+        );
+        is_one.then(|| {
             Upstream::http(
                 move |request, held| feed.reply(request, serve, held),
                 move |url, how| feed.open(url, &how),
@@ -47,6 +56,10 @@ impl Subject for Feed {
 
 impl Feed {
     fn open(self, url: String, how: &How) -> Opened {
+        let url = match self.0 {
+            Socket => url.replace("http:", "ws:"),
+            Sse | Json => url,
+        };
         let request = unspool::events(url)
             .bearer_auth(SECRET)
             .retries(how.retries)
@@ -56,7 +69,9 @@ impl Feed {
         let request = match self.0 {
             Sse => request,
             // All of an item is its position.
-            Json => (request.position("".parse().unwrap())).resume_as("after".parse().unwrap()),
+            Json | Socket => {
+                (request.position("".parse().unwrap())).resume_as("after".parse().unwrap())
+            }
         };
         let request = match how.from.clone() {
             Some(position) => request.from(position),
@@ -68,7 +83,7 @@ impl Feed {
     fn reply(self, request: &Request, serve: Serve, held: &Held) -> Reply {
         let after = match self.0 {
             Sse => request.header("last-event-id"),
-            Json => request.query("after"),
+            Json | Socket => request.query("after"),
         };
         let number = |after: &str| {
             after
@@ -76,12 +91,15 @@ impl Feed {
                 .to_owned()
         };
         let begin = after.map_or(0, |after| number(after).parse::<usize>().unwrap() + 1);
+        if let Socket = self.0 {
+            return reply_by_socket(request, begin..serve.items(), serve, held);
+        }
         let body: String = (begin..serve.items())
             .map(|number| self.event(number))
             .collect();
         let media = match self.0 {
             Sse => "text/event-stream",
-            Json => "application/x-ndjson",
+            Json | Socket => "application/x-ndjson",
         };
         let reply = Reply::status(200).header("content-type", media);
         if let Serve::Doubtful(_) = serve {
@@ -103,7 +121,19 @@ impl Feed {
         let data = item(number);
         match self.0 {
             Sse => format!("id: {number}\ndata: {data:?}\n\n"),
-            Json => format!("{data:?}\n"),
+            Json | Socket => format!("{data:?}\n"),
         }
+    }
+}
+
+/// Messages with these items, and what comes after them.
+fn reply_by_socket(request: &Request, items: Range<usize>, serve: Serve, held: &Held) -> Reply {
+    let message = |number| text(&format!("{:?}", item(number)));
+    let reply = accepted(request).send(items.flat_map(message).collect::<Vec<u8>>());
+    match serve {
+        Serve::Failing(_) => reply.send(text(&"x".repeat(2000))).until_gone().0,
+        Serve::Cut(_) => reply.close(),
+        Serve::Slow(_) => held.keep(reply.until_gone()),
+        _ => reply.send(close(1000)).until_gone().0,
     }
 }

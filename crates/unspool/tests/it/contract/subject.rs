@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::Stream;
 use futures_util::stream::FusedStream;
-use unspool::{Account, Error, Position, Source, SourceKind, SourceStream};
+use unspool::{Account, Error, Position, Source, SourceKind, SourceStream, Verdict};
 
 use crate::server::{Reply, Request, Server};
 
@@ -33,6 +33,11 @@ pub(super) trait Subject: Sync {
 
     /// How many requests so many items need, from the first one on.
     fn requests(&self, items: usize) -> usize;
+
+    /// How it ends where its upstream is whole: by itself, or where the caller said.
+    fn ends(&self) -> Verdict {
+        Verdict::Complete
+    }
 
     /// Starts an upstream that does this; none where its upstreams cannot.
     fn serve(&self, serve: Serve) -> Option<Upstream>;

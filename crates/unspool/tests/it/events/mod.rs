@@ -14,7 +14,7 @@ mod positions;
 #[cfg(all(feature = "redis", unix))]
 mod redis;
 mod several;
-mod sockets;
+pub(crate) mod sockets;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;

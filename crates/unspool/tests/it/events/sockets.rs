@@ -105,12 +105,21 @@ fn frame(code: u8, is_last: bool, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn text(text: &str) -> Vec<u8> {
+pub(crate) fn text(text: &str) -> Vec<u8> {
     frame(TEXT, true, text.as_bytes())
 }
 
-fn close(code: u16) -> Vec<u8> {
+pub(crate) fn close(code: u16) -> Vec<u8> {
     frame(CLOSE, true, &[&code.to_be_bytes()[..], b"because"].concat())
+}
+
+/// The answer that agrees to a handshake; frames follow.
+pub(crate) fn accepted(request: &test_servers::Request) -> test_servers::Reply {
+    let key = request.header("sec-websocket-key").unwrap();
+    test_servers::Reply::status(101)
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-accept", derive_accept_key(key.as_bytes()))
 }
 
 /// A frame of a client: what kind it is, and what it says.
