@@ -1,6 +1,5 @@
 //! The API that the demo pulls: pages with `Link` headers, compressed, with faults.
 
-use std::future::ready;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +20,9 @@ pub(super) const ITEMS: usize = 5_000;
 pub(super) const PAGES: usize = 50;
 const PER_PAGE: usize = ITEMS / PAGES;
 
+/// How long a page takes where they come slowly.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// The pages at which the API misbehaves, once each.
 const SLOW_DOWN_AT: usize = 17;
 const DROP_AT: usize = 33;
@@ -39,7 +41,17 @@ struct Faults {
 impl Api {
     pub(super) async fn start() -> io::Result<Self> {
         let faults = Arc::new(Faults::default());
-        let address = listen(move |request| ready(reply(&request, &faults))).await?;
+        let address = listen(move |request| {
+            let reply = reply(&request, &faults);
+            let is_slow = request.uri().path() == "/slowly";
+            async move {
+                if is_slow {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                reply
+            }
+        })
+        .await?;
         Ok(Api { address })
     }
 
@@ -62,7 +74,7 @@ fn reply(request: &Request<Incoming>, faults: &Faults) -> io::Result<Reply> {
         "/posts" if page == DROP_AT && !faults.dropped.swap(true, Relaxed) => {
             Err(io::ErrorKind::ConnectionReset.into())
         }
-        "/posts" if page > 0 => posts(page),
+        "/posts" | "/slowly" if page > 0 => posts(page),
         "/notes" => notes(request.uri().query()),
         "/cut" => cut(),
         _ => whole(
@@ -85,7 +97,7 @@ fn posts(page: usize) -> io::Result<Reply> {
         .header(CONTENT_ENCODING, "gzip")
         .header("x-total-count", ITEMS);
     if page < PAGES {
-        reply = reply.header(LINK, format!("</posts?page={}>; rel=\"next\"", page + 1));
+        reply = reply.header(LINK, format!("<?page={}>; rel=\"next\"", page + 1));
     }
     whole(reply, gzip.finish()?)
 }

@@ -2,6 +2,7 @@
 
 mod api;
 mod feed;
+mod kill;
 mod model;
 mod rows;
 mod serve;
@@ -52,8 +53,8 @@ pub(crate) async fn run(args: &Args) -> Exit {
     match shown {
         Ok(()) => {
             say(
-                "\nNow yours: `unspool pages URL`, `unspool ask PROMPT`, `unspool rows DSN SQL`; each has\n\
-                 `--help`.",
+                "\nNow yours: `unspool pages URL`, `unspool ask PROMPT`, `unspool events URL`, `unspool rows DSN SQL`;\n\
+                 each has `--help`. `unspool demo --serve` keeps these servers up.",
             );
             Exit::Complete
         }
@@ -90,6 +91,10 @@ async fn show_pages(file: &PathBuf) -> io::Result<()> {
     say(&format!("\n$ wc -l posts.ndjson\n{lines} posts.ndjson"));
     if lines != ITEMS {
         return Err(io::Error::other(format!("expected {ITEMS} lines")));
+    }
+
+    if let Some(folder) = file.parent() {
+        kill::show(&api, folder).await?;
     }
 
     say(
@@ -131,10 +136,6 @@ async fn show_answers() -> io::Result<()> {
     say(&format!("\n$ echo $?\n{}", exit as u8));
     expect(&exit, Exit::NotProved)?;
 
-    say(
-        "\nNow yours: `unspool pages URL`, `unspool ask PROMPT`, `unspool events URL`; with `--help`\n\
-         each has the rest.",
-    );
     Ok(())
 }
 
