@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -11,6 +12,8 @@ use crate::read_back::{self, Whole};
 use crate::read_tables;
 use crate::server::{Reply, Server, linked_page};
 use crate::{run, unspool};
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 const FILES: &[&str] = &[
     "jsonl",
@@ -274,40 +277,77 @@ fn a_target_that_somebody_else_has_changed_is_refused() {
 }
 
 #[test]
-fn the_second_of_two_runs_is_told_who_the_first_is() {
+fn the_second_of_two_runs_into_any_sink_is_told_who_the_first_is() {
+    let folder = Folder::new();
+    let file = |name: &str| (folder.text(name), vec!["--resume"]);
+    let mut targets = vec![
+        file("items.jsonl"),
+        file("items.jsonl.zst"),
+        file("items.json"),
+        file("items.csv"),
+        file("items.parquet"),
+        (folder.text("without-state.jsonl"), vec![]),
+        (folder.text("without-parts.parquet"), vec![]),
+        (format!("sqlite:{}#items", folder.text("a.db")), vec![]),
+        (
+            format!("sqlite:{}#items", folder.text("b.db")),
+            vec!["--key", "id"],
+        ),
+    ];
+    let server = crate::server::Postgres::start().map_err(|why| println!("skipped: {why}"));
+    if let Ok(server) = &server {
+        let database = server.database();
+        targets.push((format!("{database}#a"), vec![]));
+        targets.push((format!("{database}#b"), vec!["--key", "id"]));
+    }
+    let is_recent = &|since: &str| match (httpdate::parse_http_date(since), &server) {
+        (Ok(since), _) => since.elapsed().unwrap() < HOUR,
+        (Err(_), Ok(server)) => {
+            let sql = format!("select now() - '{since}' between '0' and interval '1 hour'");
+            server.psql("postgres", &sql) == "t\n"
+        }
+        (Err(_), Err(_)) => false,
+    };
+    std::thread::scope(|scope| {
+        for (to, flags) in &targets {
+            scope.spawn(move || {
+                let since = run_twice_at_once(to, flags);
+                assert!(is_recent(&since), "{to}: {since}");
+            });
+        }
+    });
+    let kept = std::fs::read_to_string(folder.path("items.jsonl.lock")).unwrap();
+    assert!(kept.contains("pid"), "a lock that is left behind: {kept}");
+}
+
+/// Starts a run that waits for its upstream, then the same command again: since when that says
+/// that the first one runs.
+fn run_twice_at_once(to: &str, flags: &[&str]) -> String {
     let server = Server::start(|request| match request.page() {
-        1 => linked_page(request, 2, 2),
+        1 => Reply::json(r#"[{"id": 1}, {"id": 2}]"#).header("link", "</?page=2>; rel=\"next\""),
         _ => Reply::silence(),
     });
-    let folder = Folder::new();
-    let args = [
-        "pages",
-        &server.url("/"),
-        "--to",
-        &folder.text("items.jsonl"),
-        "--resume",
-    ];
-    let mut first = unspool(&args).stderr(Stdio::null()).spawn().unwrap();
+    let url = server.url("/");
+    let args = [&["pages", &url, "--to", to][..], flags].concat();
+    let mut first = unspool(&args).stderr(Stdio::piped()).spawn().unwrap();
     while server.targets().len() < 2 {
         std::thread::yield_now();
+        if first.try_wait().unwrap().is_some() {
+            panic!("{to}: {:?}", first.wait_with_output());
+        }
     }
     let (code, _, words) = run(&args);
-    assert_eq!(code, 2, "{words}");
+    assert_eq!(code, 2, "{to}: {words}");
+    let process = words.replace('`', "");
     assert!(
-        words.contains(&format!("process {} on `", first.id())),
-        "{words}"
+        process.contains(&format!("process {} on ", first.id())),
+        "{to}: {words}"
     );
-    assert!(
-        words.contains(", since ") && !words.contains("--overwrite"),
-        "{words}"
-    );
+    assert!(!words.contains("--overwrite"), "{to}: {words}");
     first.kill().unwrap();
     first.wait().unwrap();
-    let kept = std::fs::read_to_string(folder.path("items.jsonl.lock")).unwrap();
-    assert!(
-        kept.contains("pid"),
-        "a lock that is left behind holds nobody up"
-    );
+    let (_, since) = words.split_once(", since ").unwrap();
+    since.lines().next().unwrap().to_owned()
 }
 
 #[test]

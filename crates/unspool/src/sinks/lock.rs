@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
+/// The code of an error that says that another run writes to the target: to replace what that
+/// holds would not help.
+pub(super) const IN_USE: &str = "in-use";
+
 /// The name of this machine.
 #[cfg(feature = "postgres")]
 pub(super) fn host() -> String {
@@ -103,7 +107,7 @@ fn held(target: &Path, file: &mut File) -> Error {
         }
         None => format!("another run writes to `{target}`"),
     })
-    .with_code(Some("in-use".to_owned()))
+    .with_code(Some(IN_USE.to_owned()))
 }
 
 #[cfg(unix)]

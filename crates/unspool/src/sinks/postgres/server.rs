@@ -10,7 +10,7 @@ use twox_hash::XxHash3_64;
 use super::target::Target;
 use crate::error::Error;
 use crate::rows::postgres::client;
-use crate::sinks::lock;
+use crate::sinks::lock::{self, IN_USE};
 use crate::sinks::tables::failed;
 
 /// How long a connection may take.
@@ -106,9 +106,10 @@ impl Server {
             None => String::new(),
         };
         let shown = &target.shown;
-        Ok(Error::request(format!(
-            "another run writes to `{shown}`{who}"
-        )))
+        Ok(
+            Error::request(format!("another run writes to `{shown}`{who}"))
+                .with_code(Some(IN_USE.to_owned())),
+        )
     }
 
     /// Gives all locks back.
