@@ -10,6 +10,7 @@ mod ask;
 mod attacks;
 mod credentials;
 mod demo;
+mod docs;
 mod each;
 mod events;
 mod help;
