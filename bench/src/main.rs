@@ -5,6 +5,7 @@
 //! bench events
 //! bench generators [--wall] [ROW | COLUMN]...
 //! bench pages [GROUP]
+//! bench rows [memory | stop] [DATABASE]...
 //! bench sinks [SINK]...
 //! bench splitter [ENGINE]...
 //! bench sse
@@ -20,6 +21,7 @@ mod generators;
 mod pages;
 mod process;
 mod programs;
+mod rows;
 mod sinks;
 mod splitter;
 mod sse;
@@ -27,7 +29,8 @@ mod sse;
 use std::env;
 use std::process::ExitCode;
 
-const COMMANDS: &str = "`ask`, `events`, `generators`, `pages`, `sinks`, `splitter` and `sse`";
+const COMMANDS: &str =
+    "`ask`, `events`, `generators`, `pages`, `rows`, `sinks`, `splitter` and `sse`";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
             "events" => events::run(rest),
             "generators" => generators::run(rest),
             "pages" => pages::run(rest),
+            "rows" => rows::run(rest),
             "sinks" => sinks::run(rest),
             // What `sinks` starts itself with, once per run.
             "sink" => sinks::answer(rest),

@@ -21,9 +21,22 @@ pub(crate) fn unspool() -> io::Result<Program> {
 
 /// Python, with the packages of the peers.
 pub(crate) fn python() -> io::Result<Program> {
-    let environment = target()?.join("peers");
+    python_in("peers", PEERS)
+}
+
+/// Python, with the clients of databases.
+pub(crate) fn python_of_rows() -> io::Result<Program> {
+    python_in(
+        "peers-rows",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/peers/rows"),
+    )
+}
+
+/// An environment of this name, with the packages that this folder asks for.
+fn python_in(name: &str, folder: &str) -> io::Result<Program> {
+    let environment = target()?.join(name);
     let install = format!("{PEERS}/../../crates/unspool-cli/tests/servers/install");
-    let installed = succeed(&install, &[&environment.to_string_lossy(), PEERS]);
+    let installed = succeed(&install, &[&environment.to_string_lossy(), folder]);
     Ok(installed.map(|()| environment.join("bin/python")))
 }
 

@@ -1,6 +1,7 @@
 //! A MariaDB server of a test's own: in a temporary folder, on a socket in that folder.
 
 use std::fs::{self, Permissions};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -40,6 +41,44 @@ impl MariaDb {
     }
 
     fn start() -> Result<Self, String> {
+        MariaDb::start_with(&["--skip-networking".to_owned()])
+    }
+
+    /// A new server that listens on a free port of 127.0.0.1 as well, with this certificate and
+    /// key (PEM), and the certificates whose holders it knows. Gives it with its port.
+    ///
+    /// # Errors
+    ///
+    /// As [`shared`](MariaDb::shared).
+    pub fn start_with_tls(
+        certificate: &str,
+        key: &str,
+        clients: &str,
+    ) -> Result<(Self, u16), String> {
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+        let port = listener
+            .local_addr()
+            .map_err(|error| error.to_string())?
+            .port();
+        drop(listener);
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let files = [("cert", certificate), ("key", key), ("ca", clients)];
+        let mut flags = vec![
+            "--bind-address=127.0.0.1".to_owned(),
+            format!("--port={port}"),
+        ];
+        // The server runs as another user, where this program is root.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        for (name, text) in files {
+            let file = folder.path().join(name);
+            fs::write(&file, text).map_err(|error| error.to_string())?;
+            flags.push(format!("--ssl-{name}={}", file.display()));
+        }
+        // Once it answers, it has read them.
+        Ok((MariaDb::start_with(&flags)?, port))
+    }
+
+    fn start_with(flags: &[String]) -> Result<Self, String> {
         let missing = "there is no MariaDB server (Debian has it in `mariadb-server`)";
         let server = ["/usr/sbin/mariadbd", "/usr/bin/mariadbd"].map(Path::new);
         let server = server
@@ -58,6 +97,8 @@ impl MariaDb {
                 "--skip-test-db",
                 &data,
             ])
+            // A server that starts removes what others have left in the folder that all share.
+            .env("TMPDIR", folder.path())
             .stdin(Stdio::null())
             .output()
             .map_err(|error| format!("mariadb-install-db cannot be run: {error}"))?;
@@ -66,16 +107,14 @@ impl MariaDb {
         }
         let socket = format!("--socket={}", folder.path().join("s").display());
         let process = command(server)?
-            .args([
-                "--no-defaults",
-                "--skip-networking",
-                "--innodb-flush-log-at-trx-commit=0",
-            ])
+            .args(["--no-defaults", "--innodb-flush-log-at-trx-commit=0"])
+            .args(flags)
             .args(["--character-set-server=utf8mb4", &data, &socket])
             .arg(format!(
                 "--pid-file={}",
                 folder.path().join("pid").display()
             ))
+            .env("TMPDIR", folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -6,18 +6,18 @@ use unspool_core::AnextExt;
 use super::database::{Cuts, Database, Query, Range};
 use super::request::{Request, What};
 use super::sql::quoted;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// What is said of a query that cannot be cut.
 pub(super) fn needs_key() -> Error {
     Error::request("only what has a key can be cut into partitions")
 }
 
-/// The least and the greatest key.
+/// The least and the greatest key, signed or unsigned.
 #[derive(Deserialize)]
 pub(super) struct Bounds {
-    pub(super) least: Option<i64>,
-    pub(super) greatest: Option<i64>,
+    pub(super) least: Option<i128>,
+    pub(super) greatest: Option<i128>,
 }
 
 /// Cuts a query whose key begins with a whole number.
@@ -35,9 +35,7 @@ pub(super) async fn by_whole_numbers(
         let request = Request::new(query.dsn.clone(), What::Sql(sql));
         let request = (query.params.iter().cloned()).fold(request, Request::bind);
         let found = request.retries(0).items::<Bounds>().anext().await;
-        let found = found.transpose().map_err(|error| {
-            error.with_note("partitions need a key whose first column holds whole numbers")
-        })?;
+        let found = found.transpose().map_err(no_whole_number)?;
         if let Some(bounds) = found {
             ranges = within(&query.range, &inner(&bounds, count));
         }
@@ -47,6 +45,14 @@ pub(super) async fn by_whole_numbers(
         snapshot: None,
         hold: None,
     })
+}
+
+fn no_whole_number(error: Error) -> Error {
+    let needed = "partitions need a key whose first column holds whole numbers";
+    if error.kind() == ErrorKind::Content {
+        return Error::request(needed).with_source(error);
+    }
+    error.with_note(needed)
 }
 
 /// The statement for the least and the greatest value of a column.
@@ -63,7 +69,6 @@ pub(super) fn inner(bounds: &Bounds, count: usize) -> Vec<String> {
     let (Some(least), Some(greatest)) = (bounds.least, bounds.greatest) else {
         return Vec::new();
     };
-    let (least, greatest) = (i128::from(least), i128::from(greatest));
     let width = greatest - least + 1;
     // More parts than there are keys would be empty.
     let count = i128::try_from(count).unwrap_or(1).min(width);
@@ -89,10 +94,10 @@ mod tests {
 
     #[test]
     fn ranges_meet_and_leave_nothing_out() {
-        let cut = |least, greatest, count| {
+        let cut = |least: i64, greatest: i64, count| {
             let bounds = Bounds {
-                least: Some(least),
-                greatest: Some(greatest),
+                least: Some(least.into()),
+                greatest: Some(greatest.into()),
             };
             let ranges = within(&Range::default(), &inner(&bounds, count));
             let first = |key: Option<Vec<String>>| key.map(|key| key[0].clone());

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mysql_async::{Opts, OptsBuilder, SslOpts};
+use mysql_async::{ClientIdentity, Opts, OptsBuilder, SslOpts};
 use url::Url;
 
 use crate::error::Error;
@@ -29,12 +29,16 @@ fn of(
             "expected an address as `mysql://user@host/name`: {error}"
         ))
     })?;
-    let (mut mode, mut roots) = (None, None);
+    let mut ssl = Ssl::default();
     let mut others = Vec::new();
     for (name, value) in url.query_pairs().into_owned() {
         match name.as_str() {
-            "ssl-mode" | "sslmode" => mode = Some(value.to_ascii_lowercase().replace('-', "_")),
-            "ssl-ca" | "sslrootcert" => roots = Some(PathBuf::from(value)),
+            "ssl-mode" | "sslmode" => {
+                ssl.mode = Some(value.to_ascii_lowercase().replace('-', "_"));
+            }
+            "ssl-ca" | "sslrootcert" => ssl.roots = Some(PathBuf::from(value)),
+            "ssl-cert" | "sslcert" => ssl.certificate = Some(PathBuf::from(value)),
+            "ssl-key" | "sslkey" => ssl.key = Some(PathBuf::from(value)),
             _ => others.push((name, value)),
         }
     }
@@ -56,19 +60,40 @@ fn of(
         .user(user.or_else(|| variable("USER")))
         .pass(password.or_else(|| variable("MYSQL_PWD")))
         .init(setup);
-    Ok(builder.ssl_opts(tls(mode.as_deref(), roots)?).into())
+    Ok(builder.ssl_opts(tls(ssl)?).into())
+}
+
+/// What an address says of TLS.
+#[derive(Default)]
+struct Ssl {
+    mode: Option<String>,
+    roots: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
 }
 
 /// What `ssl-mode` means, as MySQL's own programs have it; by default there is no TLS.
-fn tls(mode: Option<&str>, roots: Option<PathBuf>) -> Result<Option<SslOpts>, Error> {
+fn tls(ssl: Ssl) -> Result<Option<SslOpts>, Error> {
     let opts = SslOpts::default();
-    let opts = match roots {
+    let opts = match ssl.roots {
         Some(file) => opts
             .with_root_certs(vec![file.into()])
             .with_disable_built_in_roots(true),
         None => opts,
     };
-    Ok(match mode {
+    let opts = match (ssl.certificate, ssl.key) {
+        (Some(certificate), Some(key)) => {
+            let own = ClientIdentity::new(certificate.into(), key.into());
+            opts.with_client_identity(Some(own))
+        }
+        (None, None) => opts,
+        _ => {
+            return Err(Error::request(
+                "`ssl-cert` and `ssl-key` in the address of the database go together",
+            ));
+        }
+    };
+    Ok(match ssl.mode.as_deref() {
         None | Some("disabled" | "disable") => None,
         Some("required" | "require") => Some(
             opts.with_danger_accept_invalid_certs(true)
@@ -107,7 +132,12 @@ mod tests {
         let full = read("mysql://ada@h/d?ssl-mode=VERIFY_IDENTITY&ssl-ca=/x").unwrap();
         let full = full.ssl_opts().unwrap();
         assert!(!full.accept_invalid_certs() && !full.skip_domain_validation());
-        for dsn in ["mysql://h/d?ssl-mode=x", "mysql://h/d?colour=x", "mysql:"] {
+        for dsn in [
+            "mysql://h/d?ssl-mode=x",
+            "mysql://h/d?ssl-mode=required&ssl-cert=/x",
+            "mysql://h/d?colour=x",
+            "mysql:",
+        ] {
             assert!(read(dsn).is_err(), "{dsn}");
         }
     }

@@ -4,6 +4,7 @@ use std::io;
 
 use tokio_postgres::error::{DbError, ErrorPosition};
 
+use super::tls::HandshakeFailed;
 use crate::error::{Error, Kind};
 use crate::rows::sql::SqlPosition;
 
@@ -20,6 +21,16 @@ pub(super) fn unconnected(error: tokio_postgres::Error) -> Error {
         .with_retryable(Some(false))
         .with_code(Some("28P01".to_owned()))
         .with_source(error);
+    }
+    // What two ends show to each other is the same the next time.
+    let is_lasting = handshake(&error).is_some_and(HandshakeFailed::is_lasting)
+        || chain(&error).contains("channel binding")
+        || chain(&error).contains("does not support TLS");
+    if is_lasting {
+        let message = format!("no connection: {}", chain(&error));
+        return Error::new(Kind::Unreachable, message)
+            .with_retryable(Some(false))
+            .with_source(error);
     }
     let kind = match io_error(&error).map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => Kind::Connection,
@@ -93,6 +104,11 @@ fn message(reported: &DbError) -> String {
         message = format!("{message}; {more}");
     }
     message
+}
+
+/// What went wrong between a connection and TLS over it.
+pub(super) fn handshake(error: &tokio_postgres::Error) -> Option<&HandshakeFailed> {
+    std::error::Error::source(error)?.downcast_ref()
 }
 
 fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {

@@ -137,8 +137,8 @@ async fn by_bounds(
     let row = client.query_one(&sql, &borrowed(&params(query))).await;
     let found = row.and_then(|row| {
         Ok(Bounds {
-            least: row.try_get(0)?,
-            greatest: row.try_get(1)?,
+            least: row.try_get::<_, Option<i64>>(0)?.map(i128::from),
+            greatest: row.try_get::<_, Option<i64>>(1)?.map(i128::from),
         })
     });
     Ok(inner(&found.map_err(|error| failed(error, None))?, count))

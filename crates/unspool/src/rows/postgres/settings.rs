@@ -9,7 +9,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
 
 use super::passfile;
-use super::tls::{Roots, Verify};
+use super::tls::{OwnCertificate, Peer, Roots, Verify};
 use crate::error::Error;
 use crate::rows::dsn::keywords;
 
@@ -18,7 +18,10 @@ const KNOWN: &[(&str, &str)] = &[
     ("application_name", "PGAPPNAME"),
     ("channel_binding", "PGCHANNELBINDING"),
     ("connect_timeout", "PGCONNECT_TIMEOUT"),
+    ("client_encoding", "PGCLIENTENCODING"),
     ("dbname", "PGDATABASE"),
+    ("fallback_application_name", ""),
+    ("gssencmode", "PGGSSENCMODE"),
     ("host", "PGHOST"),
     ("hostaddr", "PGHOSTADDR"),
     ("options", "PGOPTIONS"),
@@ -27,6 +30,8 @@ const KNOWN: &[(&str, &str)] = &[
     ("port", "PGPORT"),
     ("service", "PGSERVICE"),
     ("servicefile", "PGSERVICEFILE"),
+    ("sslcert", "PGSSLCERT"),
+    ("sslkey", "PGSSLKEY"),
     ("sslmode", "PGSSLMODE"),
     ("sslrootcert", "PGSSLROOTCERT"),
     ("target_session_attrs", "PGTARGETSESSIONATTRS"),
@@ -36,13 +41,23 @@ const KNOWN: &[(&str, &str)] = &[
 /// Where servers leave their sockets.
 const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
-/// Where a server is, and how much of its certificate is looked at.
+/// Settings that have one meaning here, and the values that say so.
+const FIXED: &[(&str, &[&str])] = &[
+    (
+        "client_encoding",
+        &["UTF8", "utf8", "UTF-8", "utf-8", "auto"],
+    ),
+    ("gssencmode", &["disable", "prefer"]),
+];
+
+/// Where a server is, and how to get there.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) config: Config,
-    pub(super) verify: Verify,
-    /// Whether a connection with TLS is tried where one without is refused.
-    pub(super) allows_tls: bool,
+    pub(super) tls: Peer,
+    /// What is tried where the server does not take a connection that is encrypted, or one
+    /// that is not.
+    pub(super) otherwise: Option<SslMode>,
 }
 
 pub(super) fn is_known(name: &str) -> bool {
@@ -171,72 +186,219 @@ fn url(rest: &str) -> Result<Vec<(String, String)>, Error> {
     Ok(pairs)
 }
 
+/// Settings as they were found, and where else to look.
+struct Found<'f> {
+    pairs: &'f BTreeMap<String, String>,
+    around: &'f Surroundings<'f>,
+}
+
 fn configured(
     pairs: &BTreeMap<String, String>,
     timeout: Duration,
     around: &Surroundings<'_>,
 ) -> Result<Settings, Error> {
-    let value = |name: &str| pairs.get(name).map(String::as_str);
+    let found = Found { pairs, around };
+    found.check()?;
     let mut config = Config::new();
-    let user = match value("user") {
-        Some(user) => user.to_owned(),
-        None => (around.variable)("USER")
-            .or_else(|| (around.variable)("LOGNAME"))
-            .ok_or_else(|| {
-                Error::request("expected a user in the address, in `PGUSER` or in `USER`")
-            })?,
-    };
-    let name = value("dbname").unwrap_or(&user).to_owned();
-    let ports = ports(value("port").unwrap_or("5432"))?;
-    let hosts = hosts(value("host"), value("hostaddr"), ports[0]);
+    let user = found.user()?;
+    let name = found.value("dbname").unwrap_or(&user).to_owned();
     config.user(&user).dbname(&name);
-    config.application_name(value("application_name").unwrap_or("unspool"));
-    for host in &hosts {
-        config.host(host);
-    }
-    ports.iter().for_each(|port| {
-        config.port(*port);
-    });
-    if let Some(addresses) = value("hostaddr") {
-        for address in addresses.split(',') {
-            let address = address
-                .parse()
-                .map_err(|_| wrong("hostaddr", "an IP address"))?;
-            config.hostaddr(address);
-        }
-    }
-    if let Some(options) = value("options") {
-        config.options(options);
-    }
-    config.connect_timeout(connect_timeout(value("connect_timeout"), timeout)?);
-    if let Some(attributes) = value("target_session_attrs") {
-        config.target_session_attrs(session_attributes(attributes)?);
-    }
-    // What would be bound is not known to the TLS that is used here.
-    config.channel_binding(match value("channel_binding") {
-        Some("require") => ChannelBinding::Require,
-        _ => ChannelBinding::Disable,
-    });
+    found.add_session(&mut config, timeout)?;
+    let ports = ports(found.value("port").unwrap_or("5432"))?;
+    let hosts = hosts(found.value("host"), found.value("hostaddr"), ports[0]);
+    found.add_servers(&mut config, &hosts, &ports)?;
     let is_local = hosts.iter().all(|host| host.starts_with('/'));
-    let host = if is_local {
-        "localhost"
-    } else {
-        hosts[0].as_str()
-    };
-    let file = value("passfile").map(PathBuf::from);
-    let file = file.or_else(|| Some(around.home.as_ref()?.join(".pgpass")));
-    let password = value("password").map(str::to_owned);
-    let password = password.or_else(|| passfile::password(&file?, host, ports[0], &name, &user));
-    if let Some(password) = password {
+    let host = if is_local { "localhost" } else { &hosts[0] };
+    if let Some(password) = found.password([host, &name, &user], ports[0]) {
         config.password(password);
     }
-    let (mode, verify, allows_tls) = tls(value("sslmode"), value("sslrootcert"), around)?;
-    config.ssl_mode(if is_local { SslMode::Disable } else { mode });
+    let TlsSettings {
+        mode,
+        otherwise,
+        tls,
+    } = found.tls()?;
+    if is_local {
+        // As libpq has it: nobody listens there.
+        config.ssl_mode(SslMode::Disable);
+        return Ok(Settings {
+            config,
+            tls: Peer::default(),
+            otherwise: None,
+        });
+    }
+    config.ssl_mode(mode);
+    config.channel_binding(channel_binding(found.value("channel_binding"))?);
     Ok(Settings {
         config,
-        verify,
-        allows_tls: allows_tls && !is_local,
+        tls,
+        otherwise,
     })
+}
+
+impl Found<'_> {
+    fn value(&self, name: &str) -> Option<&str> {
+        self.pairs.get(name).map(String::as_str)
+    }
+
+    /// That nothing is asked for that is known, and not there.
+    fn check(&self) -> Result<(), Error> {
+        for (name, fits) in FIXED {
+            if self.value(name).is_some_and(|value| !fits.contains(&value)) {
+                return Err(wrong(name, &format!("`{}`", fits.join("` or `"))));
+            }
+        }
+        Ok(())
+    }
+
+    fn user(&self) -> Result<String, Error> {
+        let variable = self.around.variable;
+        (self.value("user").map(str::to_owned))
+            .or_else(|| variable("USER"))
+            .or_else(|| variable("LOGNAME"))
+            .ok_or_else(|| {
+                Error::request("expected a user in the address, in `PGUSER` or in `USER`")
+            })
+    }
+
+    /// How the session is called, begins, and what of a server it wants.
+    fn add_session(&self, config: &mut Config, timeout: Duration) -> Result<(), Error> {
+        let name = self
+            .value("application_name")
+            .or_else(|| self.value("fallback_application_name"));
+        config.application_name(name.unwrap_or("unspool"));
+        if let Some(options) = self.value("options") {
+            config.options(options);
+        }
+        config.connect_timeout(connect_timeout(self.value("connect_timeout"), timeout)?);
+        if let Some(attributes) = self.value("target_session_attrs") {
+            config.target_session_attrs(session_attributes(attributes)?);
+        }
+        Ok(())
+    }
+
+    fn add_servers(
+        &self,
+        config: &mut Config,
+        hosts: &[String],
+        ports: &[u16],
+    ) -> Result<(), Error> {
+        for host in hosts {
+            config.host(host);
+        }
+        for port in ports {
+            config.port(*port);
+        }
+        for address in self
+            .value("hostaddr")
+            .into_iter()
+            .flat_map(|all| all.split(','))
+        {
+            let address = address.parse();
+            config.hostaddr(address.map_err(|_| wrong("hostaddr", "an IP address"))?);
+        }
+        Ok(())
+    }
+
+    /// The password for a host, database and user, from the settings or from the file that has
+    /// them.
+    fn password(&self, [host, name, user]: [&str; 3], port: u16) -> Option<String> {
+        if let Some(password) = self.value("password") {
+            return Some(password.to_owned());
+        }
+        let file = match self.value("passfile") {
+            Some(file) => PathBuf::from(file),
+            None => self.around.home.as_ref()?.join(".pgpass"),
+        };
+        passfile::password(&file, host, port, name, user)
+    }
+
+    /// What `sslmode` means, as libpq has it.
+    fn tls(&self) -> Result<TlsSettings, Error> {
+        let roots = self.roots();
+        let needed = || {
+            roots.clone().ok_or_else(|| {
+                Error::request(
+                    "there is no root certificate: `sslrootcert=FILE` names one, \
+                     `sslrootcert=system` trusts what this machine trusts",
+                )
+            })
+        };
+        let default = if self.value("sslrootcert") == Some("system") {
+            "verify-full"
+        } else {
+            "prefer"
+        };
+        let (mode, verify, otherwise) = match self.value("sslmode").unwrap_or(default) {
+            "disable" => (SslMode::Disable, Verify::Nothing, None),
+            "allow" => (SslMode::Disable, Verify::Nothing, Some(SslMode::Require)),
+            "prefer" => (SslMode::Prefer, Verify::Nothing, Some(SslMode::Disable)),
+            // With a root certificate it is `verify-ca`, for those who have always had one.
+            "require" => match roots {
+                Some(roots) => (SslMode::Require, Verify::Chain(roots), None),
+                None => (SslMode::Require, Verify::Nothing, None),
+            },
+            "verify-ca" => (SslMode::Require, Verify::Chain(needed()?), None),
+            "verify-full" => (SslMode::Require, Verify::Full(needed()?), None),
+            _ => {
+                return Err(wrong(
+                    "sslmode",
+                    "`disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`",
+                ));
+            }
+        };
+        let is_used = mode != SslMode::Disable || otherwise.is_some();
+        let own = if is_used {
+            self.own_certificate()
+        } else {
+            None
+        };
+        let tls = Peer { verify, own };
+        Ok(TlsSettings {
+            mode,
+            otherwise,
+            tls,
+        })
+    }
+
+    fn roots(&self) -> Option<Roots> {
+        match self.value("sslrootcert") {
+            Some("system") => Some(Roots::System),
+            Some(file) => Some(Roots::File(PathBuf::from(file))),
+            None => self.usual("root.crt").map(Roots::File),
+        }
+    }
+
+    /// The certificate that a server may ask for: the one that is named, or the usual one
+    /// where there is one.
+    fn own_certificate(&self) -> Option<OwnCertificate> {
+        let named = |name: &str| self.value(name).map(PathBuf::from);
+        Some(OwnCertificate {
+            certificate: named("sslcert").or_else(|| self.usual("postgresql.crt"))?,
+            key: named("sslkey").or_else(|| self.usual("postgresql.key")),
+        })
+    }
+
+    /// A file where libpq looks for it, if it is there.
+    fn usual(&self, name: &str) -> Option<PathBuf> {
+        let home = self.around.home.as_ref()?;
+        Some(home.join(".postgresql").join(name)).filter(|file| file.exists())
+    }
+}
+
+/// What the settings say of TLS.
+struct TlsSettings {
+    mode: SslMode,
+    otherwise: Option<SslMode>,
+    tls: Peer,
+}
+
+fn channel_binding(text: Option<&str>) -> Result<ChannelBinding, Error> {
+    match text {
+        Some("disable") => Ok(ChannelBinding::Disable),
+        None | Some("prefer") => Ok(ChannelBinding::Prefer),
+        Some("require") => Ok(ChannelBinding::Require),
+        Some(_) => Err(wrong("channel_binding", "`disable`, `prefer` or `require`")),
+    }
 }
 
 /// How long a connection is waited for; zero is for ever in libpq, and the usual time here.
@@ -278,54 +440,6 @@ fn hosts(hosts: Option<&str>, addresses: Option<&str>, port: u16) -> Vec<String>
     let has_socket = |folder: &&&str| Path::new(folder).join(format!(".s.PGSQL.{port}")).exists();
     let folder = SOCKET_FOLDERS.iter().find(has_socket);
     vec![folder.map_or("localhost", |folder| *folder).to_owned()]
-}
-
-/// What `sslmode` means, as libpq has it.
-fn tls(
-    mode: Option<&str>,
-    file: Option<&str>,
-    around: &Surroundings<'_>,
-) -> Result<(SslMode, Verify, bool), Error> {
-    let usual = around
-        .home
-        .as_ref()
-        .map(|home| home.join(".postgresql/root.crt"));
-    let roots = match file {
-        Some("system") => Some(Roots::System),
-        Some(file) => Some(Roots::File(PathBuf::from(file))),
-        None => usual.filter(|file| file.exists()).map(Roots::File),
-    };
-    let needed = || {
-        roots.clone().ok_or_else(|| {
-            Error::request(
-                "there is no root certificate: `sslrootcert=FILE` names one, `sslrootcert=system` \
-                 trusts what this machine trusts",
-            )
-        })
-    };
-    let default = if file == Some("system") {
-        "verify-full"
-    } else {
-        "prefer"
-    };
-    Ok(match mode.unwrap_or(default) {
-        "disable" => (SslMode::Disable, Verify::Nothing, false),
-        "allow" => (SslMode::Disable, Verify::Nothing, true),
-        "prefer" => (SslMode::Prefer, Verify::Nothing, false),
-        // With a root certificate it is `verify-ca`, for those who have always had one.
-        "require" => match roots {
-            Some(roots) => (SslMode::Require, Verify::Chain(roots), false),
-            None => (SslMode::Require, Verify::Nothing, false),
-        },
-        "verify-ca" => (SslMode::Require, Verify::Chain(needed()?), false),
-        "verify-full" => (SslMode::Require, Verify::Full(needed()?), false),
-        _ => {
-            return Err(wrong(
-                "sslmode",
-                "`disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`",
-            ));
-        }
-    })
 }
 
 /// The value is not shown: it may be a password that a mistake put there.
@@ -419,16 +533,40 @@ mod tests {
         ] {
             let settings = read(&format!("host=h user=u {more}"), &[]).unwrap();
             assert_eq!(settings.config.get_ssl_mode(), mode, "{more}");
-            assert_eq!(settings.allows_tls, more.ends_with("allow"));
+            let otherwise = match more {
+                "sslmode=allow" => Some(SslMode::Require),
+                "" => Some(SslMode::Disable),
+                _ => None,
+            };
+            assert_eq!(settings.otherwise, otherwise, "{more}");
             assert_eq!(
-                matches!(settings.verify, Verify::Full(_)),
+                matches!(settings.tls.verify, Verify::Full(_)),
                 more.ends_with("system")
             );
         }
         let error = read("host=h user=u sslmode=verify-full", &[]).unwrap_err();
         assert!(error.contains("no root certificate"), "{error}");
         let full = read("host=h user=u sslmode=require sslrootcert=x", &[]).unwrap();
-        assert!(matches!(full.verify, Verify::Chain(_)));
+        assert!(matches!(full.tls.verify, Verify::Chain(_)));
+    }
+
+    #[test]
+    fn what_is_bound_and_shown_to_a_server_is_as_libpq_has_it() {
+        let read = |more: &str| read(&format!("host=h user=u {more}"), &[]).unwrap();
+        for (more, expected) in [
+            ("", ChannelBinding::Prefer),
+            ("channel_binding=prefer", ChannelBinding::Prefer),
+            ("channel_binding=disable", ChannelBinding::Disable),
+            ("channel_binding=require", ChannelBinding::Require),
+        ] {
+            assert_eq!(read(more).config.get_channel_binding(), expected, "{more}");
+        }
+        let own = read("sslcert=/a sslkey=/b").tls.own.unwrap();
+        assert_eq!((own.certificate, own.key), ("/a".into(), Some("/b".into())));
+        // Where no connection is encrypted, nobody looks for it.
+        assert!(read("sslcert=/a sslmode=disable").tls.own.is_none());
+        assert!(read("sslcert=/a host=/run").tls.own.is_none());
+        read("client_encoding=utf8 gssencmode=disable fallback_application_name=x");
     }
 
     #[test]
@@ -437,6 +575,15 @@ mod tests {
             ("postgres://u@h/d?sslmode=hush", "`sslmode`"),
             ("postgres://u@h:hush/d", "`port`"),
             ("postgres://u@h/d?colour=hush", "`colour`"),
+            ("postgres://u@h/d?channel_binding=hush", "`channel_binding`"),
+            ("postgres://u@h/d?gssencmode=hush", "`gssencmode`"),
+            ("postgres://u@h/d?client_encoding=hush", "`UTF8`"),
+            ("postgres://u@h/d?connect_timeout=hush", "`connect_timeout`"),
+            ("postgres://u@h/d?hostaddr=hush", "`hostaddr`"),
+            (
+                "postgres://u@h/d?target_session_attrs=hush",
+                "`target_session_attrs`",
+            ),
             ("postgres:h", "`//`"),
             ("postgres://h", "`PGUSER`"),
         ] {

@@ -158,6 +158,156 @@ async fn every_type_is_exact() {
 }
 
 #[tokio::test]
+async fn ssl_mode_decides_what_of_a_certificate_is_looked_at() {
+    let certificate = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (own, other, client) = (
+        certificate("localhost"),
+        certificate("localhost"),
+        certificate("bea"),
+    );
+    let started = MariaDb::start_with_tls(
+        &own.cert.pem(),
+        &own.signing_key.serialize_pem(),
+        &client.cert.pem(),
+    );
+    let (server, port) = match started {
+        Ok(started) => started,
+        Err(why) if std::env::var_os("CI").is_none() => return eprintln!("skipped: {why}"),
+        Err(why) => panic!("{why}"),
+    };
+    server.sql(
+        "mysql",
+        "create user ada identified by 'hush-hush' require ssl; create user bea require x509;",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: String| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let own = file("own", own.cert.pem());
+    let other = file("other", other.cert.pem());
+    let shown = format!(
+        "&ssl-cert={}&ssl-key={}",
+        file("bea.crt", client.cert.pem()),
+        file("bea.key", client.signing_key.serialize_pem())
+    );
+    let query = |user: &str, host: &str, more: &str| {
+        let more = more.replace("OWN", &own).replace("OTHER", &other);
+        let dsn =
+            format!("mysql://{user}@{host}:{port}/information_schema?prefer_socket=false{more}");
+        let sql = "select variable_value <> '' as encrypted from session_status where variable_name = 'ssl_cipher'";
+        rows(dsn, sql).first_wait(Duration::from_millis(1)).raw()
+    };
+    let ada = "ada:hush-hush";
+    for (user, host, more) in [
+        (ada, "127.0.0.1", "&ssl-mode=REQUIRED".to_owned()),
+        (
+            ada,
+            "localhost",
+            "&ssl-mode=VERIFY_CA&ssl-ca=OWN".to_owned(),
+        ),
+        (
+            ada,
+            "localhost",
+            "&ssl-mode=VERIFY_IDENTITY&ssl-ca=OWN".to_owned(),
+        ),
+        ("bea", "127.0.0.1", format!("&ssl-mode=required{shown}")),
+    ] {
+        let found = complete(query(user, host, &more)).await;
+        assert_eq!(found, [r#"{"encrypted":1}"#], "{user} {host} {more}");
+    }
+    for (user, host, more, words) in [
+        (ada, "127.0.0.1", "", "Access denied"),
+        ("bea", "127.0.0.1", "&ssl-mode=required", "Access denied"),
+        (
+            ada,
+            "127.0.0.1",
+            "&ssl-mode=verify_identity&ssl-ca=OWN",
+            "certificate",
+        ),
+        (
+            ada,
+            "localhost",
+            "&ssl-mode=verify_identity&ssl-ca=OTHER",
+            "certificate",
+        ),
+        (
+            ada,
+            "localhost",
+            "&ssl-mode=verify_ca&ssl-ca=OTHER",
+            "certificate",
+        ),
+        (ada, "localhost", "&ssl-mode=verify_identity", "certificate"),
+        (
+            ada,
+            "localhost",
+            "&ssl-mode=verify_ca&ssl-ca=/no/such/file",
+            "/no/such/file",
+        ),
+    ] {
+        let error = failure(query(user, host, more)).await;
+        assert!(error.to_string().contains(words), "{more}: {error:?}");
+        assert!(!format!("{error:?} {error}").contains("hush"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_parts_together_are_the_table() {
+    let Some(database) = database(
+        "create table t (id bigint primary key, name text);
+         insert into t select seq * seq, concat('row ', seq) from seq_1_to_3000;
+         create table u (id bigint unsigned primary key);
+         insert into u values (0), (18446744073709551615), (9223372036854775808);
+         create table nothing (id int primary key);",
+    ) else {
+        return;
+    };
+    let count = |count: usize| NonZeroUsize::new(count).unwrap();
+    for (table, rows) in [("t", 3000), ("u", 3), ("nothing", 0)] {
+        for parts in [1, 2, 7, 60] {
+            let request = database.rows(&format!("select * from {table}")).key("id");
+            let request = request.partitions(count(parts)).in_flight(count(4));
+            let found: std::collections::BTreeSet<String> =
+                complete(request.batch(count(100)).raw())
+                    .await
+                    .into_iter()
+                    .collect();
+            assert_eq!(found.len(), rows, "{table} in {parts}");
+        }
+    }
+    let request = || {
+        let request = database.rows("select id from t").key("id");
+        request.partitions(count(4)).batch(count(100))
+    };
+    for taken in [1, 100, 1234, 3000] {
+        let mut rows = request().raw();
+        let mut found = std::collections::BTreeSet::new();
+        while found.len() < taken {
+            found.insert(rows.try_next().await.unwrap().unwrap().to_string());
+        }
+        let position = serde_json::to_string(&rows.position().unwrap()).unwrap();
+        let position: Position = serde_json::from_str(&position).unwrap();
+        rows.close().await;
+        let rest = complete(request().from(position).raw()).await;
+        assert_eq!(found.len() + rest.len(), 3000, "after {taken}");
+        found.extend(rest);
+        assert_eq!(found.len(), 3000, "after {taken}");
+    }
+    for (request, words) in [
+        (database.rows("select id from t"), "only what has a key"),
+        (
+            database.rows("select name from t").key("name"),
+            "whole numbers",
+        ),
+    ] {
+        let error = failure(request.partitions(count(2)).raw()).await;
+        assert!(error.is_request(), "{error:?}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn parameters_are_bound() {
     let Some(database) = database(USERS) else {
         return;

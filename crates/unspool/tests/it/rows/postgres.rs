@@ -646,7 +646,7 @@ async fn rows_that_trickle_are_delivered_as_they_come() {
 /// A server that wants TLS and a password, and files beside it.
 struct Secured {
     /// It ends with this.
-    _server: Postgres,
+    server: Postgres,
     port: u16,
     folder: tempfile::TempDir,
     /// The file of its certificate, and that of another one.
@@ -670,7 +670,7 @@ impl Secured {
         };
         server.psql("postgres", "create user ada password 'hush-hush'");
         let mut secured = Secured {
-            _server: server,
+            server,
             port,
             folder: tempfile::tempdir().unwrap(),
             own: String::new(),
@@ -692,6 +692,23 @@ impl Secured {
         let more = more.replace("OWN", &self.own).replace("OTHER", &self.other);
         let port = self.port;
         format!("postgres://ada:hush-hush@{host}:{port}/postgres?connect_timeout=20{more}")
+    }
+
+    /// Changes who may connect, and other settings, the last of which says when it is done.
+    fn configure(&self, access: &str, settings: &[(&str, &str)]) {
+        let file = self.server.psql("postgres", "show hba_file");
+        let access = format!("local all all trust\n{access}");
+        self.server.psql("postgres", &copy_to(&access, file.trim()));
+        for (name, value) in settings {
+            self.server
+                .psql("postgres", &format!("alter system set {name} = '{value}'"));
+        }
+        self.server.psql("postgres", "select pg_reload_conf()");
+        let (name, value) = settings.last().unwrap();
+        let until = Instant::now() + Duration::from_secs(60);
+        while self.server.psql("postgres", &format!("show {name}")).trim() != *value {
+            assert!(Instant::now() < until, "it is not reloaded");
+        }
     }
 
     /// Whether the connection is encrypted.
@@ -779,4 +796,168 @@ async fn a_password_comes_from_the_address_or_from_files_and_is_never_said() {
     let service = secured.file("services", &service);
     let service = format!("service=own servicefile={service} password=hush-hush");
     assert_eq!(complete(Secured::is_encrypted(service)).await, ENCRYPTED);
+}
+
+/// A certificate that its own key has signed, for a user of the database.
+fn certificate_of(user: &str) -> (String, String) {
+    let mut params = rcgen::CertificateParams::default();
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, user);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate.pem(), key.serialize_pem())
+}
+
+fn make_private(file: &str, mode: u32) {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(file, mode).unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_of_ones_own_is_shown_to_a_server_that_asks() {
+    let Some(secured) = Secured::start() else {
+        return;
+    };
+    let (certificate, key) = certificate_of("bea");
+    secured.server.psql("postgres", "create user bea");
+    let roots = secured.server.psql(
+        "postgres",
+        "select current_setting('data_directory') || '/bea.crt'",
+    );
+    secured.server.psql(
+        "postgres",
+        &format!("alter system set ssl_ca_file = '{}'", roots.trim()),
+    );
+    secured
+        .server
+        .psql("postgres", &copy_to(&certificate, roots.trim()));
+    secured.configure(
+        "hostssl all bea 127.0.0.1/32 cert\n",
+        &[("ssl_ca_file", roots.trim())],
+    );
+    let (_, other_key) = certificate_of("bea");
+    let file = |name: &str, text: &str| {
+        let file = secured.file(name, text);
+        make_private(&file, 0o600);
+        file
+    };
+    let own = file("bea.crt", &certificate);
+    let key = file("bea.key", &key);
+    let dsn = |more: &str| {
+        let port = secured.port;
+        format!("postgres://bea@127.0.0.1:{port}/postgres?sslmode=require&connect_timeout=20{more}")
+    };
+    let shown = dsn(&format!("&sslcert={own}&sslkey={key}"));
+    assert_eq!(complete(Secured::is_encrypted(shown)).await, ENCRYPTED);
+    let open = file("open.key", "");
+    make_private(&open, 0o644);
+    let encrypted = file(
+        "encrypted.key",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    );
+    let other = file("other.key", &other_key);
+    for (more, words, is_request) in [
+        (String::new(), "client certificate", false),
+        (format!("&sslcert={own}"), "no key: `sslkey=FILE`", true),
+        (format!("&sslcert={own}&sslkey={open}"), "0600", true),
+        (format!("&sslcert={own}&sslkey={own}x"), "bea.crtx", true),
+        (
+            format!("&sslcert={own}&sslkey={encrypted}"),
+            "that is not encrypted",
+            true,
+        ),
+        (format!("&sslcert={own}&sslkey={other}"), "no TLS", true),
+        (format!("&sslcert={own}x&sslkey={key}"), "bea.crtx", true),
+        (
+            format!("&sslcert={key}&sslkey={key}"),
+            "there is none in it",
+            true,
+        ),
+    ] {
+        let error = failure(Secured::is_encrypted(dsn(&more))).await;
+        assert_eq!(error.is_request(), is_request, "{more}: {error:?}");
+        assert!(error.to_string().contains(words), "{more}: {error}");
+    }
+}
+
+fn copy_to(text: &str, file: &str) -> String {
+    format!(
+        "do $do$ begin execute format('copy (select regexp_split_to_table(%L, E''\\n'')) to %L', \
+         $text${text}$text$, '{file}'); end $do$"
+    )
+}
+
+#[tokio::test]
+async fn a_password_is_bound_to_the_certificate() {
+    let Some(secured) = Secured::start() else {
+        return;
+    };
+    for more in [
+        "&channel_binding=require",
+        "&channel_binding=require&sslmode=require",
+        "&channel_binding=disable",
+    ] {
+        let found = complete(Secured::is_encrypted(secured.dsn("127.0.0.1", more))).await;
+        assert_eq!(found, ENCRYPTED, "{more}");
+    }
+    // What is not encrypted, or asks for no proof, cannot be bound.
+    secured.configure(
+        "hostnossl all all 127.0.0.1/32 scram-sha-256\nhostssl all all 127.0.0.1/32 trust\n",
+        &[("deadlock_timeout", "2s")],
+    );
+    for mode in ["disable", "require"] {
+        let more = format!("&channel_binding=require&sslmode={mode}");
+        let error = failure(Secured::is_encrypted(secured.dsn("127.0.0.1", &more))).await;
+        assert!(
+            error.to_string().contains("channel binding"),
+            "{mode}: {error}"
+        );
+        assert!(!error.is_retryable(), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn prefer_falls_back_where_a_server_does_not_take_what_is_encrypted() {
+    const PLAIN: [&str; 1] = [r#"{"ssl":false}"#];
+    let Some(secured) = Secured::start() else {
+        return;
+    };
+    // Refused for its encryption.
+    let access = "hostnossl all all 127.0.0.1/32 scram-sha-256\n";
+    secured.configure(access, &[("deadlock_timeout", "2s")]);
+    for more in ["", "&sslmode=prefer", "&sslmode=allow"] {
+        let found = complete(Secured::is_encrypted(secured.dsn("127.0.0.1", more))).await;
+        assert_eq!(found, PLAIN, "{more}");
+    }
+    let error = failure(Secured::is_encrypted(
+        secured.dsn("127.0.0.1", "&sslmode=require"),
+    ))
+    .await;
+    assert_eq!(error.code(), Some("28000"), "{error}");
+    // No handshake at all: the server has older versions of TLS alone.
+    let old = [
+        ("ssl_min_protocol_version", "TLSv1"),
+        ("ssl_max_protocol_version", "TLSv1.1"),
+    ];
+    secured.configure(access, &old);
+    for more in ["", "&sslmode=prefer"] {
+        let found = complete(Secured::is_encrypted(secured.dsn("127.0.0.1", more))).await;
+        assert_eq!(found, PLAIN, "{more}");
+    }
+    let error = failure(Secured::is_encrypted(
+        secured.dsn("127.0.0.1", "&sslmode=require"),
+    ))
+    .await;
+    assert!(error.to_string().contains("TLS"), "{error}");
+    // A wrong password is not tried again in the clear, and said as it is.
+    secured.configure(
+        "host all all 127.0.0.1/32 scram-sha-256\n",
+        &[("ssl_max_protocol_version", "")],
+    );
+    let wrong = secured
+        .dsn("127.0.0.1", "")
+        .replace("hush-hush", "not-the-one");
+    let error = failure(Secured::is_encrypted(wrong)).await;
+    assert_eq!(error.code(), Some("28P01"), "{error}");
 }
