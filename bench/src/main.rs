@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bench ask [GROUP]
-//! bench events
+//! bench events [GROUP]...
 //! bench generators [--wall] [ROW | COLUMN]...
 //! bench pages [GROUP]
 //! bench sinks [SINK]...
@@ -35,6 +35,8 @@ fn main() -> ExitCode {
         Some((command, rest)) => match command.as_str() {
             "ask" => ask::run(rest),
             "events" => events::run(rest),
+            // What `events` starts itself with, once per run.
+            "event-client" => events::answer(rest),
             "generators" => generators::run(rest),
             "pages" => pages::run(rest),
             "sinks" => sinks::run(rest),
