@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bench ask [GROUP]
-//! bench events
+//! bench events [GROUP]...
 //! bench generators [--wall] [ROW | COLUMN]...
 //! bench pages [GROUP]
 //! bench rows [memory | stop] [DATABASE]...
@@ -38,6 +38,8 @@ fn main() -> ExitCode {
         Some((command, rest)) => match command.as_str() {
             "ask" => ask::run(rest),
             "events" => events::run(rest),
+            // What `events` starts itself with, once per run.
+            "event-client" => events::answer(rest),
             "generators" => generators::run(rest),
             "pages" => pages::run(rest),
             "rows" => rows::run(rest),

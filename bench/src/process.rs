@@ -87,6 +87,16 @@ pub(crate) fn peak_until(command: &mut Command, limit: Duration) -> io::Result<u
     Ok(child.wait4()?.rusage.maxrss)
 }
 
+/// The peak memory of a command, and whether it ended with status 0.
+///
+/// # Errors
+/// It cannot be started.
+pub(crate) fn peak_of(command: &mut Command) -> io::Result<(u64, bool)> {
+    let command = (command.stdin(Stdio::null()).stdout(Stdio::null())).stderr(Stdio::null());
+    let used = command.spawn()?.wait4()?;
+    Ok((used.rusage.maxrss, used.status.success()))
+}
+
 /// Instructions of a whole process outside of the kernel.
 ///
 /// # Errors

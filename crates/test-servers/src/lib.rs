@@ -20,6 +20,8 @@
 )]
 
 pub mod attacks;
+#[cfg(unix)]
+mod daemon;
 pub mod dialect;
 mod http1;
 #[cfg(unix)]

@@ -3,23 +3,17 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::ports::free_port;
-
-/// How long a server may take to start.
-const LONGEST_START: Duration = Duration::from_secs(60);
+use crate::daemon::{Daemon, Program};
 
 /// A server at work, which keeps on its disk what it was told; it ends with this value.
 pub struct Nats {
-    folder: TempDir,
-    port: u16,
-    process: Mutex<Child>,
+    daemon: Daemon,
 }
 
 impl Nats {
@@ -29,27 +23,50 @@ impl Nats {
     ///
     /// Says why there is none: it is not installed.
     pub fn start() -> Result<Self, String> {
-        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let port = free_port();
-        let process = Mutex::new(spawn(&folder, port)?);
-        let server = Nats {
-            folder,
-            port,
-            process,
+        Nats::start_with("")
+    }
+
+    /// A new server whose configuration has this as well. What is asked here is asked without a
+    /// password and without TLS.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Nats::start).
+    pub fn start_with(config: &str) -> Result<Self, String> {
+        let config = config.to_owned();
+        let command = move |folder: &Path, port: u16| {
+            let file = folder.join("nats.conf");
+            let data = folder.join("data");
+            let begin = format!("jetstream {{ store_dir: \"{}\" }}\n", data.display());
+            std::fs::write(&file, begin + &config).unwrap();
+            let mut command = Command::new("nats-server");
+            command.args(["-a", "127.0.0.1", "-p", &port.to_string(), "-c"]);
+            command.arg(file);
+            command
         };
-        server.wait();
-        Ok(server)
+        let daemon = Daemon::start(Program {
+            name: "nats-server",
+            package: "nats-server",
+            command: Box::new(command),
+            is_up: |port| Client::connect(port).is_ok_and(|mut client| client.is_ready()),
+        });
+        Ok(Nats { daemon: daemon? })
     }
 
     /// `127.0.0.1:PORT`.
     pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.daemon.host()
+    }
+
+    /// Kills the server, and starts it again with what it had on its disk.
+    pub fn crash(&self) {
+        self.daemon.crash();
     }
 
     /// A request, and its answer as JSON.
     #[track_caller]
     pub fn request(&self, subject: &str, payload: &str) -> Value {
-        let mut client = Client::connect(self.port).unwrap();
+        let mut client = Client::connect(self.daemon.port()).unwrap();
         let answer = client.request(subject, payload).unwrap();
         serde_json::from_slice(&answer).unwrap()
     }
@@ -65,60 +82,19 @@ impl Nats {
     /// Publishes messages into a stream, and waits until it has the last one.
     #[track_caller]
     pub fn publish(&self, subject: &str, payloads: impl IntoIterator<Item = String>) {
-        let mut client = Client::connect(self.port).unwrap();
+        let mut client = Client::connect(self.daemon.port()).unwrap();
         for payload in payloads {
             let answer = client.request(subject, &payload).unwrap();
             let answer: Value = serde_json::from_slice(&answer).unwrap();
             assert!(answer["seq"].is_u64(), "{answer}");
         }
     }
-
-    /// Kills the server, and starts it again with what it had on its disk.
-    pub fn crash(&self) {
-        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        process.kill().unwrap();
-        process.wait().unwrap();
-        *process = spawn(&self.folder, self.port).unwrap();
-        drop(process);
-        self.wait();
-    }
-
-    fn wait(&self) {
-        let until = Instant::now() + LONGEST_START;
-        loop {
-            let client = Client::connect(self.port);
-            if client.is_ok_and(|mut client| client.request("$JS.API.INFO", "").is_ok()) {
-                return;
-            }
-            assert!(Instant::now() < until, "nats-server does not start");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Nats {
-    fn drop(&mut self) {
-        let process = self
-            .process
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        let _ = process.kill();
-        let _ = process.wait();
-    }
-}
-
-fn spawn(folder: &TempDir, port: u16) -> Result<Child, String> {
-    Command::new("nats-server")
-        .args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"])
-        .arg(folder.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| format!("no nats-server (Debian has it in `nats-server`): {error}"))
 }
 
 struct Client {
     reader: BufReader<TcpStream>,
+    /// What the server says of itself at first.
+    info: String,
 }
 
 impl Client {
@@ -127,12 +103,20 @@ impl Client {
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         let mut client = Client {
             reader: BufReader::new(stream),
+            info: String::new(),
         };
-        client.line()?;
+        client.info = client.line()?;
         client.send(
             "CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\nSUB i 1\r\n",
         )?;
         Ok(client)
+    }
+
+    /// Whether the server is ready: it has JetStream, or wants to know first who asks.
+    fn is_ready(&mut self) -> bool {
+        let wants = |name: &str| self.info.contains(&format!("\"{name}\":true"));
+        let is_closed = wants("tls_required") || wants("auth_required");
+        is_closed || self.request("$JS.API.INFO", "").is_ok()
     }
 
     fn send(&mut self, text: &str) -> std::io::Result<()> {

@@ -27,6 +27,7 @@ const HANGS: Duration = Duration::from_secs(90);
 /// How a run ended, and what it said.
 struct Run {
     code: Option<i32>,
+    peak: u64,
     items: String,
     words: String,
 }
@@ -69,7 +70,19 @@ fn limited(command: &mut Command) -> Run {
     let code = used.status.code();
     assert_ne!(code, Some(101), "{command:?} panicked: {words}");
     assert!(code.is_some(), "{command:?} crashed: {words}");
-    Run { code, items, words }
+    Run {
+        code,
+        peak,
+        items,
+        words,
+    }
+}
+
+/// Runs to the end, within the limits: the peak of its memory, its code, and its words.
+#[track_caller]
+pub(crate) fn peak_of(args: &[&str]) -> (u64, i32, String) {
+    let run = limited(&mut unspool(args));
+    (run.peak, run.code.unwrap_or_default(), run.words)
 }
 
 /// The most memory that a process has had since it began to run its program; the system's own

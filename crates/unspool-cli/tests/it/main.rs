@@ -16,6 +16,7 @@ mod events;
 mod help;
 mod interrupts;
 mod kills;
+mod large_events;
 mod limits;
 mod mistakes;
 mod pages;
@@ -29,6 +30,8 @@ mod restarts;
 mod rows;
 mod schema;
 mod sinks;
+#[cfg(unix)]
+mod streams;
 mod terminal;
 mod tls;
 

@@ -151,6 +151,53 @@ async fn a_redis_stream_over_tls_is_verified() {
     );
 }
 
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_stream_of_nats_over_tls_is_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, private) = (
+        folder.path().join("authority.pem"),
+        folder.path().join("key.pem"),
+    );
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&authority, key.cert.pem()).unwrap();
+    std::fs::write(&private, key.signing_key.serialize_pem()).unwrap();
+    let (certificate, private) = (authority.display(), private.display());
+    let tls = format!("tls {{ cert_file: \"{certificate}\", key_file: \"{private}\" }}\n");
+    // It takes those who do not ask for TLS as well, or wants it of all.
+    let both = crate::server::Nats::start_with(&format!("{tls}allow_non_tls: true\n"));
+    let (both, strict) = match (both, crate::server::Nats::start_with(&tls)) {
+        (Ok(both), Ok(strict)) => (both, strict),
+        (Err(why), _) | (_, Err(why)) if std::env::var_os("CI").is_none() => {
+            return eprintln!("skipped: {why}");
+        }
+        (Err(why), _) | (_, Err(why)) => panic!("{why}"),
+    };
+    both.api("STREAM.CREATE.s", r#"{"name":"s","subjects":["a"]}"#);
+    both.publish("a", ["[1]".to_owned()]);
+    let address = |scheme: &str, server: &crate::server::Nats| {
+        let host = server.host().replace("127.0.0.1", "localhost");
+        format!("{scheme}://{host}?stream=s")
+    };
+    let url = address("tls", &both);
+    let (lines, words) = followed(url.clone(), Some(authority.clone())).await;
+    let expected = "{\"event\":\"a\",\"id\":\"1\",\"data\":[1]}\n";
+    assert_eq!(String::from_utf8_lossy(&lines), expected, "{words}");
+    let (lines, words) = followed(url, None).await;
+    assert!(
+        lines.is_empty() && words.contains("invalid peer certificate"),
+        "{words}"
+    );
+    // What the server has no stream for, it says over TLS.
+    for scheme in ["nats", "tls"] {
+        let url = address(scheme, &strict);
+        let (_, words) = followed(url.clone(), Some(authority.clone())).await;
+        assert!(words.contains("stream not found"), "{scheme}: {words}");
+        let (_, words) = followed(url, None).await;
+        assert!(words.contains("invalid peer certificate"), "{words}");
+    }
+}
+
 fn config(key: &rcgen::CertifiedKey<rcgen::KeyPair>) -> ServerConfig {
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -116,6 +116,15 @@ fn written(fingerprint: u64) -> String {
 pub(super) fn origin(call: &Call) -> Call {
     let is_secret = |name: &str, value: &str| is_secret_name(name) && !value.is_empty();
     let mut call = call.clone();
+    let is_login = |name: &str| name == "creds" && matches!(call.url.scheme(), "nats" | "tls");
+    if (call.url.query_pairs()).any(|(name, _)| is_login(&name)) {
+        // Where the file lies with which one logs in is no part of the feed.
+        let pairs = call.url.query_pairs().filter(|(name, _)| name != "creds");
+        let pairs: Vec<(String, String)> = pairs
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        call.url.query_pairs_mut().clear().extend_pairs(pairs);
+    }
     let _ = call.url.set_username("");
     let _ = call.url.set_password(None);
     if let Some(token) = token(call.url.path()) {

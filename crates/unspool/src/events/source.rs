@@ -29,7 +29,7 @@ use super::transports::{
 use super::until::Until;
 use crate::error::{Error, ErrorKind, Kind};
 use crate::http::{
-    Attempts, Call, HttpOptions, Refusal, Reply, Secrets, Session, after, is_secret_name,
+    Attempts, Call, HttpOptions, Meter, Refusal, Reply, Secrets, Session, after, is_secret_name,
 };
 use crate::json::Pointer;
 use crate::source::SourceGenerator;
@@ -176,33 +176,20 @@ fn poll_any<T: Send>(
 /// A feed that is being followed.
 struct Follower {
     feeds: Arc<Feeds>,
-    number: usize,
+    /// What was asked for, without what the parts below were made of.
+    plan: Plan,
     /// Its address, for its events.
     source: Arc<str>,
     upstream: Upstream,
     secrets: Arc<Secrets>,
     /// How long an answer is waited for.
     timeout: Duration,
-    call: Call,
-    asking: Option<Asking>,
-    socket: Option<SocketForm>,
-    idle: Option<Duration>,
-    items_at: Option<Pointer>,
-    transport: Option<&'static TransportEntry>,
-    position: Option<Pointer>,
-    resume_as: Option<ResumeAs>,
-    gap_events: Vec<String>,
-    is_once: bool,
-    awaits_durable: bool,
-    until: Option<Until>,
     stop_at: Option<Instant>,
-    max_item: usize,
     seen: Seen,
     memory: Memory,
     delays: Delays,
     /// The tries that the first connection has.
     attempts: Attempts,
-    reconnects: usize,
     /// Connections in a row that came to nothing.
     failures: usize,
     was_connected: bool,
@@ -230,91 +217,87 @@ struct Health {
     is_heard: bool,
 }
 
-impl Follower {
-    fn new(plan: Plan, feeds: Arc<Feeds>) -> Result<Self, Error> {
-        let Plan {
-            number,
-            mut call,
-            mut http,
-            ..
-        } = plan;
-        let accepted = match (plan.transport, &plan.asking) {
+impl Plan {
+    /// What answers are asked for.
+    fn accepted(&self) -> &'static str {
+        match (self.transport, &self.asking) {
             (Some(entry), _) => entry.accept,
             (None, Some(_)) => "application/json",
             (None, None) => ACCEPTED,
-        };
-        (http.credentials).usual_header(ACCEPT, HeaderValue::from_static(accepted));
-        let origin = position::origin(&call);
-        let manner = match (&plan.asking, &plan.own) {
+        }
+    }
+
+    /// What the ids of the events are good for.
+    fn manner(&self) -> Manner {
+        match (&self.asking, &self.own) {
             (Some(Asking::Every(..)), _) => Manner::Window,
             (Some(Asking::Cursor(_) | Asking::Validators), _) => Manner::Cursor,
             (None, Some((_, own, url))) => (own.manner)(url),
-            _ if plan.is_ordered => Manner::Ordered,
+            _ if self.is_ordered => Manner::Ordered,
             _ => Manner::Usual,
-        };
-        let meter = Arc::clone(&feeds.meter);
-        let settings = http.settings();
-        let (upstream, secrets, attempts) = match plan.own {
-            Some((entry, own, url)) => {
-                let secrets = secrets_of(&url);
-                let attempts = Attempts::new(&settings.retry(), meter);
-                (Upstream::Own(entry, own, url), secrets, attempts)
-            }
-            None => {
-                let usual = (TIMEOUT, TIMEOUT);
-                let http = Session::new(&mut call.url, &http, usual, meter)?;
-                let (secrets, attempts) = (http.secrets(), http.attempts());
-                if let Some(token) = position::token(call.url.path()) {
-                    secrets.keep(token);
-                }
-                (Upstream::Http(Arc::new(http)), secrets, attempts)
-            }
-        };
-        let secrets = Arc::new(secrets);
-        let kept = Arc::clone(&secrets);
-        feeds.begin(number, origin.clone(), plan.stood.clone(), kept);
+        }
+    }
+
+    /// The address of the feed, for its events.
+    fn source(&self) -> Arc<str> {
+        let address = position::origin(&self.call).url;
+        match &self.socket {
+            // The handshake of `ws:` is one of `http:`.
+            Some(_) => address.as_str().replacen("http", "ws", 1).into(),
+            None => address.as_str().into(),
+        }
+    }
+
+    /// How the feed is reached, what of that nobody may see, and the tries of its first
+    /// connection.
+    fn reach(&mut self, meter: Arc<Meter>) -> Result<(Upstream, Secrets, Attempts), Error> {
+        let mut http = std::mem::take(&mut self.http);
+        if let Some((entry, own, url)) = self.own.take() {
+            let secrets = secrets_of(&url);
+            let attempts = Attempts::new(&http.settings().retry(), meter);
+            return Ok((Upstream::Own(entry, own, url), secrets, attempts));
+        }
+        let accepted = HeaderValue::from_static(self.accepted());
+        http.credentials.usual_header(ACCEPT, accepted);
+        let http = Session::new(&mut self.call.url, &http, (TIMEOUT, TIMEOUT), meter)?;
+        let (secrets, attempts) = (http.secrets(), http.attempts());
+        if let Some(token) = position::token(self.call.url.path()) {
+            secrets.keep(token);
+        }
+        Ok((Upstream::Http(Arc::new(http)), secrets, attempts))
+    }
+}
+
+impl Follower {
+    fn new(mut plan: Plan, feeds: Arc<Feeds>) -> Result<Self, Error> {
+        let (origin, manner) = (position::origin(&plan.call), plan.manner());
+        let (source, timeout) = (plan.source(), plan.http.settings().timeout);
+        let (upstream, secrets, attempts) = plan.reach(Arc::clone(&feeds.meter))?;
+        let (stood, secrets) = (std::mem::take(&mut plan.stood), Arc::new(secrets));
+        feeds.begin(plan.number, origin, stood.clone(), Arc::clone(&secrets));
+        let earlier = plan.is_resumed.then_some("the end of an earlier run");
         Ok(Follower {
-            number,
-            source: match &plan.socket {
-                // The handshake of `ws:` is one of `http:`.
-                Some(_) => origin.url.as_str().replacen("http", "ws", 1).into(),
-                None => origin.url.as_str().into(),
-            },
-            attempts,
+            feeds,
+            source,
             upstream,
             secrets,
-            timeout: settings.timeout.unwrap_or(TIMEOUT),
-            call,
-            asking: plan.asking,
-            socket: plan.socket,
-            idle: plan.idle,
-            items_at: plan.items_at,
-            transport: plan.transport,
-            position: plan.position,
-            resume_as: plan.resume_as,
-            gap_events: plan.gap_events,
-            is_once: plan.is_once,
-            awaits_durable: plan.awaits_durable,
-            until: plan.until,
+            timeout: timeout.unwrap_or(TIMEOUT),
             stop_at: plan.stop_after.map(after),
-            max_item: plan.max_item,
             memory: Memory {
                 rhythm: Rhythm::new(plan.idle),
-                asked: Asked::after(plan.stood.id.clone()),
+                asked: Asked::after(stood.id.clone()),
             },
-            seen: Seen::new(plan.stood, manner),
+            seen: Seen::new(stood, manner),
             delays: Delays::new(plan.first_wait),
-            reconnects: plan.reconnects,
+            attempts,
             failures: 0,
             was_connected: false,
             can_resume: false,
-            reason: plan
-                .is_resumed
-                .then(|| "the end of an earlier run".to_owned()),
+            reason: earlier.map(str::to_owned),
             health: None,
             arrivals: Vec::new(),
             pending: None,
-            feeds,
+            plan,
         })
     }
 
@@ -331,17 +314,17 @@ impl Follower {
             Upstream::Http(http) => Arc::clone(http),
             Upstream::Own(entry, own, url) => return self.open_own(entry, own, url.clone()).await,
         };
-        if let Some(asking) = &self.asking {
+        if let Some(asking) = &self.plan.asking {
             return Ok(Connection::Poll(PollFeed {
                 http,
-                call: self.call.clone(),
+                call: self.plan.call.clone(),
                 asking: asking.clone(),
-                resume_as: self.resume_as.clone(),
-                items_at: self.items_at.clone(),
-                max_item: self.max_item,
+                resume_as: self.plan.resume_as.clone(),
+                items_at: self.plan.items_at.clone(),
+                max_item: self.plan.max_item,
             }));
         }
-        if let Some(form) = &self.socket {
+        if let Some(form) = &self.plan.socket {
             return self.open_socket(&http, form.clone()).await;
         }
         let mut reply = self.ask(&http).await?;
@@ -360,7 +343,7 @@ impl Follower {
         };
         let begun = answer.headers.get(LAST_EVENT_ID).map(HeaderValue::as_bytes);
         let begun = begun.map(|id| String::from_utf8_lossy(id).into_owned());
-        let (feed, entry) = HttpFeed::of(answer, self.transport, self.reading()).await?;
+        let (feed, entry) = HttpFeed::of(answer, self.plan.transport, self.reading()).await?;
         self.check_begun(begun);
         self.connected(entry);
         Ok(Connection::Http(Box::new(feed)))
@@ -376,19 +359,19 @@ impl Follower {
         let opened = (own.open)(Opening {
             url,
             after: self.seen.id().clone(),
-            max_item: self.max_item,
+            max_item: self.plan.max_item,
             timeout: self.timeout,
-            idle: self.idle,
+            idle: self.plan.idle,
             meter: Arc::clone(&self.feeds.meter),
             taken: Taken {
                 feeds: Arc::clone(&self.feeds),
-                number: self.number,
-                awaits_durable: self.awaits_durable,
+                number: self.plan.number,
+                awaits_durable: self.plan.awaits_durable,
             },
         });
         let Opened { feed, begun } = opened.await?;
         if let Some(id) = begun {
-            self.feeds.begin_at(self.number, id.clone());
+            self.feeds.begin_at(self.plan.number, id.clone());
             self.seen.begin_at(id);
         }
         self.connected(entry);
@@ -411,8 +394,8 @@ impl Follower {
 
     async fn open_socket(&mut self, http: &Session, form: SocketForm) -> Result<Connection, Over> {
         let connection = http.upgrade(self.next_call(), &form.protocols).await?;
-        let limits = (self.is_once, self.max_item, self.idle);
-        let (position, meter) = (self.position.clone(), Arc::clone(&self.feeds.meter));
+        let limits = (self.plan.is_once, self.plan.max_item, self.plan.idle);
+        let (position, meter) = (self.plan.position.clone(), Arc::clone(&self.feeds.meter));
         let feed = SocketFeed::new(connection, &form, position, limits, meter).await?;
         self.connected(named(WEBSOCKET)?);
         Ok(Connection::Socket(feed))
@@ -425,21 +408,21 @@ impl Follower {
 
     /// The request that goes on after the last event.
     fn next_call(&self) -> Call {
-        let mut call = self.call.clone();
+        let mut call = self.plan.call.clone();
         let id = self.seen.id();
-        if id.is_empty() || (self.socket.is_some() && self.resume_as.is_none()) {
+        if id.is_empty() || (self.plan.socket.is_some() && self.plan.resume_as.is_none()) {
             return call;
         }
         let usual = ResumeAs::Header(LAST_EVENT_ID.to_owned());
-        (self.resume_as.as_ref().unwrap_or(&usual)).put(&mut call, id);
+        (self.plan.resume_as.as_ref().unwrap_or(&usual)).put(&mut call, id);
         call
     }
 
     fn reading(&self) -> Reading {
         Reading {
             after: self.seen.id().clone(),
-            position: self.position.clone(),
-            max_item: self.max_item,
+            position: self.plan.position.clone(),
+            max_item: self.plan.max_item,
         }
     }
 
@@ -452,7 +435,7 @@ impl Follower {
         self.doubt(Doubt::PositionRefused { status });
         self.seen.forget_position();
         self.memory.asked = Asked::default();
-        self.feeds.forget_position(self.number);
+        self.feeds.forget_position(self.plan.number);
         // That much is said.
         self.reason = None;
     }
@@ -460,9 +443,9 @@ impl Follower {
     /// The upstream has answered as a feed.
     fn connected(&mut self, entry: &'static TransportEntry) {
         self.feeds.connected(entry.name);
-        self.can_resume = entry.resumes_by_itself || self.resume_as.is_some();
+        self.can_resume = entry.resumes_by_itself || self.plan.resume_as.is_some();
         if let Some(reason) = self.reason.take()
-            && self.asking.is_none()
+            && self.plan.asking.is_none()
             && (self.seen.id().is_empty() || !self.can_resume)
         {
             self.doubt(Doubt::NoPosition { reason });
@@ -477,7 +460,7 @@ impl Follower {
 
     /// The transport of a feed that is asked again and again.
     fn asked_as(&self) -> Result<&'static TransportEntry, Error> {
-        named(match &self.asking {
+        named(match &self.plan.asking {
             Some(asking) if asking.acknowledges() => "long-poll",
             _ => "poll",
         })
@@ -506,6 +489,7 @@ impl Follower {
             if let Some(health) = &mut self.health {
                 health.is_heard |= heard.is_ok();
             }
+            let heard = heard.and_then(|()| self.after_answer());
             if let Some(retry) = connection.retry() {
                 self.delays.state(retry);
             }
@@ -523,14 +507,27 @@ impl Follower {
         }
     }
 
+    /// Of a feed that is asked again and again, an answer is the end where that of a body is.
+    fn after_answer(&self) -> Result<(), Over> {
+        if self.plan.is_once && self.plan.asking.is_some() {
+            // A document of JSON says itself where it ends.
+            Err(Over::Body {
+                with_connection: false,
+                is_inside: false,
+            })
+        } else {
+            Ok(())
+        }
+    }
+
     /// Waits until what was handed out is durable, where the next request lets the upstream
     /// forget it.
     async fn await_durable(&self) -> Result<(), Over> {
-        let acknowledges = (self.asking.as_ref()).is_some_and(Asking::acknowledges);
-        if !self.awaits_durable || !acknowledges {
+        let acknowledges = (self.plan.asking.as_ref()).is_some_and(Asking::acknowledges);
+        if !self.plan.awaits_durable || !acknowledges {
             return Ok(());
         }
-        match within(self.stop_at, self.feeds.durable(self.number)).await {
+        match within(self.stop_at, self.feeds.durable(self.plan.number)).await {
             Some(()) => Ok(()),
             None => Err(Over::Ended(Ended::TimeUp)),
         }
@@ -554,11 +551,17 @@ impl Follower {
                 replayed += 1;
                 continue;
             };
-            if self.gap_events.iter().any(|name| **name == *arrival.name) {
+            if self
+                .plan
+                .gap_events
+                .iter()
+                .any(|name| **name == *arrival.name)
+            {
                 let name = arrival.name.to_string();
                 self.doubt(Doubt::Announced { name });
             }
-            let is_last = (self.until.as_ref()).is_some_and(|until| until.is_met(&arrival.data));
+            let is_last =
+                (self.plan.until.as_ref()).is_some_and(|until| until.is_met(&arrival.data));
             let event = Event {
                 name: arrival.name,
                 id: arrival.id,
@@ -584,7 +587,7 @@ impl Follower {
         events: Vec<(Event, Mark)>,
         take: &mut impl FnMut(Event) -> Result<T, Error>,
     ) -> Result<IntoIter<(T, Place)>, Error> {
-        let feed = self.number;
+        let feed = self.plan.number;
         let (events, marks): (Vec<Event>, Vec<Mark>) = events.into_iter().unzip();
         let batch = self.feeds.hands_out(feed, marks);
         let items: Result<Vec<_>, Error> = (events.into_iter().enumerate())
@@ -601,7 +604,7 @@ impl Follower {
             Over::Body {
                 with_connection,
                 is_inside: false,
-            } if self.is_once => {
+            } if self.plan.is_once => {
                 if with_connection {
                     self.doubt(Doubt::EndNotStated);
                 }
@@ -624,7 +627,7 @@ impl Follower {
             }
             Over::Broken(error) => error,
         };
-        let reason = reason.at_request(self.call.redacted());
+        let reason = reason.at_request(self.plan.call.redacted());
         let health = self.health.take();
         if !self.was_connected {
             return self.try_first_again(reason).await;
@@ -663,8 +666,8 @@ impl Follower {
         if !reason.is_retryable() || is_too_long {
             return Err(reason);
         }
-        if self.failures >= self.reconnects {
-            return Err(match self.reconnects {
+        if self.failures >= self.plan.reconnects {
+            return Err(match self.plan.reconnects {
                 0 => reason,
                 tried => reason.with_note(format!("connected again {tried} times in a row")),
             });
@@ -675,7 +678,7 @@ impl Follower {
             "waiting {:.1} s to connect again ({} of {}): {}",
             wait.as_secs_f64(),
             self.failures,
-            self.reconnects,
+            self.plan.reconnects,
             reason.message()
         );
         (self.reason).get_or_insert_with(|| self.secrets.masked(reason.message()));

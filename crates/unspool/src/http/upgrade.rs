@@ -1,12 +1,17 @@
 //! Connections that leave HTTP: the handshake of WebSocket (RFC 6455, section 4).
 
-use reqwest::header::{HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL};
+use reqwest::header::{
+    HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL,
+};
 use reqwest::{StatusCode, Upgraded};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::{Call, Refusal, Session};
+use super::{Call, Refusal, Session, shortened};
 use crate::error::{Error, Kind};
+
+/// How much is shown of what a server chose.
+const EXCERPT: usize = 120;
 
 impl Session {
     /// Sends a call as the handshake of WebSocket, follows redirects, and gives the connection
@@ -61,6 +66,15 @@ fn check(headers: &HeaderMap, key: &str, protocols: &[String]) -> Result<(), Err
         return Err(Error::content(
             "what answers does not speak WebSocket: its key is wrong",
         ));
+    }
+    if let Some(chosen) = headers.get(SEC_WEBSOCKET_EXTENSIONS)
+        && !chosen.is_empty()
+    {
+        // None is offered: one that compresses would have to be read with a limit of its own.
+        return Err(Error::content(format!(
+            "the server chose an extension that was not offered: `{}`",
+            shortened(&String::from_utf8_lossy(chosen.as_bytes()), EXCERPT)
+        )));
     }
     match headers
         .get(SEC_WEBSOCKET_PROTOCOL)

@@ -18,6 +18,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::nkeys::NatsUser;
 use super::own::{
     Opened, Opening, Own, OwnFeed, Settled, Taken, begins_now, check_parameters, parameter,
 };
@@ -30,7 +31,7 @@ use crate::events::seen::{KNOWN, Manner};
 const PORT: u16 = 4222;
 
 /// The parameters of an address; the first one has to be there.
-const PARAMETERS: &[&str] = &["stream", "subject", "consumer", "from"];
+const PARAMETERS: &[&str] = &["stream", "subject", "consumer", "creds", "from"];
 
 /// How many messages are asked for at a time, and how long the server waits for the first.
 const BATCH: usize = 256;
@@ -62,7 +63,7 @@ pub(super) const OWN: Own = Own {
         let names = ["stream", "subject", "consumer"].map(|name| parameter(url, name));
         match names.into_iter().flatten().find(|name| !is_name(name)) {
             Some(name) => Err(Error::request(format!("`{name}` is no name that NATS has"))),
-            None => Ok(()),
+            None => user_of(url).map(drop),
         }
     },
     manner: |url| match parameter(url, "consumer") {
@@ -75,6 +76,19 @@ pub(super) const OWN: Own = Own {
 /// Whether it may stand in a line of the protocol.
 fn is_name(name: &str) -> bool {
     !name.contains(|char: char| char.is_whitespace() || char.is_control())
+}
+
+/// Who connects, where a file says that.
+fn user_of(url: &Url) -> Result<Option<NatsUser>, Error> {
+    let Some(path) = parameter(url, "creds") else {
+        return Ok(None);
+    };
+    if !url.username().is_empty() {
+        return Err(Error::request(
+            "who connects is said by `creds=FILE` or by `user:password@`, but not by both",
+        ));
+    }
+    NatsUser::from_file(&path).map(Some)
 }
 
 async fn open(opening: Opening) -> Result<Opened, Error> {
@@ -504,15 +518,7 @@ impl Nats {
             "verbose": false, "pedantic": false, "headers": true, "no_responders": true,
             "protocol": 1, "lang": "rust", "name": "unspool", "version": env!("CARGO_PKG_VERSION"),
         });
-        let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        match (url.username(), url.password()) {
-            ("", None) => {}
-            (token, None) => connect["auth_token"] = decoded(token).into(),
-            (user, Some(password)) => {
-                connect["user"] = decoded(user).into();
-                connect["pass"] = decoded(password).into();
-            }
-        }
+        add_login(url, &info, &mut connect)?;
         let hello = format!("CONNECT {connect}\r\nSUB {}.> 1\r\nPING\r\n", nats.inbox);
         nats.wire.send(hello.as_bytes()).await?;
         while !nats.step().await? {}
@@ -623,6 +629,28 @@ impl Nats {
             payload,
         })
     }
+}
+
+/// Adds to what is sent first who connects, to a server that says this of itself.
+fn add_login(url: &Url, info: &Value, connect: &mut Value) -> Result<(), Error> {
+    if let Some(user) = user_of(url)? {
+        let nonce = info["nonce"].as_str().ok_or_else(|| {
+            let message = "the server has no users that are known by a key: `creds` is of no use";
+            Error::new(Kind::Reported, message).with_retryable(Some(false))
+        })?;
+        user.sign(nonce, connect);
+        return Ok(());
+    }
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    match (url.username(), url.password()) {
+        ("", None) => {}
+        (token, None) => connect["auth_token"] = decoded(token).into(),
+        (user, Some(password)) => {
+            connect["user"] = decoded(user).into();
+            connect["pass"] = decoded(password).into();
+        }
+    }
+    Ok(())
 }
 
 /// The status in the head of a message, and its words: `NATS/1.0 408 Request Timeout`.

@@ -21,8 +21,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message, Utf8Bytes};
 
 use super::{Arrival, Over};
 use crate::error::{Error, Kind};
@@ -187,7 +188,10 @@ async fn pump(
         let next = tokio::time::timeout_at(half, next(&mut socket)).await;
         let message = match next {
             Ok(Ok(message)) => message,
-            Ok(Err(over)) => break over,
+            Ok(Err(error)) => {
+                refuse(&mut socket, &error).await;
+                break read_error(error).into();
+            }
             Err(_) if is_asked => {
                 let message = format!("no byte for {} s", silence.as_secs_f64());
                 break Error::new(Kind::Timeout, message).into();
@@ -221,12 +225,24 @@ async fn pump(
     let _ = sender.send(Incoming::Over(over)).await;
 }
 
-async fn next(socket: &mut WebSocketStream<Upgraded>) -> Result<Message, Over> {
-    match poll_fn(|cx| Pin::new(&mut *socket).poll_next(cx)).await {
-        Some(Ok(message)) => Ok(message),
-        Some(Err(error)) => Err(read_error(error).into()),
-        None => Err(without_close_frame().into()),
-    }
+async fn next(socket: &mut WebSocketStream<Upgraded>) -> Result<Message, SocketError> {
+    let next = poll_fn(|cx| Pin::new(&mut *socket).poll_next(cx)).await;
+    next.unwrap_or(Err(SocketError::ConnectionClosed))
+}
+
+/// Says to a server that breaks the rules, or sends more than we take, which of them it was (RFC
+/// 6455, section 7.1.7).
+async fn refuse(socket: &mut WebSocketStream<Upgraded>, error: &SocketError) {
+    let code = match error {
+        SocketError::Capacity(_) => CloseCode::Size,
+        SocketError::Utf8(_) => CloseCode::Invalid,
+        SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return,
+        SocketError::Protocol(_) => CloseCode::Protocol,
+        _ => return,
+    };
+    let reason = Utf8Bytes::default();
+    // It may be gone.
+    let _ = timeout(GRACE, socket.close(Some(CloseFrame { code, reason }))).await;
 }
 
 async fn until_end(socket: &mut WebSocketStream<Upgraded>) {

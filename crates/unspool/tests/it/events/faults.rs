@@ -1,7 +1,10 @@
 //! What servers of events do that clients get wrong: each with the right answer.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use futures_util::StreamExt;
 use test_servers::Reply;
 use unspool::ErrorKind;
@@ -394,6 +397,68 @@ async fn a_line_that_never_ends_is_an_error_at_the_limit() {
     // What is beyond the limit is in the buffers of sockets.
     let sent = tokio::task::spawn_blocking(move || sent.recv().unwrap());
     assert!(sent.await.unwrap() < 16 << 20);
+}
+
+/// A feed that is compressed, and tells after how many bytes its client was gone.
+fn compressed(begin: Vec<u8>, block: Vec<u8>) -> (Server, std::sync::mpsc::Receiver<u64>) {
+    let (reply, sent) = Reply::status(200)
+        .header("content-type", "text/event-stream")
+        .header("content-encoding", "gzip")
+        .header("connection", "close")
+        .send(begin)
+        .repeating(block);
+    let reply = std::sync::Mutex::new(Some(reply));
+    let server = serving(move |_, _| reply.lock().unwrap().take().unwrap());
+    (server, sent)
+}
+
+#[tokio::test]
+async fn a_feed_that_is_small_until_it_is_decompressed_has_the_same_limit() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(b"id: 1\ndata: item 1\n\ndata: ").unwrap();
+    encoder.flush().unwrap();
+    let begin = std::mem::take(encoder.get_mut());
+    let zeros = vec![b'0'; 1 << 20];
+    encoder.write_all(&zeros).unwrap();
+    encoder.flush().unwrap();
+    // From here on each block is the same: what it refers to is the one before.
+    encoder.get_mut().clear();
+    encoder.write_all(&zeros).unwrap();
+    encoder.flush().unwrap();
+    let block = std::mem::take(encoder.get_mut());
+    assert!(block.len() < 3000, "{}", block.len());
+    let (server, sent) = compressed(begin, block);
+    let (found, error) = drain(feed(&server).max_item(64 << 20).events()).await;
+    assert_eq!(data(&found), ["item 1"]);
+    let error = error.unwrap_err();
+    assert!(error.is_too_large(), "{error}");
+    // 64 MB are 64 blocks.
+    let sent = tokio::task::spawn_blocking(move || sent.recv().unwrap());
+    assert!(sent.await.unwrap() < 16 << 20);
+}
+
+#[tokio::test]
+async fn events_of_a_compressed_feed_come_when_they_are_sent() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut part = |text: &str| {
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.flush().unwrap();
+        std::mem::take(encoder.get_mut())
+    };
+    let (first, second) = (part(&numbered(1..=1)), part(&numbered(2..=2)));
+    let reply = Reply::status(200)
+        .header("content-type", "text/event-stream")
+        .header("content-encoding", "gzip")
+        .chunked()
+        .chunk(first);
+    let (reply, gate) = reply.gate();
+    let reply = reply.chunk(second).until_gone().0;
+    let reply = std::sync::Mutex::new(Some(reply));
+    let server = serving(move |_, _| reply.lock().unwrap().take().unwrap());
+    let mut feed = feed(&server).events();
+    assert_eq!(&*feed.next().await.unwrap().unwrap().data, "item 1");
+    gate.send(()).unwrap();
+    assert_eq!(&*feed.next().await.unwrap().unwrap().data, "item 2");
 }
 
 #[tokio::test]

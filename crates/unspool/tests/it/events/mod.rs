@@ -1,5 +1,6 @@
 //! Live feeds: what a connection's end means, and what is said when events may be missing.
 
+mod cells;
 mod ends;
 mod faults;
 mod json;
@@ -9,6 +10,8 @@ mod listen;
 mod nats;
 #[cfg(unix)]
 mod nchan;
+#[cfg(all(feature = "nats", unix))]
+mod nkeys;
 mod polls;
 mod positions;
 #[cfg(all(feature = "redis", unix))]

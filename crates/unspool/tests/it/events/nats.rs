@@ -4,10 +4,12 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use serde_json::json;
 use unspool::Source as _;
 use unspool::events::{Doubt, Event, Events, Request};
 
 use super::LONG;
+use super::nkeys::{ACCOUNT, Key, OPERATOR, USER};
 use crate::server::Nats;
 
 /// A server with a stream `s` of the subjects `a` and `b`.
@@ -249,5 +251,146 @@ async fn what_nats_refuses_is_an_error() {
             error.is_request() && error.to_string().contains(said),
             "{error}"
         );
+    }
+}
+
+/// A server on which those without a name are `admin`, and its stream `s`; and what is in the
+/// files with which others log in.
+struct Locked {
+    server: Nats,
+    folder: tempfile::TempDir,
+}
+
+impl Locked {
+    fn start(config: &str) -> Option<Self> {
+        let server = super::installed(Nats::start_with(config))?;
+        let folder = tempfile::tempdir().unwrap();
+        Some(Locked { server, folder })
+    }
+
+    /// The stream `s`, by whoever this file says.
+    fn stream(&self, creds: &str) -> Request {
+        let file = self.folder.path().join("user.creds");
+        std::fs::write(&file, creds).unwrap();
+        stream(&self.server, &format!("&creds={}", file.display()))
+    }
+}
+
+/// The error with which a feed ends that gives nothing.
+async fn refused(request: Request) -> String {
+    let mut feed = request.events();
+    feed.next().await.unwrap().unwrap_err().to_string()
+}
+
+/// The example of the documentation of NATS, and another user.
+const SEED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
+const PUBLIC: &str = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
+
+#[tokio::test]
+async fn who_connects_is_known_by_a_key() {
+    let config = format!(
+        "authorization {{ users = [{{user: admin, password: admin}}, {{nkey: {PUBLIC}}}] }}\n\
+         no_auth_user: admin\n"
+    );
+    let Some(locked) = Locked::start(&config) else {
+        return;
+    };
+    make(&locked.server);
+    add(&locked.server, 1..=3);
+    let mut feed = locked.stream(SEED).events();
+    assert_eq!(take(&mut feed, 2).await, [1, 2]);
+    let position = feed.position().unwrap();
+    let shown = serde_json::to_string(&position).unwrap();
+    assert!(
+        !shown.contains("creds") && !shown.contains("SUA"),
+        "{shown}"
+    );
+    drop(feed);
+    // Where the file lies is no part of what is followed.
+    let mut feed = locked.stream(&format!("{SEED}\n")).from(position).events();
+    assert_eq!(take(&mut feed, 1).await, [3]);
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_known_or_not_wanted_is_refused_and_not_shown() {
+    let other = PUBLIC.replace("UDXU", "UDXV");
+    let config = format!("authorization {{ users = [{{nkey: {PUBLIC}}}] }}\n");
+    let Some(locked) = Locked::start(&config) else {
+        return;
+    };
+    let said = refused(locked.stream(&other)).await;
+    assert!(
+        said.contains("the seed of a user") && !said.contains("UDXV"),
+        "{said}"
+    );
+    let said = refused(locked.stream(&Key::new(USER).seed)).await;
+    assert!(
+        said.to_lowercase().contains("authorization violation"),
+        "{said}"
+    );
+    let missing = stream(&locked.server, "&creds=/nowhere/user.creds");
+    let said = refused(missing).await;
+    assert!(
+        said.contains("`/nowhere/user.creds` cannot be read"),
+        "{said}"
+    );
+    let Some(open) = Locked::start("") else {
+        return;
+    };
+    let said = refused(open.stream(SEED)).await;
+    assert!(said.contains("no users that are known by a key"), "{said}");
+    let address = format!("nats://me:hush@{}?stream=s&creds=x", open.server.host());
+    let said = refused(unspool::events(address)).await;
+    assert!(
+        said.contains("not by both") && !said.contains("hush"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_credentials_file_logs_in_who_its_account_vouches_for() {
+    let [operator, system, account, user] = [OPERATOR, ACCOUNT, ACCOUNT, USER].map(Key::new);
+    let claims = json!({"type": "operator", "version": 2});
+    let operators = operator.token(&operator, claims);
+    let mut limits = json!({"wildcards": true});
+    for name in [
+        "subs", "data", "payload", "imports", "exports", "conn", "leaf",
+    ] {
+        limits[name] = json!(-1);
+    }
+    let claims = json!({"type": "account", "version": 2, "limits": limits});
+    let accounts = [&system, &account].map(|account| {
+        let token = operator.token(account, claims.clone());
+        format!("{}: \"{token}\"", account.public)
+    });
+    let claims = json!({
+        "type": "user", "version": 2, "pub": {}, "sub": {}, "subs": -1, "data": -1, "payload": -1,
+    });
+    let users = account.token(&user, claims.clone());
+    let config = format!(
+        "operator: \"{operators}\"\nresolver: MEMORY\nsystem_account: {}\n\
+         resolver_preload: {{\n{}\n}}\n",
+        system.public,
+        accounts.join("\n")
+    );
+    let Some(locked) = Locked::start(&config) else {
+        return;
+    };
+    let file = |token: &str, seed: &str| {
+        format!(
+            "-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n\
+             -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+        )
+    };
+    // It is in: what has no JetStream is the account.
+    let said = refused(locked.stream(&file(&users, &user.seed))).await;
+    assert!(said.contains("JetStream"), "{said}");
+    // Somebody else's key, and a token of somebody else.
+    let other = Key::new(USER);
+    let forged = Key::new(ACCOUNT).token(&user, claims);
+    for wrong in [file(&users, &other.seed), file(&forged, &user.seed)] {
+        let said = refused(locked.stream(&wrong)).await;
+        let is_refused = said.to_lowercase().contains("authorization violation");
+        assert!(is_refused && !said.contains(&users), "{said}");
     }
 }

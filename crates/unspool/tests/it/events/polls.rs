@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
 use test_servers::Reply;
-use unspool::events::{Doubt, Request};
+use unspool::events::{Doubt, Ended, Request};
 use unspool::{Position, Source};
 
 use super::{Server, data, drain, serving};
@@ -362,4 +362,27 @@ async fn an_answer_may_be_followed_by_what_it_says_of_itself() {
     let mut feed = request().from(feed.position().unwrap()).events();
     assert_eq!(*feed.next().await.unwrap().unwrap().data, texts([3])[0]);
     assert!(feed.account().doubts.is_empty());
+}
+
+#[tokio::test]
+async fn once_is_one_answer() {
+    let server = Server::start(|_| Reply::json("[1, 2]"));
+    let polled = || unspool::events(server.url("/feed")).once();
+    let cursor = || polled().cursor("/next".parse().unwrap());
+    for request in [
+        polled().every(Duration::from_millis(1)),
+        polled().transport("long-poll".parse().unwrap()),
+        cursor().resume_as("since".parse().unwrap()),
+    ] {
+        let (found, account) = drain(request.events()).await;
+        assert_eq!(data(&found), ["1", "2"]);
+        let account = account.unwrap();
+        assert_eq!(account.ended, Ended::EndOfBody);
+        assert!(account.complete && account.requests == 1, "{account:?}");
+    }
+    // Nothing new is an answer as well.
+    let server = Server::start(|_| Reply::json("[]"));
+    let request = unspool::events(server.url("/feed")).once();
+    let (found, account) = drain(request.every(Duration::from_millis(1)).events()).await;
+    assert_eq!((found.len(), account.unwrap().requests), (0, 1));
 }

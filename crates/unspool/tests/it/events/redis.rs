@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use unspool::Source as _;
 use unspool::events::{Doubt, Event, Events, Request};
@@ -214,6 +214,113 @@ async fn a_consumer_that_keeps_no_state_acknowledges_what_was_taken() {
     assert_eq!(take(&mut feed, 3).await, numbers(4..=6));
 }
 
+/// Lets another consumer have the first entries, which goes away without a word.
+fn die_with(server: &Redis, count: u64) {
+    server.cli(&["XGROUP", "CREATE", "s", "g", "0"]);
+    server.run(&format!(
+        "XREADGROUP GROUP g dead COUNT {count} STREAMS s >\n"
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_of_a_dead_consumer_are_taken_over_after_a_time() {
+    let Some(server) = server() else { return };
+    add(&server, 1..=6);
+    die_with(&server, 3);
+    let mut feed = stream(&server, "&group=g&claim=300ms").events();
+    let mut taken = take(&mut feed, 6).await;
+    taken.sort_unstable();
+    assert_eq!(taken, numbers(1..=6));
+    run_until_pending(&server, &mut feed, 0).await;
+    // While it runs, too.
+    add(&server, 7..=8);
+    server.run("XREADGROUP GROUP g dead COUNT 1 STREAMS s >\n");
+    let mut taken = take(&mut feed, 2).await;
+    taken.sort_unstable();
+    assert_eq!(taken, [7, 8]);
+    run_until_pending(&server, &mut feed, 0).await;
+    assert!(feed.account().doubts.is_empty(), "{:?}", feed.account());
+    // Without that they are left to the one who has them.
+    add(&server, 9..=10);
+    drop(feed);
+    server.run("XREADGROUP GROUP g dead COUNT 1 STREAMS s >\n");
+    let mut feed = stream(&server, "&group=g").events();
+    assert_eq!(take(&mut feed, 1).await, [10]);
+    run_until_pending(&server, &mut feed, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_before_the_position_are_handed_out_where_another_consumer_had_them() {
+    let Some(server) = server() else { return };
+    add(&server, 1..=6);
+    die_with(&server, 3);
+    let grouped = || stream(&server, "&group=g").await_durable();
+    let mut feed = grouped().events();
+    assert_eq!(take(&mut feed, 3).await, numbers(4..=6));
+    // Durable, and killed before that was told to the server.
+    let position = feed.position().unwrap();
+    drop(feed);
+    server.cli(&["XCLAIM", "s", "g", "unspool", "0", "1-1", "2-1", "3-1"]);
+    let mut feed = grouped().from(position).events();
+    assert_eq!(take(&mut feed, 3).await, numbers(1..=3));
+    assert_eq!(pending(&server), 6);
+    let position = feed.position().unwrap();
+    Pin::new(&mut feed).acknowledge(&position);
+    run_until_pending(&server, &mut feed, 0).await;
+    let account = feed.account();
+    assert!(
+        account.replayed == 3 && account.doubts.is_empty(),
+        "{account:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_entry_that_was_deleted_while_a_dead_consumer_had_it_is_a_doubt() {
+    let Some(server) = server() else { return };
+    add(&server, 1..=4);
+    die_with(&server, 3);
+    server.cli(&["XDEL", "s", "2-1"]);
+    let mut feed = stream(&server, "&group=g&claim=1ms").events();
+    let mut taken = take(&mut feed, 3).await;
+    taken.sort_unstable();
+    assert_eq!(taken, [1, 3, 4]);
+    let doubts = feed.account().doubts;
+    assert!(
+        matches!(&doubts[..], [Doubt::Trimmed { next, .. }] if next == "2-1"),
+        "{doubts:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_entries_wait_for_their_acknowledgement_than_are_known_again() {
+    let Some(server) = server() else { return };
+    add(&server, 1..=2500);
+    let grouped = || stream(&server, "&group=g").await_durable();
+    let mut feed = grouped().events();
+    assert_eq!(take(&mut feed, 1000).await, numbers(1..=1000));
+    assert!(feed.next().now_or_never().is_none());
+    assert_eq!(pending(&server), 1000);
+    // It waits for that, and says so to whoever keeps the state.
+    assert!(feed.awaits_durable());
+    let position = feed.position().unwrap();
+    Pin::new(&mut feed).acknowledge(&position);
+    assert_eq!(take(&mut feed, 700).await, numbers(1001..=1700));
+    // Killed, with the last of them durable and not acknowledged.
+    let position = feed.position().unwrap();
+    drop(feed);
+    let mut feed = grouped().from(position).events();
+    let (mut taken, mut left) = (Vec::new(), 800);
+    while left > 0 {
+        let count = left.min(100);
+        taken.extend(take(&mut feed, count).await);
+        let position = feed.position().unwrap();
+        Pin::new(&mut feed).acknowledge(&position);
+        left -= count;
+    }
+    assert_eq!(taken, numbers(1701..=2500));
+    run_until_pending(&server, &mut feed, 0).await;
+}
+
 #[tokio::test]
 async fn entries_that_were_trimmed_before_a_group_had_them_are_a_doubt() {
     let Some(server) = server() else { return };
@@ -258,6 +365,9 @@ async fn a_value_above_the_limit_and_wrong_addresses_are_errors() {
         ("redis://h?stream=s&grop=g", "`grop`"),
         ("redis://h?stream=s&consumer=c", "&group=NAME"),
         ("redis://h?stream=s&from=then", "from=now"),
+        ("redis://h?stream=s&claim=5s", "&group=NAME"),
+        ("redis://h?stream=s&group=g&claim=5", "claim=60s"),
+        ("redis://h?stream=s&group=g&claim=0s", "claim=60s"),
     ] {
         let error = unspool::events(address)
             .events()

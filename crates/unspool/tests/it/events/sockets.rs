@@ -399,6 +399,57 @@ async fn a_message_above_the_limit_is_refused_by_its_head() {
 }
 
 #[tokio::test]
+async fn who_breaks_the_rules_is_told_which() {
+    let mut masked = text("abcd");
+    masked[1] |= 0x80;
+    let masked = [&masked[..2], &[0; 4], &masked[2..]].concat();
+    let mut large = vec![0x81, 127];
+    large.extend((200_u64 << 20).to_be_bytes());
+    for (wrong, code) in [
+        (masked, 1002_u16),
+        (frame(3, true, b""), 1002),
+        (frame(TEXT, true, &[0xff]), 1007),
+        (large, 1009),
+    ] {
+        let (server, received) = answers(wrong);
+        drain(server.feed().events()).await.1.unwrap_err();
+        let answer = tokio::task::spawn_blocking(move || received.recv().unwrap());
+        assert_eq!(answer.await.unwrap(), (CLOSE, code.to_be_bytes().to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn a_compression_that_was_not_offered_is_refused() {
+    // Agreed to at the handshake.
+    let server = test_servers::Server::start(|request| {
+        accepted(request)
+            .header("sec-websocket-extensions", "permessage-deflate")
+            .until_gone()
+            .0
+    });
+    let url = server.url("/feed").replace("http:", "ws:");
+    let (_, error) = drain(unspool::events(url).events()).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Content);
+    assert!(
+        error
+            .to_string()
+            .contains("not offered: `permessage-deflate`"),
+        "{error}"
+    );
+    assert_eq!(server.requests().len(), 1);
+    let offered = server.requests()[0]
+        .header("sec-websocket-extensions")
+        .map(str::to_owned);
+    assert_eq!(offered, None);
+    // Or in a frame: its first reserved bit says so.
+    let server = sending(|_| [text("a"), vec![0xc1, 2, 0x4b, 0]].concat());
+    let (found, error) = drain(server.feed().events()).await;
+    assert_eq!(data(&found), ["a"]);
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Content);
+}
+
+#[tokio::test]
 async fn a_reader_that_pauses_holds_the_server_up() {
     let (sender, sent) = channel();
     let sender = Mutex::new(sender);
