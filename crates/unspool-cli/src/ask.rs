@@ -1,6 +1,6 @@
 //! `unspool ask`.
 
-mod each;
+pub(crate) mod each;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

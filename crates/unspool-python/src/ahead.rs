@@ -133,7 +133,7 @@ async fn run(shared: Arc<Shared>) {
         let is_over = filled.is_some();
         let taker = {
             let mut queue = lock(&shared.queue);
-            queue.bytes += items.iter().map(|item| item.as_str().len()).sum::<usize>();
+            queue.bytes += (items.iter().filter_map(Item::text).map(str::len)).sum::<usize>();
             queue.items.append(&mut items);
             queue.end = filled;
             queue.taker.take()

@@ -1,12 +1,13 @@
 //! Items as record batches of Arrow, read without the interpreter.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use arrow_array::ffi::{FFI_ArrowSchema, to_ffi};
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
-use arrow_array::{Array, RecordBatch, RecordBatchReader, StructArray};
-use arrow_schema::{ArrowError, SchemaRef};
-use pyo3::exceptions::PyRuntimeError;
+use arrow_array::{Array, RecordBatch, RecordBatchIterator, RecordBatchReader, StructArray};
+use arrow_schema::{ArrowError, Schema as ArrowSchema, SchemaRef};
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use unspool::Error;
@@ -14,15 +15,26 @@ use unspool::sinks::Batches;
 
 use crate::errors::raised;
 use crate::opened::Item;
-use crate::stream::Shared;
+use crate::stream::{Shared, Step, Stream, exception};
 
 /// Batches of the items of a stream.
 pub(crate) struct Reader {
     shared: Arc<Shared>,
-    batches: Batches,
+    made: Made,
     is_over: bool,
     /// Whether somebody was told that there are no more.
     has_told: bool,
+}
+
+/// Where batches come from.
+enum Made {
+    /// From items, whose columns are found.
+    Here(Batches),
+    /// From the database, which knows its columns.
+    There {
+        schema: Option<SchemaRef>,
+        whole: VecDeque<RecordBatch>,
+    },
 }
 
 /// A reader that is asked from several places: some ask a stream for its schema through one
@@ -40,11 +52,82 @@ pub(crate) enum Read {
     End,
 }
 
+impl Made {
+    fn push(&mut self, item: &Item) -> Result<(), Error> {
+        match (self, item) {
+            (Made::Here(batches), Item::Json(item)) => batches.push(item.as_str()),
+            (Made::There { schema, whole }, Item::Batch(batch)) => {
+                schema.get_or_insert_with(|| batch.schema());
+                if batch.num_rows() > 0 {
+                    whole.push_back(batch.clone());
+                }
+                Ok(())
+            }
+            (_, Item::Text(_)) => Err(Error::wrong(
+                "a text has no columns: ask for `items=\"dict\"`".to_owned(),
+            )),
+            _ => Err(Error::wrong(
+                "these rows are read as batches already: open the source once more".to_owned(),
+            )),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        match self {
+            Made::Here(batches) => batches.end(),
+            Made::There { .. } => Ok(()),
+        }
+    }
+
+    fn next(&mut self) -> Option<RecordBatch> {
+        match self {
+            Made::Here(batches) => batches.next(),
+            Made::There { whole, .. } => whole.pop_front(),
+        }
+    }
+
+    fn schema(&self) -> Option<SchemaRef> {
+        match self {
+            Made::Here(batches) => batches.schema(),
+            Made::There { schema, .. } => schema.clone(),
+        }
+    }
+
+    fn unified(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        match self {
+            Made::Here(batches) => batches.unified(batch),
+            Made::There { .. } => Ok(batch.clone()),
+        }
+    }
+}
+
 impl Reader {
+    /// A reader whose batches have all the same columns: an item that does not fit is an error.
     pub(crate) fn new(shared: Arc<Shared>, schema: Option<&str>) -> PyResult<Self> {
+        Reader::of(shared, schema, |batches| batches)
+    }
+
+    /// One whose columns widen where an item does not fit.
+    pub(crate) fn widening(shared: Arc<Shared>, schema: Option<&str>) -> PyResult<Self> {
+        Reader::of(shared, schema, Batches::widening)
+    }
+
+    fn of(
+        shared: Arc<Shared>,
+        schema: Option<&str>,
+        with: impl FnOnce(Batches) -> Batches,
+    ) -> PyResult<Self> {
+        let made = if schema.is_none() && shared.gives_batches()? {
+            Made::There {
+                schema: None,
+                whole: VecDeque::new(),
+            }
+        } else {
+            Made::Here(with(Batches::new(schema).map_err(raised)?))
+        };
         Ok(Reader {
             shared,
-            batches: Batches::new(schema).map_err(raised)?,
+            made,
             is_over: false,
             has_told: false,
         })
@@ -52,33 +135,28 @@ impl Reader {
 
     /// Reads until there is a batch, or for as long as a signal may wait.
     fn read(&mut self) -> PyResult<Read> {
-        self.read_until(|batches| batches.next().map(Read::Batch))
+        self.read_until(|made| made.next().map(Read::Batch))
     }
 
     /// Reads until the schema is known.
     fn read_schema(&mut self) -> PyResult<bool> {
-        let read = self.read_until(|batches| batches.schema().map(|_| Read::End))?;
+        let read = self.read_until(|made| made.schema().map(|_| Read::End))?;
         Ok(matches!(read, Read::End))
     }
 
-    fn read_until(&mut self, wanted: impl Fn(&mut Batches) -> Option<Read>) -> PyResult<Read> {
+    fn read_until(&mut self, wanted: impl Fn(&mut Made) -> Option<Read>) -> PyResult<Read> {
         loop {
-            if let Some(read) = wanted(&mut self.batches) {
+            if let Some(read) = wanted(&mut self.made) {
                 return Ok(read);
             }
             if self.is_over {
                 return Ok(Read::End);
             }
-            let batches = &mut self.batches;
+            let made = &mut self.made;
             let mut failed: Result<(), Error> = Ok(());
             let more = self.shared.each_ready(|item| {
                 if failed.is_ok() {
-                    failed = match &item {
-                        Item::Json(item) => batches.push(item.as_str()),
-                        Item::Text(_) => Err(Error::wrong(
-                            "a text has no columns: ask for `items=\"dict\"`".to_owned(),
-                        )),
-                    };
+                    failed = made.push(&item);
                 }
                 failed.is_ok()
             })?;
@@ -88,12 +166,31 @@ impl Reader {
             failed.map_err(raised)?;
             match more {
                 Some(true) => {}
-                Some(false) => {
-                    self.is_over = true;
-                    self.batches.end().map_err(raised)?;
-                }
+                Some(false) => self.end()?,
                 None => return Ok(Read::Nothing),
             }
+        }
+    }
+
+    /// Takes in what a stream gave; nothing is its end.
+    pub(crate) fn take(&mut self, item: Option<&Item>) -> PyResult<()> {
+        match item {
+            Some(item) => self.made.push(item).map_err(raised),
+            None => self.end(),
+        }
+    }
+
+    fn end(&mut self) -> PyResult<()> {
+        self.is_over = true;
+        self.made.end().map_err(raised)
+    }
+
+    /// A batch that is there, or whether there are no more.
+    pub(crate) fn ready(&mut self) -> Read {
+        match self.made.next() {
+            Some(batch) => Read::Batch(batch),
+            None if self.is_over => Read::End,
+            None => Read::Nothing,
         }
     }
 }
@@ -107,6 +204,17 @@ impl SharedReader {
 
     fn lock(&self) -> MutexGuard<'_, Reader> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reader for somebody who has the interpreter, which whoever has the reader may wait for.
+    pub(crate) fn try_lock(&self) -> PyResult<MutexGuard<'_, Reader>> {
+        match self.reader.try_lock() {
+            Ok(reader) => Ok(reader),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(PyRuntimeError::new_err(
+                "the next batch is being read in another thread",
+            )),
+        }
     }
 
     fn read(&self) -> PyResult<Read> {
@@ -143,7 +251,7 @@ impl Iterator for SharedReader {
 
 impl RecordBatchReader for SharedReader {
     fn schema(&self) -> SchemaRef {
-        let known = self.lock().batches.schema();
+        let known = self.lock().made.schema();
         known.unwrap_or_else(|| SchemaRef::new(arrow_schema::Schema::empty()))
     }
 }
@@ -163,17 +271,25 @@ pub(crate) fn capsule<'py>(
     PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
 }
 
-/// Batches one after the other, for Python.
+/// Batches one after the other, for Python. When the loop is left, the source is closed.
 #[pyclass(frozen, module = "unspool._unspool")]
 pub(crate) struct BatchIterator {
+    stream: Py<Stream>,
     reader: SharedReader,
 }
 
 impl BatchIterator {
-    pub(crate) fn new(reader: Reader) -> Self {
+    pub(crate) fn new(stream: &Bound<'_, Stream>, reader: Reader) -> Self {
         BatchIterator {
+            stream: stream.clone().unbind(),
             reader: SharedReader::new(reader),
         }
+    }
+}
+
+impl Drop for BatchIterator {
+    fn drop(&mut self) {
+        self.stream.get().leave();
     }
 }
 
@@ -193,11 +309,114 @@ impl BatchIterator {
         }
     }
 
-    /// The schema, as an object with `__arrow_c_schema__`; reads the first items for it.
-    #[getter]
-    fn schema(&self, py: Python<'_>) -> PyResult<Schema> {
-        let schema = self.reader.wait_for_schema(py)?;
-        Ok(Schema { schema })
+    fn __aiter__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
+        slf.clone()
+    }
+
+    fn __anext__(&self, py: Python<'_>) -> NextBatch {
+        NextBatch {
+            stream: self.stream.clone_ref(py),
+            reader: self.reader.clone(),
+        }
+    }
+}
+
+/// The awaitable of the next batch, in the form of a coroutine. What it has read when it is
+/// cancelled stays where it is.
+#[pyclass(frozen, module = "unspool._unspool")]
+pub(crate) struct NextBatch {
+    stream: Py<Stream>,
+    reader: SharedReader,
+}
+
+impl NextBatch {
+    /// A value is the end of an await.
+    fn told(step: Step) -> PyResult<Py<PyAny>> {
+        match step {
+            Step::Value(batch) => Err(PyStopIteration::new_err((batch,))),
+            Step::Wait(message) => Ok(message),
+        }
+    }
+}
+
+#[pymethods]
+impl NextBatch {
+    fn __await__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
+        slf.clone()
+    }
+
+    fn __iter__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
+        slf.clone()
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        NextBatch::told(self.stream.get().batch_step(py, &self.reader, None)?)
+    }
+
+    fn send(&self, py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        NextBatch::told((self.stream.get()).batch_step(py, &self.reader, Some(&value))?)
+    }
+
+    #[pyo3(signature = (typ, val = None, tb = None))]
+    fn throw(
+        &self,
+        py: Python<'_>,
+        typ: Bound<'_, PyAny>,
+        val: Option<Bound<'_, PyAny>>,
+        tb: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        NextBatch::told(self.stream.get().thrown(py, exception(typ, val, tb)?)?)
+    }
+
+    fn close(&self) {}
+}
+
+/// All items of a stream as batches with the same columns.
+#[pyclass(frozen, module = "unspool._unspool")]
+pub(crate) struct Batched {
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+}
+
+impl Batched {
+    /// Reads them all.
+    pub(crate) fn read(py: Python<'_>, mut reader: Reader) -> PyResult<Self> {
+        let mut batches = Vec::new();
+        loop {
+            match py.detach(|| reader.read())? {
+                Read::Batch(batch) => batches.push(batch),
+                Read::Nothing => py.check_signals()?,
+                Read::End => break,
+            }
+        }
+        py.detach(|| {
+            let unified = batches.iter().map(|batch| reader.made.unified(batch));
+            Ok(Batched {
+                batches: unified.collect::<Result<_, _>>().map_err(raised)?,
+                schema: (reader.made.schema()).unwrap_or_else(|| Arc::new(ArrowSchema::empty())),
+            })
+        })
+    }
+}
+
+#[pymethods]
+impl Batched {
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
+        schema_capsule(py, &self.schema)
+    }
+
+    #[pyo3(signature = (requested_schema = None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        // It may be ignored: what the batches are converted to is up to the taker.
+        let _ = requested_schema;
+        let batches = self.batches.clone().into_iter().map(Ok);
+        let batches = RecordBatchIterator::new(batches, Arc::clone(&self.schema));
+        let stream = FFI_ArrowArrayStream::new(Box::new(batches));
+        PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
     }
 }
 
@@ -205,6 +424,12 @@ impl BatchIterator {
 #[pyclass(frozen, module = "unspool._unspool")]
 pub(crate) struct Batch {
     batch: RecordBatch,
+}
+
+impl Batch {
+    pub(crate) fn object(py: Python<'_>, batch: RecordBatch) -> PyResult<Py<PyAny>> {
+        Ok(Bound::new(py, Batch { batch })?.into_any().unbind())
+    }
 }
 
 type Capsules<'py> = (Bound<'py, PyCapsule>, Bound<'py, PyCapsule>);
@@ -231,19 +456,6 @@ impl Batch {
         let (array, _) = to_ffi(&data).map_err(arrow)?;
         let array = PyCapsule::new_with_value(py, array, c"arrow_array")?;
         Ok((self.__arrow_c_schema__(py)?, array))
-    }
-}
-
-/// A schema that others take.
-#[pyclass(frozen, module = "unspool._unspool")]
-pub(crate) struct Schema {
-    schema: SchemaRef,
-}
-
-#[pymethods]
-impl Schema {
-    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
-        schema_capsule(py, &self.schema)
     }
 }
 

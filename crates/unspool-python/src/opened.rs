@@ -3,15 +3,17 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use arrow_array::RecordBatch;
 use futures_core::Stream;
 use pyo3::PyResult;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use unspool::ask::Answer;
+use unspool::rows::Rows;
 use unspool::sinks::Identity;
 use unspool::{
-    Account, AnySource, Description, Error, Position, RawItem, Source, SourceKind, SourceStream,
-    ask, events, pages, rows,
+    Account, AnySource, Description, Error, Http, Position, RawItem, Source, SourceKind,
+    SourceStream, ask, events, pages, rows,
 };
 
 use crate::errors::{raised, wrong};
@@ -21,13 +23,17 @@ use crate::runtime;
 pub(crate) enum Item {
     Json(RawItem),
     Text(String),
+    /// Rows, where they are read as batches.
+    Batch(RecordBatch),
 }
 
 impl Item {
-    pub(crate) fn as_str(&self) -> &str {
+    /// Its text; a batch has none.
+    pub(crate) fn text(&self) -> Option<&str> {
         match self {
-            Item::Json(item) => item.as_str(),
-            Item::Text(text) => text,
+            Item::Json(item) => Some(item.as_str()),
+            Item::Text(text) => Some(text),
+            Item::Batch(_) => None,
         }
     }
 }
@@ -37,10 +43,12 @@ pub(crate) enum Opened {
     Items(AnySource),
     /// The text of an answer, which is not JSON.
     Text(Box<Answer<String>>),
+    /// The rows of a query as Arrow batches, without a text in between.
+    Batches(Box<Rows<RecordBatch>>),
 }
 
 /// How a description is opened.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Opening {
     /// After which item.
     pub(crate) position: Option<Position>,
@@ -71,26 +79,59 @@ impl Opening {
                 let request = self.position.into_iter().fold(request, rows::Request::from);
                 Ok(boxed(request.raw(), allows_doubts))
             }
-            Described::Ask(_) if self.position.is_some() => {
-                Err(wrong("an answer cannot be resumed: ask again"))
-            }
-            Described::Ask(ask) => {
-                let request = ask.request().map_err(raised)?.http(http);
-                Ok(match &ask.items {
-                    Some(pointer) => {
-                        let pointer = pointer.parse().map_err(raised)?;
-                        boxed(request.raw_items(pointer), allows_doubts)
-                    }
-                    None => boxed(request.raw_events(), allows_doubts),
-                })
-            }
+            Described::Ask(ask) => self.asked(&ask, http),
         }
+    }
+
+    /// Opens a question as what happens in its answer, as items of that, or for each record.
+    fn asked(self, ask: &ask::Description, http: &Http) -> PyResult<AnySource> {
+        let request = ask.request().map_err(raised)?;
+        // A client that is shared has no rate of its own, which records need for themselves.
+        let request = if ask.each.is_some() && ask.http.rate.is_some() {
+            request
+        } else {
+            request.http(http)
+        };
+        if let Some(each) = &ask.each {
+            let mut each = each.of(request).map_err(raised)?;
+            if self.position.is_some() {
+                each = each.resume(self.position);
+            }
+            return Ok(boxed(each.raw(), self.allows_doubts));
+        }
+        if self.position.is_some() {
+            return Err(wrong("an answer cannot be resumed: ask again"));
+        }
+        Ok(match &ask.items {
+            Some(pointer) => {
+                let pointer = pointer.parse().map_err(raised)?;
+                boxed(request.raw_items(pointer), self.allows_doubts)
+            }
+            None => boxed(request.raw_events(), self.allows_doubts),
+        })
+    }
+
+    /// Opens the description of a query as batches; no other source has its own.
+    pub(crate) fn batches(self, description: &Value) -> PyResult<Option<Opened>> {
+        let Described::Rows(rows) = Described::of(description)? else {
+            return Ok(None);
+        };
+        let request = rows.request().map_err(raised)?;
+        let request = self.position.into_iter().fold(request, rows::Request::from);
+        let rows = request.batches();
+        Ok(Some(Opened::Batches(Box::new(if self.allows_doubts {
+            rows.allow_doubts()
+        } else {
+            rows
+        }))))
     }
 
     /// Opens the description of a question as the text of its answer, and any other as items.
     pub(crate) fn text(self, description: &Value) -> PyResult<Opened> {
         match Described::of(description)? {
-            Described::Ask(ask) if ask.items.is_none() && self.position.is_none() => {
+            Described::Ask(ask)
+                if ask.items.is_none() && ask.each.is_none() && self.position.is_none() =>
+            {
                 let request = ask.request().map_err(raised)?.http(runtime::http()?);
                 let answer = request.text();
                 Ok(Opened::Text(Box::new(if self.allows_doubts {
@@ -177,6 +218,9 @@ impl Opened {
             Opened::Text(answer) => Pin::new(answer)
                 .poll_next(cx)
                 .map(|next| next.map(|text| text.map(Item::Text))),
+            Opened::Batches(rows) => Pin::new(rows)
+                .poll_next(cx)
+                .map(|next| next.map(|batch| batch.map(Item::Batch))),
         }
     }
 
@@ -185,6 +229,7 @@ impl Opened {
         match self {
             Opened::Items(items) => items.is_ready(),
             Opened::Text(answer) => answer.is_ready(),
+            Opened::Batches(rows) => rows.is_ready(),
         }
     }
 
@@ -192,6 +237,7 @@ impl Opened {
         match self {
             Opened::Items(items) => items.account(),
             Opened::Text(answer) => answer.account().erased(),
+            Opened::Batches(rows) => rows.account().erased(),
         }
     }
 
@@ -200,6 +246,7 @@ impl Opened {
         match self {
             Opened::Items(items) => items.position(),
             Opened::Text(_) => None,
+            Opened::Batches(rows) => rows.position(),
         }
     }
 
@@ -208,6 +255,7 @@ impl Opened {
         match self {
             Opened::Items(items) => items.waiting(),
             Opened::Text(answer) => answer.waiting(),
+            Opened::Batches(rows) => rows.waiting(),
         }
     }
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use unspool::{Account, Error, Position};
 
 use crate::ahead::Ahead;
-use crate::arrow::{self, BatchIterator, Reader, SharedReader};
+use crate::arrow::{self, Batch, BatchIterator, Batched, Read, Reader, SharedReader};
 use crate::cursor;
 use crate::errors::{raised, wrong};
 use crate::iterator::{Done, ItemsIterator};
@@ -56,6 +56,8 @@ struct State {
     waiter: Waiter,
     /// Since when the event loop has had no pause.
     since: Option<Instant>,
+    /// What was opened, until it is polled.
+    opening: Option<(Value, Opening)>,
     /// The process that polled it first.
     process: Option<u32>,
     /// What there was to say of the source when it was closed.
@@ -90,6 +92,14 @@ impl Drop for Taken<'_> {
     fn drop(&mut self) {
         self.is_taken.store(false, Ordering::Release);
     }
+}
+
+/// What polling comes to, where it is not pending.
+enum Next {
+    Object(Py<PyAny>),
+    /// Nothing to hand out yet; there is more to poll.
+    More,
+    End,
 }
 
 /// What one step of an await comes to.
@@ -158,6 +168,7 @@ impl State {
             )),
             _ => {
                 self.process = Some(process::id());
+                self.opening = None;
                 Ok(())
             }
         }
@@ -255,6 +266,19 @@ impl Shared {
         }
     }
 
+    /// Whether the source gives batches of its own from now on: it can where it is a query of which
+    /// nothing has been asked.
+    pub(crate) fn gives_batches(&self) -> PyResult<bool> {
+        let mut taken = self.take()?;
+        let state = &mut *taken.state;
+        if let Some((description, opening)) = state.opening.take()
+            && let Some(batches) = opening.batches(&description)?
+        {
+            state.feed = Feed::Here(batches);
+        }
+        Ok(matches!(state.feed, Feed::Here(Opened::Batches(_))))
+    }
+
     /// Closes the source, whose items cannot be taken.
     pub(crate) fn fail(&self) {
         if let Ok(mut taken) = self.take() {
@@ -266,6 +290,51 @@ impl Shared {
 impl Stream {
     /// One step of `await anext(items)`.
     pub(crate) fn step(&self, py: Python<'_>, sent: Option<&Bound<'_, PyAny>>) -> PyResult<Step> {
+        self.step_by(py, sent, |state| {
+            Ok(match self.poll(py, state)? {
+                Poll::Ready(Some(object)) => Poll::Ready(Next::Object(object)),
+                Poll::Ready(None) => Poll::Ready(Next::End),
+                Poll::Pending => Poll::Pending,
+            })
+        })
+    }
+
+    /// One step of waiting for the next batch.
+    pub(crate) fn batch_step(
+        &self,
+        py: Python<'_>,
+        reader: &SharedReader,
+        sent: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Step> {
+        self.step_by(py, sent, |state| {
+            let mut reader = reader.try_lock()?;
+            match reader.ready() {
+                Read::Batch(batch) => {
+                    return Ok(Poll::Ready(Next::Object(Batch::object(py, batch)?)));
+                }
+                Read::End => return Ok(Poll::Ready(Next::End)),
+                Read::Nothing => {}
+            }
+            let Poll::Ready(next) = self.poll_item(py, state)? else {
+                return Ok(Poll::Pending);
+            };
+            let item = next.transpose();
+            if !matches!(item, Ok(Some(_))) {
+                state.close(Why::Over);
+            }
+            let taken = reader.take(item.map_err(raised)?.as_ref());
+            taken.inspect_err(|_| state.close(Why::Over))?;
+            Ok(Poll::Ready(Next::More))
+        })
+    }
+
+    /// A step that polls until it has an object, has to wait, or has had its time.
+    fn step_by(
+        &self,
+        py: Python<'_>,
+        sent: Option<&Bound<'_, PyAny>>,
+        mut poll: impl FnMut(&mut State) -> PyResult<Poll<Next>>,
+    ) -> PyResult<Step> {
         let mut taken = self.shared.take()?;
         let state = &mut *taken.state;
         if let Some(message) = state.waiter.resume(py, sent)? {
@@ -282,9 +351,10 @@ impl Stream {
                 Some(_) => {}
                 None => state.since = Some(now),
             }
-            match self.poll(py, state)? {
-                Poll::Ready(Some(object)) => return Ok(Step::Value(object)),
-                Poll::Ready(None) => return Err(PyStopAsyncIteration::new_err(())),
+            match poll(state)? {
+                Poll::Ready(Next::Object(object)) => return Ok(Step::Value(object)),
+                Poll::Ready(Next::End) => return Err(PyStopAsyncIteration::new_err(())),
+                Poll::Ready(Next::More) => {}
                 Poll::Pending => {
                     if let Some(message) = state.waiter.wait(py, &self.bell)? {
                         state.since = None;
@@ -296,22 +366,28 @@ impl Stream {
     }
 
     fn poll(&self, py: Python<'_>, state: &mut State) -> PyResult<Poll<Option<Py<PyAny>>>> {
-        let polled = if state.feed.is_ready() {
-            state.feed.poll_item(&mut Context::from_waker(&self.waker))
-        } else {
-            state.check()?;
-            self.bell.reset();
-            let runtime = runtime()?;
-            let feed = &mut state.feed;
-            py.detach(|| {
-                let _context = runtime.enter();
-                feed.poll_item(&mut Context::from_waker(&self.waker))
-            })
-        };
-        match polled {
+        match self.poll_item(py, state)? {
             Poll::Ready(next) => self.given(py, state, next).map(Poll::Ready),
             Poll::Pending => Ok(Poll::Pending),
         }
+    }
+
+    fn poll_item(
+        &self,
+        py: Python<'_>,
+        state: &mut State,
+    ) -> PyResult<Poll<Option<Result<Item, Error>>>> {
+        if state.feed.is_ready() {
+            return Ok(state.feed.poll_item(&mut Context::from_waker(&self.waker)));
+        }
+        state.check()?;
+        self.bell.reset();
+        let runtime = runtime()?;
+        let feed = &mut state.feed;
+        Ok(py.detach(|| {
+            let _context = runtime.enter();
+            feed.poll_item(&mut Context::from_waker(&self.waker))
+        }))
     }
 
     /// The object of what a source gave.
@@ -323,7 +399,10 @@ impl Stream {
     ) -> PyResult<Option<Py<PyAny>>> {
         match next {
             Some(Ok(item)) => {
-                let object = objects::object(py, self.form, item.as_str())?;
+                let text = item.text().ok_or_else(|| {
+                    PyRuntimeError::new_err("these rows are read as batches, and not one by one")
+                })?;
+                let object = objects::object(py, self.form, text)?;
                 Ok(Some(object.unbind()))
             }
             Some(Err(error)) => {
@@ -403,13 +482,14 @@ impl Stream {
             position,
             allows_doubts,
         };
+        let reopening = opening.clone();
         let source = match form {
             Form::Str => opening.text(&description)?,
             Form::Dict | Form::Bytes => Opened::Items(opening.items(&description)?),
         };
         let feed = match source {
             Opened::Text(_) => Feed::Ahead(Ahead::new(source)),
-            Opened::Items(_) => Feed::Here(source),
+            Opened::Items(_) | Opened::Batches(_) => Feed::Here(source),
         };
         let bell = Arc::new(Bell::default());
         Ok(Stream {
@@ -420,6 +500,7 @@ impl Stream {
                     feed,
                     waiter: Waiter::default(),
                     since: None,
+                    opening: Some((description, reopening)),
                     process: None,
                     account: None,
                     position: None,
@@ -524,10 +605,19 @@ impl Stream {
         arrow::capsule(py, self.reader.get_or_try_init(py, make)?.clone())
     }
 
-    /// The same one by one.
+    /// The same one by one, with columns that widen: later batches may have more.
     #[pyo3(signature = (schema = None))]
-    fn arrow_batches(&self, schema: Option<&str>) -> PyResult<BatchIterator> {
-        Reader::new(Arc::clone(&self.shared), schema).map(BatchIterator::new)
+    fn arrow_batches(slf: &Bound<'_, Self>, schema: Option<&str>) -> PyResult<BatchIterator> {
+        let reader = Reader::widening(Arc::clone(&slf.get().shared), schema)?;
+        Ok(BatchIterator::new(slf, reader))
+    }
+
+    /// All of them, with the columns that all items need.
+    #[pyo3(signature = (schema = None))]
+    fn arrow_table(&self, py: Python<'_>, schema: Option<&str>) -> PyResult<Batched> {
+        let reader = Reader::widening(Arc::clone(&self.shared), schema)?;
+        // What was read is lost with this call.
+        Batched::read(py, reader).inspect_err(|_| self.shared.fail())
     }
 
     /// What the source did so far, and after the end how it ended.

@@ -21,7 +21,8 @@ PER_PAGE = 100
 hits: Counter[str] = Counter()
 #: Connections on which an answer is on its way, by its path.
 busy: Counter[str] = Counter()
-flaky: Counter[str] = Counter()
+#: What a model was asked last.
+asked: dict[str, Any] = {}
 
 
 class Answer:
@@ -131,6 +132,13 @@ async def big(answer: Answer, query: Query, _body: bytes) -> None:
     answer.end()
 
 
+async def widening(answer: Answer, _query: Query, _body: bytes) -> None:
+    """Items that need wider columns after the first ten thousand."""
+    rows: list[Any] = [{"id": 1, "price": 1, "mixed": [1]}] * 10_001
+    rows += [{"id": 2, "price": 0.5, "mixed": "x", "late": "y"}, {"id": 3, "mixed": [2]}]
+    await answer.whole({"items": rows})
+
+
 async def mixed(answer: Answer, _query: Query, _body: bytes) -> None:
     """All that JSON has."""
     text = f'{{"items": {MIXED}}}'.encode()
@@ -155,11 +163,15 @@ async def feed(answer: Answer, query: Query, _body: bytes) -> None:
 
 
 async def model(answer: Answer, _query: Query, body: bytes) -> None:
-    """The Messages API of Anthropic; the prompt says how many pieces there are, or `cut`."""
-    prompt = json.loads(body)["messages"][-1]["content"]
-    prompt = prompt if isinstance(prompt, str) else prompt[0]["text"]
+    """The Messages API of Anthropic; the prompt says how many pieces there are, or `cut`,
+    or what to say."""
+    asked.clear()
+    asked.update(json.loads(body))
+    prompt = asked["messages"][-1]["content"]
+    prompt = prompt if isinstance(prompt, str) else prompt[-1]["text"]
     words = prompt.split()
-    count = int(words[0])
+    says = prompt.removeprefix("say ") if words[0] == "say" else None
+    count = int(words[0]) if says is None else 1
     answer.begin("text/event-stream")
     start = {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant",
              "model": "claude", "content": [], "usage": {"input_tokens": 3, "output_tokens": 1}}}
@@ -168,7 +180,7 @@ async def model(answer: Answer, _query: Query, body: bytes) -> None:
     await answer.chunk(event(block))
     for number in range(count):
         delta = {"type": "content_block_delta", "index": 0,
-                 "delta": {"type": "text_delta", "text": f"{number} "}}
+                 "delta": {"type": "text_delta", "text": says or f"{number} "}}
         await answer.chunk(event(delta))
         if "slowly" in words:
             await asyncio.sleep(0.01)
@@ -188,12 +200,12 @@ def event(data: dict[str, Any]) -> str:
 
 
 async def stat(answer: Answer, _query: Query, _body: bytes) -> None:
-    await answer.whole({"hits": dict(hits), "busy": {path: n for path, n in busy.items() if n}})
+    await answer.whole({"asked": asked, "hits": dict(hits), "busy": {path: n for path, n in busy.items() if n}})
 
 
 ROUTES: dict[str, Handler] = {
     "/items": items, "/counted": counted, "/offsets": offsets, "/slow": slow, "/cut": cut, "/short": short,
-    "/silent": silent, "/private": private, "/big": big, "/mixed": mixed, "/echo": echo,
+    "/silent": silent, "/private": private, "/big": big, "/widening": widening, "/mixed": mixed, "/echo": echo,
     "/feed": feed, "/v1/messages": model, "/stat": stat,
 }
 

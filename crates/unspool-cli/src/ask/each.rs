@@ -3,7 +3,7 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use unspool::ask::{Price, Request, Template};
+use unspool::ask::{Each, Price, Request, Template};
 use unspool::sinks::Identity;
 
 use crate::args::Common;
@@ -89,39 +89,27 @@ pub(super) struct EachArgs {
     max_tokens_total: Option<u64>,
 }
 
-/// Writes each record with its answer to where the flags say.
+/// Asks as the flags say.
 pub(super) async fn run(
     args: &EachArgs,
     file: &PathBuf,
     request: Request,
     (identity, key): (Identity, &[String]),
     common: &Common,
-    mut output: Output,
+    output: Output,
 ) -> Exit {
     let Some(template) = args.template.clone() else {
         return Exit::WrongRequest;
     };
-    let content = Content {
-        identity: identity
-            .with("each", file.display().to_string())
-            .with_text("template", Some(&template.to_string()))
-            .with("again", args.again.then_some(true))
-            .with(
-                "failed",
-                args.failed.as_ref().map(|path| path.display().to_string()),
-            ),
-        key: key.to_vec(),
-        schema: None,
-        is_text: false,
-        resumes: true,
-    };
-    let destination = match Destination::open(common, content, &mut output).await {
-        Ok(destination) => destination,
-        Err(exit) => return exit,
-    };
-    let mut each = (request.each(file, template))
-        .in_flight(args.in_flight.get())
-        .resume(destination.begun().position);
+    let identity = identity
+        .with("each", file.display().to_string())
+        .with_text("template", Some(&template.to_string()))
+        .with("again", args.again.then_some(true))
+        .with(
+            "failed",
+            args.failed.as_ref().map(|path| path.display().to_string()),
+        );
+    let mut each = (request.each(file, template)).in_flight(args.in_flight.get());
     if let Some(path) = &args.failed {
         each = each.failed(path);
     }
@@ -140,6 +128,28 @@ pub(super) async fn run(
     if let Some(tokens) = args.max_tokens_total {
         each = each.max_tokens_total(tokens);
     }
+    answer(each, (identity, key), common, output).await
+}
+
+/// Writes each record with its answer to where the flags say.
+pub(crate) async fn answer(
+    each: Each,
+    (identity, key): (Identity, &[String]),
+    common: &Common,
+    mut output: Output,
+) -> Exit {
+    let content = Content {
+        identity,
+        key: key.to_vec(),
+        schema: None,
+        is_text: false,
+        resumes: true,
+    };
+    let destination = match Destination::open(common, content, &mut output).await {
+        Ok(destination) => destination,
+        Err(exit) => return exit,
+    };
+    let mut each = each.resume(destination.begun().position);
     if let Some(records) = common.take {
         each = each.first(records);
     }

@@ -168,6 +168,11 @@ impl Pull {
                 };
                 let (request, identity) = (ask.request()?, ask.identity());
                 let output = Output::stdout();
+                if let Some(each) = &ask.each {
+                    let each = each.of(request)?;
+                    let same = (identity, &*table.row.key);
+                    return Ok(crate::ask::each::answer(each, same, common, output).await);
+                }
                 crate::ask::answer(request, identity, form, common, table.row, output).await
             }
             "events" => {

@@ -68,6 +68,18 @@ const MEMBERS: &[Member] = &[
     ("extra", "from.extra", Form::Json),
     ("stop_at", "from.stop_at", Form::Text),
     ("first_byte", "from.first_byte", Form::Time),
+    ("file", "from.each.file", Form::Text),
+    ("template", "from.each.template", Form::Content),
+    ("failed", "from.each.failed", Form::Text),
+    ("again", "from.each.again", Form::Flag),
+    ("give_up_after", "from.each.give_up_after", Form::Number),
+    ("price", "from.each.price", Form::Text),
+    ("max_cost", "from.each.max_cost", Form::Number),
+    (
+        "max_tokens_total",
+        "from.each.max_tokens_total",
+        Form::Number,
+    ),
     ("headers", "from.http.headers", Form::Pairs(':')),
     ("user", "from.http.user", Form::Text),
     ("bearer", "from.http.bearer", Form::Text),
@@ -109,6 +121,7 @@ const MEMBERS: &[Member] = &[
 /// Those that stand elsewhere in the pulls of one command.
 const MEMBERS_OF: &[(&str, Member)] = &[
     ("ask", ("api_key", "from.api_key", Form::Text)),
+    ("ask", ("in_flight", "from.each.in_flight", Form::Number)),
     ("rows", ("key", "from.key", Form::Texts)),
     ("rows", ("retries", "from.retries", Form::Number)),
     ("rows", ("timeout", "from.timeout", Form::Time)),

@@ -168,7 +168,7 @@ fn flags_are_written_as_a_pull_that_does_the_same() {
 fn every_source_is_written_with_what_it_alone_has() {
     let folder = Folder::new();
     #[rustfmt::skip]
-    let commands: [&[&str]; 3] = [
+    let commands: [&[&str]; 4] = [
         &[
             "rows", "postgres://ada:${PULL_TOKEN}@localhost/shop", "--table", "users", "--key",
             "day,id", "--since", "2026-01-01", "--overlap", "1 hour", "--partitions", "4",
@@ -183,6 +183,11 @@ fn every_source_is_written_with_what_it_alone_has() {
             "ask", "Ten points", "--model", "claude-x", "--api-key", "${PULL_TOKEN}", "--items",
             "/items", "--temperature", "0.5", "--stop", "END", "--extra", r#"{"top_k": 4}"#,
             "--save", "points",
+        ],
+        &[
+            "ask", "--each", "posts.ndjson", "--template", "Classify: {title}", "--in-flight", "8",
+            "--max-cost", "2.5", "--price", "3/15", "--to", "classes.jsonl", "--resume", "--save",
+            "classes",
         ],
     ];
     for command in commands {
@@ -224,6 +229,17 @@ fn every_source_is_written_with_what_it_alone_has() {
         temperature = 0.5
         stop = ["END"]
         extra = { top_k = 4 }
+
+        [classes]
+        to = "classes.jsonl"
+        resume = true
+        [classes.from]
+        source = "ask"
+        each.file = "posts.ndjson"
+        each.template = "Classify: {title}"
+        each.in_flight = 8
+        each.max_cost = 2.5
+        each.price = "3/15"
     "#
     .parse()
     .unwrap();

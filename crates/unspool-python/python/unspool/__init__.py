@@ -22,15 +22,16 @@ from ._errors import (
     UnspoolError,
     UpstreamError,
 )
-from ._items import Account, Answer, Description, Items, Position
+from ._items import Account, Answer, Batches, Description, Items, Position
 from ._parts import Part, parts
 from ._pull import Pulled, apull, pull
-from ._sources import Secret, ask, events, pages, rows
+from ._sources import Secret, ask, ask_each, events, pages, rows
 from ._unspool import __version__
 
 __all__ = [
     "Account",
     "Answer",
+    "Batches",
     "ContentError",
     "Description",
     "DoubtError",
@@ -53,6 +54,7 @@ __all__ = [
     "__version__",
     "apull",
     "ask",
+    "ask_each",
     "events",
     "pages",
     "parts",

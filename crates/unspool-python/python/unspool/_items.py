@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypedDict, TypeVar, cast
 
 from . import _unspool
@@ -92,28 +92,28 @@ class Items(_unspool.Stream[T], Generic[T]):
         """The source as plain data, to be opened elsewhere; credentials as they were given."""
         return dict(self._description)
 
-    def batches(self, schema: str | None = None) -> Iterator[pyarrow.RecordBatch]:
-        """The items as record batches of pyarrow, with typed columns.
+    def batches(self, schema: str | None = None) -> Batches:
+        """The items as record batches of pyarrow, with typed columns, for `for` and `async for`.
 
-        The columns are found from the first 10,000 items, as they are for Parquet files; all batches
-        have the same. polars, DuckDB, pyarrow and others also take this object itself, through
-        `__arrow_c_stream__`, which ends with an exception of theirs where the source fails.
+        >>> async for batch in unspool.pages("https://api.example.com/posts").batches():
+        ...     print(batch.num_rows)
 
-        :param schema: columns, as a JSON Schema or lines of `name type`.
+        The columns are found from the first 10,000 items, as they are for Parquet files; where a later
+        item does not fit, the batches from there on have wider columns, by the same rule. Rows of a
+        query have the types that the database states. polars, DuckDB, pyarrow and others also take
+        this object itself, through `__arrow_c_stream__`, whose columns cannot change: it ends with an
+        exception of theirs where an item does not fit or the source fails.
+
+        :param schema: columns, as a JSON Schema or lines of `name type`. These do not widen.
         :raises SinkError: an item does not fit into the columns.
         """
-        import pyarrow
-
-        for batch in self.arrow_batches(schema):
-            yield pyarrow.record_batch(batch)
+        return Batches(self.arrow_batches(schema))
 
     def table(self, schema: str | None = None) -> pyarrow.Table:
-        """All items as a table of pyarrow; as `batches`."""
+        """All items as a table of pyarrow, with the columns that all of them need; see `batches`."""
         import pyarrow
 
-        batches = self.arrow_batches(schema)
-        columns = pyarrow.schema(batches.schema)  # type: ignore[attr-defined]
-        return pyarrow.Table.from_batches(map(pyarrow.record_batch, batches), columns)
+        return pyarrow.table(self.arrow_table(schema))
 
     def to(self, target: str | os.PathLike[str], **options: Unpack[PullOptions]) -> Pulled:
         """Pulls all items into a file or a table: `unspool.pull` of this source, with its options.
@@ -139,6 +139,32 @@ class Items(_unspool.Stream[T], Generic[T]):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an open source cannot be pickled: `unspool.parts` gives what can")
+
+
+class Batches:
+    """Record batches of pyarrow, one after the other, for `for` and for `async for`.
+
+    A loop that is left closes the source; an `await` that is cancelled loses nothing.
+    """
+
+    def __init__(self, batches: Any) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Batches:
+        return self
+
+    def __next__(self) -> pyarrow.RecordBatch:
+        import pyarrow
+
+        return pyarrow.record_batch(next(self._batches))
+
+    def __aiter__(self) -> Batches:
+        return self
+
+    async def __anext__(self) -> pyarrow.RecordBatch:
+        import pyarrow
+
+        return pyarrow.record_batch(await self._batches.__anext__())
 
 
 class Answer(Items[str]):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import _unspool
-from ._errors import TruncatedError
+from ._errors import RequestError, TruncatedError
 from ._items import Answer, Description, Form, Items, opened
 
 
@@ -23,8 +23,14 @@ class Part:
 
     #: The source, as JSON.
     description: str
-    #: How many items there are, where the source itself does not end after them.
+    #: How many items there are, where that is known.
     count: int | None = None
+
+    @property
+    def ends_itself(self) -> bool:
+        """Whether its source has no more items than the part."""
+        source: str = json.loads(self.description)["source"]
+        return self.count is None or source != "pages"
 
     def open(self, form: Form = "dict") -> Items[Any]:
         """The source of the part, which may have more items than the part."""
@@ -35,20 +41,24 @@ class Part:
 
     def items(self, form: Form = "dict") -> Iterator[Any]:
         """The items of the part: all of them, or an error."""
+        number = 0
         for number, item in enumerate(self.open(form), 1):
             yield item
-            if number == self.count:
+            if number == self.count and not self.ends_itself:
                 return
-        if self.count is not None:
-            raise TruncatedError(f"expected {self.count} items of {self}, and fewer came")
+        if self.count is not None and number != self.count:
+            raise TruncatedError(f"expected {self.count} items of {self}, and {number} came")
 
     def table(self, schema: str | None = None) -> Any:
         """The items of the part as a table of pyarrow, typed as `Items.table` types them."""
-        if self.count is None:
-            return self.open().table(schema)
         import pyarrow
 
-        return pyarrow.Table.from_pylist(list(self.items()))
+        if not self.ends_itself:
+            return pyarrow.Table.from_pylist(list(self.items()))
+        table = self.open().table(schema)
+        if self.count is not None and table.num_rows != self.count:
+            raise TruncatedError(f"expected {self.count} items of {self}, and {table.num_rows} came")
+        return table
 
 
 def parts(source: Items[Any], n: int) -> list[Part]:
@@ -58,23 +68,54 @@ def parts(source: Items[Any], n: int) -> list[Part]:
     ...     pool.submit(total, part)
 
     A walk by page number or offset is cut by ranges of pages, for which its first page is read to
-    learn how many there are; `rows` with a `key` of whole numbers by ranges of the key. Everything
-    else is one part: cursors cannot be known in advance. A `rate` is divided among the parts. Every
+    learn how many there are; `rows` with a `key` of whole numbers by ranges of the key, and without one
+    a table of PostgreSQL by its blocks (`ctid`); `ask_each` by records. Everything else is one part:
+    cursors cannot be known in advance. A `rate` is divided among the parts. Every
     part ends with an error where something speaks against it being complete.
 
     :raises RequestError: a credential is given as it is; a `Secret` names one.
     """
     if n < 1:
         raise ValueError(f"expected one part or more, found {n}")
-    description = json.loads(_unspool.written(json.dumps(source.description)))
+    description = written(source)
     if description["source"] == "pages" and n > 1:
         cut = _cut_pages(description, n)
-    elif description["source"] == "rows" and n > 1 and description.get("key"):
-        text = json.dumps(description | {"partitions": n})
-        cut = [Part(text) for text in _unspool.partitions(text)]
+    elif description["source"] == "rows" and n > 1:
+        cut = _cut_rows(description, n)
+    elif description.get("each") and n > 1:
+        cut = _cut_records(description, n)
     else:
         cut = [Part(json.dumps(description))]
     return [_with_rate(part, len(cut)) for part in cut]
+
+
+def written(source: Items[Any]) -> Description:
+    """A source as it is sent elsewhere; refused where it holds a credential."""
+    description: Description = json.loads(_unspool.written(json.dumps(source.description)))
+    return description
+
+
+def _cut_rows(description: Description, n: int) -> list[Part]:
+    """Cuts a query by ranges of its key, or a table by its blocks."""
+    text = json.dumps(description | {"partitions": n})
+    try:
+        return [Part(text) for text in _unspool.partitions(text)]
+    except RequestError:
+        if description.get("key"):
+            raise
+        # It cannot be cut, or it is wrong, which the one part says then.
+        return [Part(json.dumps(description))]
+
+
+def _cut_records(description: Description, n: int) -> list[Part]:
+    """Cuts the records of a question for each of them."""
+    each = description["each"] | {"partitions": n}
+    cut, before = [], 0
+    for text in _unspool.partitions(json.dumps(description | {"each": each})):
+        until = json.loads(text)["each"]["until"]
+        cut.append(Part(text, until - before))
+        before = until
+    return cut
 
 
 def _cut_pages(description: Description, n: int) -> list[Part]:

@@ -7,7 +7,10 @@ is opened.
 
 from __future__ import annotations
 
+import base64
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -142,6 +145,10 @@ def pages(
     return _items(description, items, doubts, position)
 
 
+#: A file that goes with a question: its path, or a name and its content.
+Attachment = str | os.PathLike[str] | tuple[str, bytes]
+
+
 class AskOptions(TypedDict, total=False):
     """What `ask` takes beside the prompt."""
 
@@ -156,18 +163,37 @@ class AskOptions(TypedDict, total=False):
     temperature: float | None
     stop: str | Sequence[str] | None
     stop_at: str | None
+    schema: Any
+    attachments: Sequence[Attachment] | None
     extra_body: Mapping[str, Any] | None
     headers: Mapping[str, str] | None
     rate: str | None
     retries: int | None
     first_byte: float | None
     timeout: float | None
+
+
+class AskEachOptions(AskOptions, total=False):
+    """What `ask_each` takes beside the file and the template."""
+
+    in_flight: int | None
+    failed: str | os.PathLike[str] | None
+    again: bool
+    give_up_after: int | None
+    price: str | None
+    max_cost: float | None
+    max_tokens_total: int | None
+    position: Mapping[str, Any] | None
     doubts: Doubts
 
 
 @overload
 def ask(
-    prompt: str | None = None, *, items: Literal["str"] = "str", **options: Unpack[AskOptions]
+    prompt: str | None = None,
+    *,
+    items: Literal["str"] = "str",
+    doubts: Doubts = "raise",
+    **options: Unpack[AskOptions],
 ) -> Answer: ...
 @overload
 def ask(
@@ -175,6 +201,7 @@ def ask(
     *,
     items: Literal["dict"],
     items_at: str | None = None,
+    doubts: Doubts = "raise",
     **options: Unpack[AskOptions],
 ) -> Items[Any]: ...
 @overload
@@ -183,6 +210,7 @@ def ask(
     *,
     items: Literal["bytes"],
     items_at: str | None = None,
+    doubts: Doubts = "raise",
     **options: Unpack[AskOptions],
 ) -> Items[bytes]: ...
 def ask(
@@ -201,6 +229,8 @@ def ask(
     temperature: float | None = None,
     stop: str | Sequence[str] | None = None,
     stop_at: str | None = None,
+    schema: Any = None,
+    attachments: Sequence[Attachment] | None = None,
     extra_body: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
     rate: str | None = None,
@@ -226,13 +256,151 @@ def ask(
     :param base_url: where the protocol is spoken, for a server of your own.
     :param stop: texts that end the answer on the side of the upstream.
     :param stop_at: a regular expression that ends the answer here.
+    :param schema: the JSON Schema that the text of the answer has to match, or a class of pydantic's.
+        The upstream is asked for that, and the answer is checked: one that does not match ends with
+        `DoubtError`.
+    :param attachments: images and PDFs that go with the question: paths, or pairs of a name and bytes.
     :param extra_body: further fields of the request's body.
     :param first_byte: how long the first byte may take, in seconds; 120 by default.
     :param timeout: how long the answer may be silent from there on, in seconds; 60 by default.
 
     :raises RequestError: an argument is wrong; at once.
     """
-    description = _given(
+    description = _asked(
+        prompt=prompt,
+        items=items_at,
+        messages=messages,
+        system=system,
+        tools=tools,
+        provider=provider,
+        model=model,
+        base_url=base_url,
+        api_key=api_key,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        stop=stop,
+        stop_at=stop_at,
+        schema=schema,
+        attachments=attachments,
+        extra_body=extra_body,
+        headers=headers,
+        rate=rate,
+        retries=retries,
+        first_byte=first_byte,
+        timeout=timeout,
+    )
+    if items == "str" and items_at is None:
+        answer: Items[Any] = opened(Answer, description, items, doubts)
+        return answer
+    return _items(description, items, doubts, None)
+
+
+@overload
+def ask_each(
+    file: str | os.PathLike[str],
+    template: str,
+    *,
+    items: Literal["dict"] = "dict",
+    **options: Unpack[AskEachOptions],
+) -> Items[Any]: ...
+@overload
+def ask_each(
+    file: str | os.PathLike[str],
+    template: str,
+    *,
+    items: Literal["bytes"],
+    **options: Unpack[AskEachOptions],
+) -> Items[bytes]: ...
+@overload
+def ask_each(
+    file: str | os.PathLike[str],
+    template: str,
+    *,
+    items: Literal["str"],
+    **options: Unpack[AskEachOptions],
+) -> Items[str]: ...
+def ask_each(
+    file: str | os.PathLike[str],
+    template: str,
+    *,
+    items: Form = "dict",
+    in_flight: int | None = None,
+    failed: str | os.PathLike[str] | None = None,
+    again: bool = False,
+    give_up_after: int | None = None,
+    price: str | None = None,
+    max_cost: float | None = None,
+    max_tokens_total: int | None = None,
+    position: Mapping[str, Any] | None = None,
+    doubts: Doubts = "raise",
+    **options: Unpack[AskOptions],
+) -> Items[Any]:
+    """A question for each record of a file, as `unspool ask --each` asks it.
+
+    >>> rows = unspool.ask_each("posts.ndjson", "Classify: {title}", in_flight=8)
+    >>> async for row in rows:
+    ...     print(row["record"]["id"], row["answer"])
+
+    The items are dicts with `record`, `answer` (the text, or its value where there is a `schema`),
+    `error`, `stop` and `usage`, one for each record and in their order.
+
+    :param file: the records, a JSON text a line.
+    :param template: the prompt; `{name}` is that member of the record, `{/a/b}` the value at a JSON
+        pointer, `{}` the whole record, `{{` and `}}` the braces.
+    :param in_flight: how many answers are waited for at a time; 1 by default.
+    :param failed: a file for records without a whole answer.
+    :param again: the file is one of `failed`, whose records are asked about again.
+    :param give_up_after: after how many failures in a row it stops; 10 by default.
+    :param price: what a million tokens cost, as `"3/15"`.
+    :param max_cost: what all answers together may cost.
+    :param max_tokens_total: how many tokens all answers together may take.
+    :param position: `Items.position` of an earlier run of the same, to resume after it.
+
+    Besides it takes what `ask` does; see `AskOptions`.
+
+    :raises RequestError: an argument is wrong; at once.
+    """
+    description = _asked(**options)
+    description["each"] = _given(
+        file=os.fspath(file),
+        template=template,
+        in_flight=in_flight,
+        failed=None if failed is None else os.fspath(failed),
+        again=again or None,
+        give_up_after=give_up_after,
+        price=price,
+        max_cost=max_cost,
+        max_tokens_total=max_tokens_total,
+    )
+    return _items(description, items, doubts, position)
+
+
+def _asked(
+    *,
+    prompt: str | None = None,
+    items: str | None = None,
+    messages: Sequence[Mapping[str, Any]] | None = None,
+    system: str | None = None,
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
+    stop: str | Sequence[str] | None = None,
+    stop_at: str | None = None,
+    schema: Any = None,
+    attachments: Sequence[Attachment] | None = None,
+    extra_body: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    rate: str | None = None,
+    retries: int | None = None,
+    first_byte: float | None = None,
+    timeout: float | None = None,
+) -> Description:
+    """What is asked, as plain data."""
+    return _given(
         source="ask",
         prompt=prompt,
         messages=messages and [dict(message) for message in messages],
@@ -246,15 +414,28 @@ def ask(
         temperature=temperature,
         stop=[stop] if isinstance(stop, str) else stop and list(stop),
         stop_at=stop_at,
+        schema=_schema(schema),
+        attachments=attachments and [_attached(file) for file in attachments],
         extra=extra_body and dict(extra_body),
-        items=items_at,
+        items=items,
         first_byte=first_byte,
         http=_http(headers=headers, rate=rate, retries=retries, timeout=timeout),
     )
-    if items == "str" and items_at is None:
-        answer: Items[Any] = opened(Answer, description, items, doubts)
-        return answer
-    return _items(description, items, doubts, None)
+
+
+def _schema(schema: Any) -> Any:
+    """A JSON Schema, which classes of pydantic's have."""
+    model_json_schema = getattr(schema, "model_json_schema", None)
+    return schema if model_json_schema is None else model_json_schema()
+
+
+def _attached(file: Attachment) -> Description:
+    """A file as plain data."""
+    if isinstance(file, tuple):
+        name, content = file
+    else:
+        name, content = os.path.basename(file), Path(file).read_bytes()
+    return {"name": name, "data": base64.b64encode(content).decode()}
 
 
 class EventsOptions(HttpOptions, total=False):

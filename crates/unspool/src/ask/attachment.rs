@@ -3,18 +3,52 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
 use crate::error::Error;
 
 /// A file that goes with a question: an image or a PDF.
 ///
 /// What it is, is found from its content. Protocols take different kinds of files; one that
-/// cannot be carried is an error before anything is sent.
-#[derive(Clone, PartialEq, Eq)]
+/// cannot be carried is an error before anything is sent. As JSON it is `{"name": "…", "data": "…"}`
+/// with the content in base64.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "Written")]
 pub struct Attachment {
     name: String,
     media_type: &'static str,
     /// In base64.
     data: String,
+}
+
+/// An attachment as it is written down.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: String,
+    data: String,
+}
+
+impl<'de> Deserialize<'de> for Attachment {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let Written { name, data } = Written::deserialize(from)?;
+        let content = STANDARD.decode(&data).map_err(|error| {
+            D::Error::custom(format!(
+                "cannot attach `{name}`: it is not in base64: {error}"
+            ))
+        })?;
+        Attachment::new(name, &content).map_err(D::Error::custom)
+    }
+}
+
+impl From<Attachment> for Written {
+    fn from(attachment: Attachment) -> Self {
+        Written {
+            name: attachment.name,
+            data: attachment.data,
+        }
+    }
 }
 
 /// The kinds of files that are known, by how they begin.

@@ -5,11 +5,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Request;
+use super::each::EachDescription;
 use super::prompt::{Message, Tool};
 use super::watch::NAME;
+use super::{Attachment, Request};
 use crate::description::{self, AnySource, HttpDescription, SourceEntry, from_seconds, to_seconds};
 use crate::error::Error;
+use crate::position::Position;
 use crate::secret::Secret;
 use crate::sinks::Identity;
 
@@ -19,19 +21,27 @@ pub(crate) const SOURCE: SourceEntry = SourceEntry {
     open: |members, from| {
         let description: Description = description::read(NAME, members)?;
         match from {
-            None => description.open(),
+            _ if description.each.is_some() => description.open(from),
+            None => description.open(None),
             Some(_) => Err(Error::request(
                 "an answer cannot be resumed: ask again from its begin",
             )),
         }
     },
-    parts: None,
+    parts: Some(|members| {
+        Box::pin(async move {
+            let description: Description = description::read(NAME, members)?;
+            let parts = description.parts().await?;
+            Ok(parts.iter().map(|part| serde_json::json!(part)).collect())
+        })
+    }),
 };
 
 /// A question to a language model as plain data, with the key by name.
 ///
 /// As [any source](crate::Description::open) its items are the elements at
-/// [`items`](Description::items) of the document in the answer, or else its events.
+/// [`items`](Description::items) of the document in the answer, or else its events; or where it is
+/// asked for [each](Description::each) record of a file, the records with their answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -72,6 +82,15 @@ pub struct Description {
     /// A pattern that ends the answer here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_at: Option<String>,
+    /// Files that go with the question.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    /// The JSON schema that the text of the answer has to match.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// A file, for each record of which the question is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub each: Option<EachDescription>,
     /// Further fields of the request's body.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,
@@ -113,6 +132,8 @@ impl Description {
             .with_credentials(self.http.credentials()?)
             .extras(self.extra.clone());
         request = (self.tools.iter().cloned()).fold(request, Request::tool);
+        request = (self.attachments.iter().cloned()).fold(request, Request::attach);
+        request = given(request, self.schema.clone(), Request::schema);
         request = (self.stop.iter()).fold(request, Request::stop_sequence);
         request = given(request, self.prompt.as_ref(), |request, prompt| {
             request.message(Message::user(prompt))
@@ -137,21 +158,42 @@ impl Description {
     }
 
     /// What makes this question the same as an earlier one, whose target it goes on with; neither
-    /// the key nor how it is sent makes it another.
+    /// the key nor how it is sent makes it another, nor a limit for all records.
     pub fn identity(&self) -> Identity {
         let mut asked = self.clone();
         (asked.api_key, asked.http) = (None, HttpDescription::default());
+        asked.each = asked.each.map(EachDescription::without_limits);
         // What is left are texts and numbers.
         let text = serde_json::to_string(&asked).unwrap_or_default();
         Identity::new(NAME).with_digest("description", Some(text))
     }
 
-    fn open(&self) -> Result<AnySource, Error> {
+    fn open(&self, from: Option<&Position>) -> Result<AnySource, Error> {
         let request = self.request()?;
-        Ok(match &self.items {
-            Some(pointer) => Box::pin(request.raw_items(pointer.parse()?)),
-            None => Box::pin(request.raw_events()),
+        Ok(match (&self.items, &self.each) {
+            (_, Some(each)) => {
+                let each = each.of(request)?;
+                Box::pin(
+                    (from.cloned().into_iter())
+                        .fold(each, |each, from| each.resume(Some(from)))
+                        .raw(),
+                )
+            }
+            (Some(pointer), None) => Box::pin(request.raw_items(pointer.parse()?)),
+            (None, None) => Box::pin(request.raw_events()),
         })
+    }
+
+    /// The parts by records, each as a description.
+    async fn parts(&self) -> Result<Vec<Self>, Error> {
+        let Some(each) = self.each.clone() else {
+            return Ok(vec![self.clone()]);
+        };
+        let described = |each| Description {
+            each: Some(each),
+            ..self.clone()
+        };
+        Ok(each.parts().await?.into_iter().map(described).collect())
     }
 }
 

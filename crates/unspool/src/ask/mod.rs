@@ -48,7 +48,9 @@ pub use answer::{Answer, Whole};
 pub use attachment::Attachment;
 pub use description::Description;
 pub(crate) use description::SOURCE;
-pub use each::{Each, EachAnswered, EachDoubt, EachStop, EachWatch, Price, Template};
+pub use each::{
+    Each, EachAnswered, EachDescription, EachDoubt, EachStop, EachWatch, Price, Template,
+};
 pub use event::Event;
 pub use outcome::{Answered, Doubt, Outcome, Stop, Usage};
 pub use prompt::{Message, Tool};

@@ -7,6 +7,7 @@
 
 mod batches;
 mod columns;
+mod converted;
 mod part;
 
 pub use batches::Batches;

@@ -10,6 +10,7 @@
 
 mod account;
 mod budget;
+mod description;
 mod failures;
 mod place;
 mod question;
@@ -25,6 +26,7 @@ use unspool_core::{AsyncGenerator, generator};
 
 pub use account::{EachAnswered, EachDoubt, EachStop, EachWatch};
 pub use budget::Price;
+pub use description::EachDescription;
 pub use template::Template;
 
 use super::Request;
@@ -66,6 +68,7 @@ impl Request {
             failed: None,
             budget: Budget::default(),
             first: u64::MAX,
+            until: None,
             from: None,
             takes_rows: false,
             most_failures: MOST_FAILURES,
@@ -101,6 +104,8 @@ pub struct Each {
     failed: Option<PathBuf>,
     budget: Budget,
     first: u64,
+    /// The number of the last record, where those after it are in another part.
+    until: Option<u64>,
     from: Option<Position>,
     takes_rows: bool,
     most_failures: u64,
@@ -220,6 +225,7 @@ struct Walk {
     asked: VecDeque<Asked>,
     in_flight: usize,
     first: u64,
+    until: u64,
     /// After the record that was taken last.
     place: Place,
     /// How many records have been asked about.
@@ -251,6 +257,13 @@ impl Walk {
         });
         let (records, total) = (checked.await)
             .map_err(|error| Error::request(format!("the input was not read: {error}")))??;
+        if let Some(until) = each.until.filter(|until| *until > total) {
+            return Err(Error::request(format!(
+                "`{}` has changed: it has {total} records, and this part of it ends after record \
+                 {until}",
+                each.input.display()
+            )));
+        }
         let place = from.unwrap_or_default();
         let failures = Failures::open(each.failed.as_deref(), &each.input, place.failed_bytes)?;
         watch.begins(place, total);
@@ -264,6 +277,7 @@ impl Walk {
             asked: VecDeque::new(),
             in_flight: each.in_flight,
             first: each.first,
+            until: each.until.unwrap_or(u64::MAX),
             begun: place.record,
             place,
             stop: EachStop::End,
@@ -280,6 +294,10 @@ impl Walk {
     /// Asks about the next records, as far as that may be.
     fn ask_ahead(&mut self) -> Result<(), Error> {
         while !self.is_over && self.asked.len() < self.in_flight {
+            if self.begun >= self.until {
+                self.is_over = true;
+                return Ok(());
+            }
             let Some(record) = self.records.next(&self.template)? else {
                 self.is_over = true;
                 return Ok(());

@@ -157,6 +157,10 @@ impl Builder {
         true
     }
 
+    pub(super) fn append_nulls(&mut self, count: usize) {
+        (0..count).for_each(|_| self.append_null());
+    }
+
     fn append_null(&mut self) {
         match self {
             Builder::Null(count) => *count += 1,

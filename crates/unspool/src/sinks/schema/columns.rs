@@ -114,6 +114,13 @@ impl Column {
         shape.kind()
     }
 
+    /// The same for a column whose whole numbers so far a double tells apart.
+    pub(crate) fn widened_from_small_ints(&self, value: Value<'_>) -> Type {
+        let mut shape = Shape::of(&self.kind).without_large_ints();
+        shape.see(value);
+        shape.kind()
+    }
+
     /// The value as a pinned type wants it: text is anything's text, and text that is
     /// written as a number or a truth value can be one.
     fn pinned<'a>(&self, value: Value<'a>) -> Value<'a> {

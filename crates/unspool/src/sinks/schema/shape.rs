@@ -73,6 +73,12 @@ impl Shape {
         shape
     }
 
+    /// The same where all whole numbers are known to be ones that a double tells apart.
+    pub(crate) fn without_large_ints(mut self) -> Self {
+        self.numbers.large_ints = false;
+        self
+    }
+
     /// Whether a text of the field has a NUL.
     pub(crate) fn has_nul(&self) -> bool {
         self.nuls
