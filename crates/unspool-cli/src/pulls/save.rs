@@ -121,6 +121,8 @@ const MEMBERS: &[Member] = &[
 /// Those that stand elsewhere in the pulls of one command.
 const MEMBERS_OF: &[(&str, Member)] = &[
     ("ask", ("api_key", "from.api_key", Form::Text)),
+    ("ask", ("schema", "from.schema", Form::JsonFile)),
+    ("ask", ("messages", "from.messages", Form::JsonFile)),
     ("ask", ("in_flight", "from.each.in_flight", Form::Number)),
     ("rows", ("key", "from.key", Form::Texts)),
     ("rows", ("retries", "from.retries", Form::Number)),
@@ -140,6 +142,8 @@ enum Form {
     Content,
     Contents,
     Json,
+    /// What the file of that name holds now.
+    JsonFile,
     Number,
     Size,
     Time,
@@ -271,6 +275,7 @@ impl Form {
                     .collect::<Result<Vec<_>, _>>()?
             ),
             Form::Json => flags::json(text)?,
+            Form::JsonFile => flags::json(&format!("@{}", text.trim_start_matches('@')))?,
             Form::Number => serde_json::from_str(text).map_err(|error| error.to_string())?,
             Form::Size => json!(flags::bytes(text)?),
             Form::Time => json!(flags::duration(text)?.as_secs_f64()),

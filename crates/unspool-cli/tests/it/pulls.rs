@@ -167,6 +167,7 @@ fn flags_are_written_as_a_pull_that_does_the_same() {
 #[test]
 fn every_source_is_written_with_what_it_alone_has() {
     let folder = Folder::new();
+    fs::write(folder.path("schema.json"), r#"{"type": "object"}"#).unwrap();
     #[rustfmt::skip]
     let commands: [&[&str]; 4] = [
         &[
@@ -182,7 +183,7 @@ fn every_source_is_written_with_what_it_alone_has() {
         &[
             "ask", "Ten points", "--model", "claude-x", "--api-key", "${PULL_TOKEN}", "--items",
             "/items", "--temperature", "0.5", "--stop", "END", "--extra", r#"{"top_k": 4}"#,
-            "--save", "points",
+            "--schema", "schema.json", "--save", "points",
         ],
         &[
             "ask", "--each", "posts.ndjson", "--template", "Classify: {title}", "--in-flight", "8",
@@ -229,6 +230,7 @@ fn every_source_is_written_with_what_it_alone_has() {
         temperature = 0.5
         stop = ["END"]
         extra = { top_k = 4 }
+        schema = { type = "object" }
 
         [classes]
         to = "classes.jsonl"
