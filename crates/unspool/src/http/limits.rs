@@ -121,6 +121,8 @@ const FAMILIES: [Family; 4] = [
 impl Family {
     fn read(&self, headers: &HeaderMap, now: SystemTime) -> Option<Allowance> {
         let field = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+        // Most answers have none of these: the others are not looked for then.
+        let remaining = field(self.remaining).and_then(number)?;
         let reset = self.reset.iter().find_map(|(name, reset)| {
             let text = field(name)?;
             match reset {
@@ -137,7 +139,7 @@ impl Family {
         Some(Allowance {
             name: format!("{} {}", self.remaining, part.unwrap_or_default()),
             limit: field(self.limit).and_then(number),
-            remaining: field(self.remaining).and_then(number)?,
+            remaining,
             reset,
         })
     }

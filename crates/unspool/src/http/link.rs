@@ -10,12 +10,17 @@ pub(crate) fn link_target(headers: &HeaderMap, relation: &str) -> Option<String>
     find(headers, relation, |link| Some(link.target.to_owned()))
 }
 
-/// A parameter of the first link with this relation.
-pub(crate) fn link_parameter(headers: &HeaderMap, relation: &str, name: &str) -> Option<String> {
+/// The target of the first link with this relation, and its parameter of that name.
+pub(crate) fn link_with(
+    headers: &HeaderMap,
+    relation: &str,
+    name: &str,
+) -> Option<(String, Option<String>)> {
     find(headers, relation, |link| {
-        parameters(link.parameters)
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.to_owned())
+        let mut parameters = parameters(link.parameters);
+        let parameter = parameters.find(|(found, _)| found.eq_ignore_ascii_case(name));
+        let value = parameter.map(|(_, value)| value.to_owned());
+        Some((link.target.to_owned(), value))
     })
 }
 

@@ -37,7 +37,7 @@ pub(crate) use clean::{CleanCall, is_lost};
 pub use credentials::Credentials;
 pub(crate) use failure::is_not_found;
 pub(crate) use idle::after;
-pub(crate) use link::{field_text, has_unreadable_link, link_parameter, link_target};
+pub(crate) use link::{field_text, has_unreadable_link, link_target, link_with};
 pub(crate) use meter::Meter;
 pub use oauth::ClientCredentials;
 pub use rate::Rate;

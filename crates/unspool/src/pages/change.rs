@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use reqwest::header::{HeaderMap, WARNING};
+use rustc_hash::FxHashMap;
 use serde_json::Value;
 
 use super::kinds::words;
@@ -36,6 +37,13 @@ const MAX_QUOTE: usize = 200;
 pub(super) struct Earlier {
     pages: u64,
     said: BTreeMap<String, Said>,
+    names: Names,
+}
+
+/// What the names that have come are about: most come again on each page.
+#[derive(Debug, Default)]
+struct Names {
+    about: FxHashMap<Box<str>, Option<About>>,
 }
 
 #[derive(Debug)]
@@ -48,7 +56,7 @@ struct Said {
 }
 
 /// What a member is about, by its name.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum About {
     /// Set where all went well.
     Success,
@@ -63,9 +71,10 @@ enum About {
 impl Earlier {
     /// Takes in what surrounds the items of a page, and says what speaks against it.
     pub(super) fn note(&mut self, around: &Around<'_>, items: u64) -> Option<String> {
-        let found = self.change(around, items);
+        let members = around.members(&mut self.names);
+        let found = self.change_in(&members, items);
         self.pages += 1;
-        for (path, about, value) in around.members() {
+        for (path, about, value) in members {
             let mark = mark_of_value(&value);
             let times = match self.said.get(&path) {
                 Some(said) if said.mark == mark => said.times + 1,
@@ -87,7 +96,10 @@ impl Earlier {
 
     /// What speaks against a page, by what surrounds its items.
     pub(super) fn change(&self, around: &Around<'_>, items: u64) -> Option<String> {
-        let members = around.members();
+        self.change_in(&around.members(&mut Names::default()), items)
+    }
+
+    fn change_in(&self, members: &[Speaking<'_>], items: u64) -> Option<String> {
         let is_said_to_be_over = items == 0 && members.iter().any(|(.., value)| is_end(value));
         let changes: Vec<String> = (members.iter())
             .filter(|(_, about, _)| !is_said_to_be_over || *about == About::Failure)
@@ -126,13 +138,26 @@ pub(super) struct Around<'p> {
 /// says.
 type Speaking<'p> = (String, About, Cow<'p, Value>);
 
+impl Names {
+    fn about(&mut self, name: &str) -> Option<About> {
+        if let Some(about) = self.about.get(name) {
+            return *about;
+        }
+        let about = about(name);
+        if self.about.len() < REMEMBERED {
+            self.about.insert(name.into(), about);
+        }
+        about
+    }
+}
+
 impl Around<'_> {
-    fn members(&self) -> Vec<Speaking<'_>> {
+    fn members(&self, names: &mut Names) -> Vec<Speaking<'_>> {
         let mut members = Vec::new();
-        collect(self.envelope, String::new(), 0, &mut members);
+        collect(self.envelope, &mut String::new(), 0, names, &mut members);
         let fields = self.headers.iter().filter_map(|(name, value)| {
             // That one is about caches (RFC 9111, section 5.5).
-            let about = about(name.as_str()).filter(|_| name != WARNING)?;
+            let about = names.about(name.as_str()).filter(|_| name != WARNING)?;
             let value = Value::from(value.to_str().ok()?);
             Some((format!("header:{name}"), about, Cow::Owned(value)))
         });
@@ -141,30 +166,36 @@ impl Around<'_> {
     }
 }
 
-fn collect<'e>(value: &'e Value, path: String, depth: usize, found: &mut Vec<Speaking<'e>>) {
-    let below: Vec<(String, &Value)> = match value {
-        Value::Object(fields) => fields
-            .iter()
-            .filter(|(key, _)| key.len() <= LONGEST_KEY)
-            .map(|(key, value)| (key.clone(), value))
-            .collect(),
-        // Of `[meta, items]` the first is meant.
-        Value::Array(parts) if depth == 0 => parts
-            .first()
-            .map(|part| ("0".to_owned(), part))
-            .into_iter()
-            .collect(),
-        _ => return,
-    };
-    for (key, value) in below {
-        let path = format!("{path}/{key}");
-        match about(&key) {
+/// Finds the members below a value; `path` leads to it.
+fn collect<'e>(
+    value: &'e Value,
+    path: &mut String,
+    depth: usize,
+    names: &mut Names,
+    found: &mut Vec<Speaking<'e>>,
+) {
+    let mut see = |key: &str, value: &'e Value| {
+        let length = path.len();
+        path.push('/');
+        path.push_str(key);
+        match names.about(key) {
             Some(about) if !(about == About::Status && value.is_object()) => {
-                found.push((path, about, Cow::Borrowed(value)));
+                found.push((path.clone(), about, Cow::Borrowed(value)));
             }
-            _ if depth < MAX_DEPTH => collect(value, path, depth + 1, found),
+            _ if depth < MAX_DEPTH => collect(value, path, depth + 1, names, found),
             _ => {}
         }
+        path.truncate(length);
+    };
+    match value {
+        Value::Object(fields) => (fields.iter())
+            .filter(|(key, _)| key.len() <= LONGEST_KEY)
+            .for_each(|(key, value)| see(key, value)),
+        // Of `[meta, items]` the first is meant.
+        Value::Array(parts) if depth == 0 => {
+            (parts.first().into_iter()).for_each(|part| see("0", part));
+        }
+        _ => {}
     }
 }
 

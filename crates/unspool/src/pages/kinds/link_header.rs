@@ -1,6 +1,6 @@
 use super::{Description, Kind, KindEntry, Next, PageEnd, Paginate, Trust, next_url};
 use crate::error::Error;
-use crate::http::{has_unreadable_link, link_parameter, link_target};
+use crate::http::{has_unreadable_link, link_target, link_with};
 use crate::pages::account::{Doubt, Ended};
 
 pub(super) const ENTRY: KindEntry = KindEntry {
@@ -71,15 +71,10 @@ impl Kind for LinkHeader {
     }
 
     fn after(&mut self, page: &PageEnd) -> Result<Next, Error> {
-        match link_target(&page.headers, &self.relation) {
+        match link_with(&page.headers, &self.relation, "results") {
             // Sentry's way to say that the link leads nowhere.
-            Some(_)
-                if link_parameter(&page.headers, &self.relation, "results").as_deref()
-                    == Some("false") =>
-            {
-                Ok(Next::End(Ended::NoMore))
-            }
-            Some(target) => page.resolve(&target).map(Next::Call),
+            Some((_, Some(results))) if results == "false" => Ok(Next::End(Ended::NoMore)),
+            Some((target, _)) => page.resolve(&target).map(Next::Call),
             None if has_unreadable_link(&page.headers, &self.relation) => {
                 Ok(Next::Doubtful(Ended::NoNext, Doubt::more_pages(UNREADABLE)))
             }

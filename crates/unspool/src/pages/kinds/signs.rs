@@ -142,11 +142,12 @@ pub(super) fn true_flag(page: &PageEnd) -> Option<More> {
 /// The place that says whether there is more, and what it says.
 pub(super) fn more_flag(page: &PageEnd) -> Option<(More, bool)> {
     members(&page.envelope).into_iter().find_map(|member| {
-        let is_inverted = sense(member.key)? == Sense::Done;
+        // The value first: to read a name costs more.
         let is_set = match member.value {
             Value::Bool(_) | Value::String(_) => truth(member.value)?,
             _ => return None,
         };
+        let is_inverted = sense(member.key)? == Sense::Done;
         let more = More {
             at: member.at(),
             is_inverted,
