@@ -93,7 +93,7 @@ pub(crate) struct Args {
     #[arg(long)]
     explain: bool,
 
-    /// Connect again up to N times after a transient failure.
+    /// Connect again up to N times in a row after a transient failure.
     ///
     /// Once rows have come, only with a key.
     #[arg(long, value_name = "N", default_value_t = 5)]

@@ -173,6 +173,14 @@ impl Error {
         self
     }
 
+    /// The same of an upstream that has answered before: it may be there again in a while.
+    pub(crate) fn after_answers(mut self) -> Self {
+        if matches!(self.inner.kind, Kind::Unreachable) {
+            self.inner.kind = Kind::Connection;
+        }
+        self
+    }
+
     /// Adds what is known around the failure.
     pub(crate) fn with_note(mut self, note: impl fmt::Display) -> Self {
         self.inner.message = format!("{} ({note})", self.inner.message);

@@ -68,6 +68,8 @@ pub(super) struct Fetch {
     resumed: Option<Vec<Part>>,
     part: usize,
     has_rows: bool,
+    /// Whether it was asked again, and no row has come since.
+    is_again: bool,
     /// None before it is asked, and while it waits to ask again. Never locked: a mutex lets
     /// what cannot be shared be in what can.
     reader: Option<Mutex<Box<dyn Reader>>>,
@@ -118,6 +120,7 @@ impl Fetch {
             resumed,
             part: 0,
             has_rows: false,
+            is_again: false,
             reader: None,
         })
     }
@@ -145,6 +148,7 @@ impl Fetch {
             resumed: None,
             part,
             has_rows: false,
+            is_again: false,
             reader: None,
         }
     }
@@ -168,7 +172,13 @@ impl Fetch {
             if self.has_rows && self.query.key.is_empty() {
                 return Err(error);
             }
+            let error = if self.has_rows {
+                error.after_answers()
+            } else {
+                error
+            };
             self.attempts.after(error).await?;
+            self.is_again = true;
         }
     }
 
@@ -176,6 +186,11 @@ impl Fetch {
     fn came(&mut self, batch: &Batch) {
         let last = batch.len().checked_sub(1).and_then(|last| batch.row(last));
         self.has_rows |= batch.len() > 0;
+        if self.is_again && batch.len() > 0 {
+            // The next failure is another one.
+            self.attempts = Attempts::new(&self.retry, Arc::clone(&self.cursor.meter));
+            self.is_again = false;
+        }
         if !self.query.key.is_empty()
             && let Some(key) = last.and_then(|row| key_of(&row, &self.query.key))
         {

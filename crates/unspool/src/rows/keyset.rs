@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::database::Query;
 use super::sql::quoted;
+use crate::error::Error;
 
 /// What a value that is put into a statement bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,17 +25,75 @@ pub(super) struct Style<'s> {
     pub(super) place: &'s mut dyn FnMut(Bound, usize) -> String,
 }
 
-/// The statement for the rows in the range, in the order of the key: those of them that come
-/// after the key where there is one.
-pub(super) fn page(
+/// What a statement is to give.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'k> {
+    /// The rows in the range, in the order of the key, so many at most: those of them that come
+    /// after this key where there is one.
+    Rows {
+        after: Option<&'k [String]>,
+        limit: Option<usize>,
+    },
+    /// A second row with this key.
+    Second(&'k [String]),
+}
+
+impl<'k> Wanted<'k> {
+    /// The key that rows come after, or have.
+    pub(super) fn key(self) -> Option<&'k [String]> {
+        match self {
+            Wanted::Rows { after, .. } => after,
+            Wanted::Second(key) => Some(key),
+        }
+    }
+}
+
+/// The statement for what is wanted of the query.
+pub(super) fn statement(query: &Query, wanted: Wanted<'_>, style: Style<'_>) -> String {
+    let columns: Vec<String> = (query.key.iter())
+        .map(|name| quoted(name, style.quote))
+        .collect();
+    match wanted {
+        Wanted::Rows { after, limit } => page(query, &columns, after, limit, style),
+        Wanted::Second(_) => second(query, &columns, style),
+    }
+}
+
+/// The key of a query after which its rows go on, if it is whole, as it is that of a row: the
+/// bounds of parts have fewer columns.
+pub(super) fn whole<'k>(query: &Query, after: Option<&'k [String]>) -> Option<&'k [String]> {
+    after.filter(|key| key.len() == query.key.len() && !key.is_empty())
+}
+
+/// What is said where several rows have a key, as the database compares it: of those after the
+/// first nothing would come.
+pub(super) fn not_unique(query: &Query, key: &[String]) -> Error {
+    Error::content(format!(
+        "several rows have the key `{}` in `{}`; a key that is not unique loses rows: add columns to it",
+        key.join(", "),
+        query.key.join(", ")
+    ))
+}
+
+fn second(query: &Query, columns: &[String], style: Style<'_>) -> String {
+    let equal = columns.iter().enumerate().map(|(index, column)| {
+        let place = (style.place)(Bound::After, index);
+        format!("{column} = {place}")
+    });
+    format!(
+        "select 1 from ({}\n) as unspool_rows where {} limit 1 offset 1",
+        query.statement.text,
+        equal.collect::<Vec<_>>().join(" and ")
+    )
+}
+
+fn page(
     query: &Query,
+    columns: &[String],
     after: Option<&[String]>,
     limit: Option<usize>,
     mut style: Style<'_>,
 ) -> String {
-    let columns: Vec<String> = (query.key.iter())
-        .map(|name| quoted(name, style.quote))
-        .collect();
     let mut conditions = Vec::new();
     // The bounds of a part have fewer columns than the key.
     let some = |key: &[String]| &columns[..key.len().min(columns.len())];

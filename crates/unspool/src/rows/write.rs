@@ -75,6 +75,13 @@ impl RowWriter {
                 "the column `{name}` comes twice: name one of them otherwise, with `as`"
             )));
         }
+        let is_repeated = |index: usize| key[..index].contains(&key[index]);
+        if let Some(index) = (0..key.len()).find(|index| is_repeated(*index)) {
+            return Err(Error::request(format!(
+                "the column `{}` comes twice in the key",
+                key[index]
+            )));
+        }
         let key = key.iter().map(|column| {
             let index = names.iter().position(|name| name == column);
             index.ok_or_else(|| {
@@ -470,5 +477,7 @@ mod tests {
         );
         assert!(new(&["a", "b"]).to_string().contains("`id` is not among"));
         assert!(new(&[]).to_string().contains("returns none"));
+        let error = writer(&["id", "id"]).unwrap_err().to_string();
+        assert!(error.contains("`id` comes twice in the key"), "{error}");
     }
 }

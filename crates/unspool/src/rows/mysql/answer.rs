@@ -19,7 +19,7 @@ use crate::rows::account::{Doubt, Mode};
 use crate::rows::arrow::ColumnType;
 use crate::rows::batch::Face;
 use crate::rows::database::Query;
-use crate::rows::keyset::{self, Bound, Style, text_of};
+use crate::rows::keyset::{self, Bound, Style, Wanted, text_of};
 use crate::rows::param::Param;
 use crate::rows::progress::Cursor;
 use crate::rows::task::{Message, Outlet};
@@ -210,7 +210,16 @@ impl Asking<'_> {
         let lost = |error| failed(error, None);
         let mut after = self.query.range.after.clone();
         loop {
-            let (sql, values) = self.page(after.as_deref());
+            if let Some(key) = keyset::whole(self.query, after.as_deref()) {
+                let (sql, values) = self.page(Wanted::Second(key));
+                if self.finds(connection, sql, &values).await? {
+                    return Err(keyset::not_unique(self.query, key));
+                }
+            }
+            let (sql, values) = self.page(Wanted::Rows {
+                after: after.as_deref(),
+                limit: Some(self.query.limits.rows),
+            });
             let statement = connection.prep(sql).await.map_err(lost)?;
             let count = self
                 .rows(connection, &statement, out, forms, &values)
@@ -224,23 +233,31 @@ impl Asking<'_> {
             return Ok(());
         }
         let nulls = keyset::nulls(self.query, '`');
-        let found: Option<Row> = connection
-            .exec_first(nulls, self.params(&[]))
-            .await
-            .map_err(lost)?;
-        if found.is_some() {
+        if self.finds(connection, nulls, &[]).await? {
             self.cursor.doubt(Doubt::NullKeys);
         }
         Ok(())
     }
 
-    /// The statement for the rows after a key, and the values that it bounds them with.
-    fn page(&self, after: Option<&[String]>) -> (String, Vec<Value>) {
+    /// Whether a statement gives a row.
+    async fn finds(
+        &self,
+        connection: &mut Conn,
+        sql: String,
+        values: &[Value],
+    ) -> Result<bool, Error> {
+        let found = connection.exec_first::<Row, _, _>(sql, self.params(values));
+        let found = found.await.map_err(|error| failed(error, None))?;
+        Ok(found.is_some())
+    }
+
+    /// The statement for what is wanted, and the values in it.
+    fn page(&self, wanted: Wanted<'_>) -> (String, Vec<Value>) {
         let range = &self.query.range;
         let mut values = Vec::new();
         let mut place = |bound: Bound, column: usize| {
             let key = match bound {
-                Bound::After => after.and_then(|key| key.get(column)),
+                Bound::After => wanted.key().and_then(|key| key.get(column)),
                 Bound::Until => range.until.as_ref().and_then(|key| key.get(column)),
                 Bound::Since => range.since.as_ref(),
             };
@@ -272,10 +289,7 @@ impl Asking<'_> {
             compares_rows: false,
             place: &mut place,
         };
-        (
-            keyset::page(self.query, after, Some(self.query.limits.rows), style),
-            values,
-        )
+        (keyset::statement(self.query, wanted, style), values)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::rows::account::{Doubt, Mode};
 use crate::rows::arrow::ColumnType;
 use crate::rows::batch::Face;
 use crate::rows::database::Query;
-use crate::rows::keyset::{self, Bound, Style, text_of};
+use crate::rows::keyset::{self, Bound, Style, Wanted, text_of};
 use crate::rows::progress::Cursor;
 use crate::rows::sql::quoted;
 use crate::rows::task::{Message, Outlet};
@@ -259,11 +259,10 @@ impl Asking<'_> {
             false => {
                 let types = self.key_types(&prepared.statement);
                 let after = self.query.range.after.as_deref();
-                let page = Page {
-                    limit: None,
-                    is_literal: true,
-                };
-                self.page(page, &prepared.select_list, &types, after).0
+                self.check_unique(client, &mut None, &types, after).await?;
+                let wanted = Wanted::Rows { after, limit: None };
+                let place = Place::InStatement;
+                self.page(wanted, place, &prepared.select_list, &types).0
             }
         };
         let sql = format!("copy ({sql}\n) to stdout (format binary)");
@@ -334,13 +333,16 @@ impl Asking<'_> {
         let mut out = Outlet::new(prepared.writer, self.sender);
         // It is the same for all pages but the first.
         let mut page: Option<(Option<usize>, Statement)> = None;
+        let mut second = None;
         loop {
-            let limit = Page {
+            let key = after.as_deref();
+            self.check_unique(client, &mut second, &types, key).await?;
+            let wanted = Wanted::Rows {
+                after: key,
                 limit: Some(self.query.limits.rows),
-                is_literal: false,
             };
             let list = &prepared.select_list;
-            let (sql, values) = self.page(limit, list, &types, after.as_deref());
+            let (sql, values) = self.page(wanted, Place::Beside, list, &types);
             let statement = match page.take() {
                 Some((bound_by, statement)) if bound_by == after.as_ref().map(Vec::len) => {
                     statement
@@ -363,6 +365,32 @@ impl Asking<'_> {
         self.look_for_nulls(client).await?;
         out.end().await;
         Ok(())
+    }
+
+    /// That no other row has the key after which the rows go on.
+    async fn check_unique(
+        &self,
+        client: &Client,
+        prepared: &mut Option<Statement>,
+        types: &[Type],
+        after: Option<&[String]>,
+    ) -> Result<(), Error> {
+        let lost = |error| failed(error, None);
+        let Some(key) = keyset::whole(self.query, after) else {
+            return Ok(());
+        };
+        let (sql, values) = self.page(Wanted::Second(key), Place::Beside, "1", types);
+        let statement = match prepared.take() {
+            Some(statement) => statement,
+            None => client.prepare(&sql).await.map_err(lost)?,
+        };
+        let params = self.params(&values);
+        let found = client.query_opt(&statement, &borrowed(&params)).await;
+        *prepared = Some(statement);
+        match found.map_err(lost)? {
+            Some(_) => Err(keyset::not_unique(self.query, key)),
+            None => Ok(()),
+        }
     }
 
     async fn look_for_nulls(&self, client: &Client) -> Result<(), Error> {
@@ -404,27 +432,27 @@ impl Asking<'_> {
         .await
     }
 
-    /// The statement for the rows after a key, and the values that it bounds them with.
+    /// The statement for what is wanted, and the values beside it.
     fn page(
         &self,
-        page: Page,
+        wanted: Wanted<'_>,
+        place: Place,
         list: &str,
         types: &[Type],
-        after: Option<&[String]>,
     ) -> (String, Vec<String>) {
         let range = &self.query.range;
         let mut values = Vec::new();
         let given = self.query.params.len();
         let mut bound_by = |value: String| {
-            if page.is_literal {
+            if place == Place::InStatement {
                 return literal(&value);
             }
             values.push(value);
             format!("${}", given + values.len())
         };
-        let mut place = |bound: Bound, column: usize| {
+        let mut placed = |bound: Bound, column: usize| {
             let key = match bound {
-                Bound::After => after.and_then(|key| key.get(column)),
+                Bound::After => wanted.key().and_then(|key| key.get(column)),
                 Bound::Until => range.until.as_ref().and_then(|key| key.get(column)),
                 Bound::Since => range.since.as_ref(),
             };
@@ -446,9 +474,9 @@ impl Asking<'_> {
             quote: '"',
             compares_rows: true,
             select_list: list,
-            place: &mut place,
+            place: &mut placed,
         };
-        let sql = keyset::page(self.query, after, page.limit, style);
+        let sql = keyset::statement(self.query, wanted, style);
         (sql, values)
     }
 
@@ -464,12 +492,11 @@ impl Asking<'_> {
     }
 }
 
-/// Which rows of a range are asked for.
-#[derive(Clone, Copy)]
-struct Page {
-    limit: Option<usize>,
-    /// Whether values are in the statement, and not beside it.
-    is_literal: bool,
+/// Where the values of a statement are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    InStatement,
+    Beside,
 }
 
 /// A text in a statement, whatever the setting of `standard_conforming_strings`.

@@ -1,5 +1,6 @@
 //! The thread that reads an SQLite database.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -18,7 +19,7 @@ use crate::error::{Error, Kind};
 use crate::rows::account::Doubt;
 use crate::rows::batch::Face;
 use crate::rows::database::Query;
-use crate::rows::keyset::{self, Bound, Style};
+use crate::rows::keyset::{self, Bound, Style, Wanted};
 use crate::rows::param::Param;
 use crate::rows::progress::Cursor;
 use crate::rows::sql::SqlPosition;
@@ -101,6 +102,12 @@ impl Reading<'_> {
         };
         let flags = access | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let path = path(&self.query.dsn);
+        if path.is_empty() || Path::new(path).is_dir() {
+            // SQLite would take it for a database that is none, or for one that is broken.
+            return Err(Error::request(format!(
+                "expected the path of a file, found `{path}`"
+            )));
+        }
         let mut connection =
             Connection::open_with_flags(path, flags).map_err(|error| self.failed(error))?;
         let is_stopped = self.handover.stopped();
@@ -144,13 +151,17 @@ impl Reading<'_> {
     fn pages(&self, connection: &Connection) -> Result<(), Error> {
         let mut after = self.query.range.after.clone();
         loop {
-            let (sql, values) = self.page(after.as_deref())?;
-            let mut statement = self.prepare(connection, &sql)?;
-            self.cursor.meter.request();
-            for (index, value) in values.into_iter().enumerate() {
-                let place = self.query.params.len() + index + 1;
-                self.bind(&mut statement, place, value)?;
+            if let Some(key) = keyset::whole(&self.query, after.as_deref())
+                && self.finds(self.asking(connection, Wanted::Second(key))?)?
+            {
+                return Err(keyset::not_unique(&self.query, key));
             }
+            let wanted = Wanted::Rows {
+                after: after.as_deref(),
+                limit: Some(self.query.limits.rows),
+            };
+            let mut statement = self.asking(connection, wanted)?;
+            self.cursor.meter.request();
             let count = match self.rows(&mut statement)? {
                 Ok(count) => count,
                 Err(Stopped) => return Ok(()),
@@ -166,15 +177,30 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The statement for the rows after a key, and the values that it bounds them with.
-    fn page(&self, after: Option<&[String]>) -> Result<(String, Vec<Value>), Error> {
+    /// The statement for what is wanted, with its values.
+    fn asking<'c>(
+        &self,
+        connection: &'c Connection,
+        wanted: Wanted<'_>,
+    ) -> Result<Statement<'c>, Error> {
+        let (sql, values) = self.page(wanted)?;
+        let mut statement = self.prepare(connection, &sql)?;
+        for (index, value) in values.into_iter().enumerate() {
+            let place = self.query.params.len() + index + 1;
+            self.bind(&mut statement, place, value)?;
+        }
+        Ok(statement)
+    }
+
+    /// The text of that statement, and the values.
+    fn page(&self, wanted: Wanted<'_>) -> Result<(String, Vec<Value>), Error> {
         let range = &self.query.range;
         let mut values = Vec::new();
         let mut fault = None;
         let given = self.query.params.len();
         let mut place = |bound: Bound, column: usize| {
             let key = match bound {
-                Bound::After => after.and_then(|key| key.get(column)),
+                Bound::After => wanted.key().and_then(|key| key.get(column)),
                 Bound::Until => range.until.as_ref().and_then(|key| key.get(column)),
                 Bound::Since => range.since.as_ref(),
             };
@@ -200,21 +226,27 @@ impl Reading<'_> {
             compares_rows: true,
             place: &mut place,
         };
-        let sql = keyset::page(&self.query, after, Some(self.query.limits.rows), style);
+        let sql = keyset::statement(&self.query, wanted, style);
         fault.map_or(Ok((sql, values)), Err)
     }
 
     fn look_for_nulls(&self, connection: &Connection) -> Result<(), Error> {
-        let mut statement = self.prepare(connection, &keyset::nulls(&self.query, '"'))?;
+        let statement = self.prepare(connection, &keyset::nulls(&self.query, '"'))?;
+        if self.finds(statement)? {
+            self.cursor.doubt(Doubt::NullKeys);
+        }
+        Ok(())
+    }
+
+    /// Whether a statement gives a row; not if nobody wants to know.
+    fn finds(&self, mut statement: Statement<'_>) -> Result<bool, Error> {
         self.bind_params(&mut statement)?;
         let found = statement.raw_query().next().map(|row| row.is_some());
         match found {
-            Ok(true) => self.cursor.doubt(Doubt::NullKeys),
-            Ok(false) => {}
-            Err(_) if self.handover.is_stopped() => {}
-            Err(error) => return Err(self.failed(error)),
+            Ok(found) => Ok(found),
+            Err(_) if self.handover.is_stopped() => Ok(false),
+            Err(error) => Err(self.failed(error)),
         }
-        Ok(())
     }
 
     /// Hands over the rows of a statement; gives how many there were.

@@ -308,6 +308,29 @@ async fn the_parts_together_are_the_table() {
 }
 
 #[tokio::test]
+async fn rows_with_the_same_key_on_two_pages_are_noticed() {
+    // As the database compares them: whatever the case.
+    let Some(database) = database(
+        "create table t (a int, s varchar(9));
+         insert into t values (1, 'a'), (1, 'b'), (2, 'B'), (3, 'd');",
+    ) else {
+        return;
+    };
+    let query = |keys: &[&str], batch: usize| {
+        let query = database.rows("select * from t");
+        let query = query.batch(NonZeroUsize::new(batch).unwrap());
+        keys.iter().fold(query, |query, key| query.key(*key))
+    };
+    for (key, batch) in [("a", 1), ("s", 2)] {
+        let error = failure(query(&[key], batch).raw()).await;
+        let words = format!("in `{key}`; a key that is not unique");
+        assert!(error.to_string().contains(&words), "{error}");
+    }
+    assert_eq!(complete(query(&["s", "a"], 1).raw()).await.len(), 4);
+    assert_eq!(complete(query(&["a", "s"], 1).raw()).await.len(), 4);
+}
+
+#[tokio::test]
 async fn parameters_are_bound() {
     let Some(database) = database(USERS) else {
         return;

@@ -517,6 +517,115 @@ async fn rows_without_a_key_are_a_doubt() {
     assert!(error.to_string().contains("the key is null"), "{error}");
 }
 
+#[tokio::test]
+async fn rows_with_the_same_key_on_two_pages_are_noticed() {
+    // As the database compares them: as numbers.
+    let Some(database) = database(
+        "create table t (a numeric, s text);
+         insert into t values (1, 'a'), (2, 'b'), (2.0, 'c'), (3, 'd');",
+    ) else {
+        return;
+    };
+    let query = || {
+        let query = database.rows("select * from t").key("a");
+        query.batch(NonZeroUsize::new(2).unwrap())
+    };
+    let words = "in `a`; a key that is not unique";
+    let (found, account) = drain(query().raw()).await;
+    let error = account.unwrap_err();
+    assert_eq!(found.len(), 2);
+    assert!(error.to_string().contains(words), "{error}");
+    // Nor do parts go on after the first of them.
+    let mut rows = query().raw();
+    rows.try_next().await.unwrap().unwrap();
+    rows.try_next().await.unwrap().unwrap();
+    let position = rows.position().unwrap();
+    let error = failure(query().from(position.clone()).raw()).await;
+    assert!(error.to_string().contains(words), "{error}");
+    let cut = || query().key("s");
+    assert_eq!(complete(cut().raw()).await.len(), 4);
+    assert_eq!(
+        complete(cut().partitions(NonZeroUsize::MIN).raw())
+            .await
+            .len(),
+        4
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_crashes_is_asked_again_after_the_last_key() {
+    let server = match Postgres::start() {
+        Ok(server) => Arc::new(server),
+        Err(why) if std::env::var_os("CI").is_none() => return eprintln!("skipped: {why}"),
+        Err(why) => panic!("{why}"),
+    };
+    let dsn = server.database();
+    server.psql(&dsn, USERS);
+    server.psql(&dsn, "checkpoint");
+    let mut crash = None;
+    let socket = server.socket();
+    let query = rows(dsn, "select id from users").key("id").retries(50);
+    let query = query.batch(NonZeroUsize::new(2).unwrap());
+    let mut rows = query.first_wait(Duration::from_millis(1)).raw();
+    let mut found = Vec::new();
+    while let Some(row) = rows.try_next().await.unwrap() {
+        found.push(row.to_string());
+        if found.len() == 10 {
+            // Nobody listens until it is there again.
+            let server = Arc::clone(&server);
+            crash = Some(std::thread::spawn(move || server.crash()));
+            while std::os::unix::net::UnixStream::connect(&socket).is_ok() {}
+        }
+    }
+    crash.unwrap().join().unwrap();
+    let account = rows.account();
+    assert_eq!(found.len(), 30);
+    assert!(account.complete && account.retries > 0, "{account:?}");
+}
+
+#[tokio::test]
+async fn tls_that_a_server_does_not_have_is_said_at_once() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            stream.read_exact(&mut [0; 8]).await.unwrap();
+            stream.write_all(b"N").await.unwrap();
+        }
+    });
+    let dsn = format!("postgres://ada:hush-hush@127.0.0.1:{port}/d?sslmode=require");
+    let error = failure(rows(dsn, "select 1").raw()).await;
+    assert!(
+        error.to_string().contains("does not support TLS"),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("hush"), "{error}");
+    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_text_that_is_not_utf8_is_an_error_with_its_place() {
+    let Some(database) = database("") else {
+        return;
+    };
+    let name = database.dsn.rsplit_once('/').unwrap().1;
+    database.psql(&format!(
+        "create database raw_{name} encoding 'SQL_ASCII' template template0"
+    ));
+    let dsn = database.dsn.replace(name, &format!("raw_{name}"));
+    for mode in [Mode::Copy, Mode::Portal] {
+        let sql = "select 1 as a, E'\\xff' as b";
+        let error = failure(rows(dsn.clone(), sql).mode(mode).raw()).await;
+        assert_eq!(error.kind(), ErrorKind::Content, "{error}");
+        println!("{mode}: {error}");
+    }
+}
+
 /// Rows whose sum takes a while, and of which there are many.
 const LONG: &str = "select i, repeat('x', 100) as pad, 'to be stopped' as s from generate_series(1, 20000000) as i";
 
@@ -596,6 +705,8 @@ async fn a_connection_that_is_terminated_is_truncated_and_with_a_key_made_again(
         .rows("select id from users")
         .key("id")
         .batch(NonZeroUsize::new(2).unwrap());
+    // After each failure rows come, so that each is the first.
+    let query = query.retries(1);
     let mut rows = query.first_wait(Duration::from_millis(1)).raw();
     let mut found = Vec::new();
     while let Some(row) = rows.try_next().await.unwrap() {

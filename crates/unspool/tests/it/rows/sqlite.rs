@@ -384,6 +384,35 @@ async fn a_key_that_loses_rows_is_noticed() {
     );
 }
 
+#[tokio::test]
+async fn rows_with_the_same_key_on_two_pages_are_noticed() {
+    // As the database compares them: as numbers, and whatever the case.
+    let file = file(
+        "create table t (a, b text collate nocase);
+         insert into t values (1, 'a'), (2, 'b'), (2.0, 'C'), (3, 'c'), (4, 'd');",
+    );
+    for (key, before) in [("a", 2), ("b", 3)] {
+        let query = || {
+            let query = file.rows("select * from t order by a").key(key);
+            query.batch(NonZeroUsize::new(before).unwrap())
+        };
+        let (found, account) = drain(query().raw()).await;
+        let error = account.unwrap_err();
+        assert_eq!(found.len(), before, "{error}");
+        let words = format!("in `{key}`; a key that is not unique");
+        assert!(error.to_string().contains(&words), "{error}");
+        assert!(!error.is_retryable() && !error.is_request(), "{error:?}");
+        // Nor does it go on after the first of them.
+        let mut rows = query().raw();
+        for _ in 0..before {
+            rows.try_next().await.unwrap().unwrap();
+        }
+        let position = rows.position().unwrap();
+        let error = failure(query().from(position).raw()).await;
+        assert!(error.to_string().contains(&words), "{error}");
+    }
+}
+
 fn file_with_null() -> File {
     file("create table t (a unique, b); insert into t values (null, 1), (1, 2), (2, 3);")
 }
