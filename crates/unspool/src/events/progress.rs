@@ -253,9 +253,16 @@ impl SourceKind for Feeds {
     fn details(&self, _: &Ended) -> Followed {
         let draft = self.draft();
         let end = draft.end.unwrap_or_else(Instant::now);
+        // What stands after the id in a position of NATS is for the next run.
+        let is_listed = draft.followed.transport == Some("nats");
         let last_id = draft.feeds.iter().rev().find_map(|feed| {
             let id = feed.stood_after(feed.marks.len()).id;
-            (!id.is_empty()).then(|| id.to_string())
+            let id = if is_listed {
+                id.split(' ').next()
+            } else {
+                Some(&*id)
+            };
+            id.filter(|id| !id.is_empty()).map(str::to_owned)
         });
         Followed {
             took: draft.begin.map(|begin| end - begin).unwrap_or_default(),

@@ -8,8 +8,6 @@ mod json;
 mod listen;
 #[cfg(feature = "nats")]
 mod nats;
-#[cfg(feature = "nats")]
-mod nkeys;
 #[cfg_attr(
     not(all(feature = "postgres", feature = "redis", feature = "nats")),
     allow(dead_code, reason = "what one of them needs is there for all")

@@ -81,6 +81,11 @@ impl Taken {
         }
     }
 
+    /// An event came again that was handed out before.
+    pub(super) fn replayed(&self) {
+        self.feeds.replayed(1);
+    }
+
     /// Waits until all that was handed out is durable, where only that counts.
     pub(super) async fn durable(&self) {
         if self.awaits_durable {
