@@ -14,7 +14,7 @@ import unspool
 
 
 async def today(url: str) -> AsyncGenerator[Any, None]:
-    """Stops at the first page without items, whatever that means, and cannot resume."""
+    """Stops at the first page without items, whatever that means; a page that fails ends it."""
     import httpx
 
     async with httpx.AsyncClient() as client:
@@ -22,7 +22,7 @@ async def today(url: str) -> AsyncGenerator[Any, None]:
         while True:
             response = await client.get(url, params={"page": page})
             response.raise_for_status()
-            items = response.json()["items"]
+            items = response.json()
             if not items:
                 return
             for item in items:

@@ -22,6 +22,8 @@ pub(crate) struct Reader {
     shared: Arc<Shared>,
     made: Made,
     is_over: bool,
+    /// How many more items are to be read, where that is limited.
+    left: Option<u64>,
     /// Whether somebody was told that there are no more.
     has_told: bool,
 }
@@ -53,6 +55,13 @@ pub(crate) enum Read {
 }
 
 impl Made {
+    fn there() -> Self {
+        Made::There {
+            schema: None,
+            whole: VecDeque::new(),
+        }
+    }
+
     fn push(&mut self, item: &Item) -> Result<(), Error> {
         match (self, item) {
             (Made::Here(batches), Item::Json(item)) => batches.push(item.as_str()),
@@ -103,34 +112,38 @@ impl Made {
 
 impl Reader {
     /// A reader whose batches have all the same columns: an item that does not fit is an error.
-    pub(crate) fn new(shared: Arc<Shared>, schema: Option<&str>) -> PyResult<Self> {
-        Reader::of(shared, schema, |batches| batches)
+    pub(crate) fn new(shared: Arc<Shared>) -> PyResult<Self> {
+        let made = if shared.gives_batches()? {
+            Made::there()
+        } else {
+            Made::Here(Batches::new(None).map_err(raised)?)
+        };
+        Ok(Reader::of(shared, made, None))
     }
 
-    /// One whose columns widen where an item does not fit.
-    pub(crate) fn widening(shared: Arc<Shared>, schema: Option<&str>) -> PyResult<Self> {
-        Reader::of(shared, schema, Batches::widening)
-    }
-
-    fn of(
+    /// One whose columns widen where an item does not fit, of so many items at most.
+    pub(crate) fn widening(
         shared: Arc<Shared>,
         schema: Option<&str>,
-        with: impl FnOnce(Batches) -> Batches,
+        most: Option<u64>,
     ) -> PyResult<Self> {
-        let made = if schema.is_none() && shared.gives_batches()? {
-            Made::There {
-                schema: None,
-                whole: VecDeque::new(),
-            }
+        // Batches of a query are not of some number of rows.
+        let made = if schema.is_none() && most.is_none() && shared.gives_batches()? {
+            Made::there()
         } else {
-            Made::Here(with(Batches::new(schema).map_err(raised)?))
+            Made::Here(Batches::new(schema).map_err(raised)?.widening())
         };
-        Ok(Reader {
+        Ok(Reader::of(shared, made, most))
+    }
+
+    fn of(shared: Arc<Shared>, made: Made, left: Option<u64>) -> Self {
+        Reader {
             shared,
             made,
             is_over: false,
+            left,
             has_told: false,
-        })
+        }
     }
 
     /// Reads until there is a batch, or for as long as a signal may wait.
@@ -152,13 +165,17 @@ impl Reader {
             if self.is_over {
                 return Ok(Read::End);
             }
-            let made = &mut self.made;
+            if self.left == Some(0) {
+                self.shared.leave();
+                self.end()?;
+                continue;
+            }
+            let (made, left) = (&mut self.made, &mut self.left);
             let mut failed: Result<(), Error> = Ok(());
             let more = self.shared.each_ready(|item| {
-                if failed.is_ok() {
-                    failed = made.push(&item);
-                }
-                failed.is_ok()
+                failed = made.push(&item);
+                *left = left.map(|left| left.saturating_sub(1));
+                failed.is_ok() && *left != Some(0)
             })?;
             if failed.is_err() {
                 self.shared.fail();

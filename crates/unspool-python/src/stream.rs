@@ -279,6 +279,13 @@ impl Shared {
         Ok(matches!(state.feed, Feed::Here(Opened::Batches(_))))
     }
 
+    /// Closes the source, as its reader has what it wants.
+    pub(crate) fn leave(&self) {
+        if let Ok(mut taken) = self.take() {
+            taken.state.close(Why::Left);
+        }
+    }
+
     /// Closes the source, whose items cannot be taken.
     pub(crate) fn fail(&self) {
         if let Ok(mut taken) = self.take() {
@@ -443,9 +450,7 @@ impl Stream {
 
     /// Closes the source, unless an item is being taken in another thread.
     pub(crate) fn leave(&self) {
-        if let Ok(mut taken) = self.shared.take() {
-            taken.state.close(Why::Left);
-        }
+        self.shared.leave();
     }
 
     fn end(&self, py: Python<'_>) -> PyResult<()> {
@@ -601,21 +606,26 @@ impl Stream {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         // It may be ignored: what the batches are converted to is up to the taker.
         let _ = requested_schema;
-        let make = || Reader::new(Arc::clone(&self.shared), None).map(SharedReader::new);
+        let make = || Reader::new(Arc::clone(&self.shared)).map(SharedReader::new);
         arrow::capsule(py, self.reader.get_or_try_init(py, make)?.clone())
     }
 
     /// The same one by one, with columns that widen: later batches may have more.
     #[pyo3(signature = (schema = None))]
     fn arrow_batches(slf: &Bound<'_, Self>, schema: Option<&str>) -> PyResult<BatchIterator> {
-        let reader = Reader::widening(Arc::clone(&slf.get().shared), schema)?;
+        let reader = Reader::widening(Arc::clone(&slf.get().shared), schema, None)?;
         Ok(BatchIterator::new(slf, reader))
     }
 
-    /// All of them, with the columns that all items need.
-    #[pyo3(signature = (schema = None))]
-    fn arrow_table(&self, py: Python<'_>, schema: Option<&str>) -> PyResult<Batched> {
-        let reader = Reader::widening(Arc::clone(&self.shared), schema)?;
+    /// All of them, or so many at most, with the columns that all of these need.
+    #[pyo3(signature = (schema = None, most = None))]
+    fn arrow_table(
+        &self,
+        py: Python<'_>,
+        schema: Option<&str>,
+        most: Option<u64>,
+    ) -> PyResult<Batched> {
+        let reader = Reader::widening(Arc::clone(&self.shared), schema, most)?;
         // What was read is lost with this call.
         Batched::read(py, reader).inspect_err(|_| self.shared.fail())
     }

@@ -1,21 +1,17 @@
-"""Sources in parts, and the engines that read them."""
+"""Sources in parts."""
 
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import signal
 import sqlite3
-import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 import unspool
 from unspool._parts import _share
 
-from conftest import Api
+from conftest import Api, Postgres
 
 
 def ids(parts: list[unspool.Part]) -> list[int]:
@@ -82,89 +78,24 @@ def test_a_rate_is_divided_among_the_parts(api: Api) -> None:
     assert _share(1, "m", 7) == "8/h"
 
 
-def test_dask_reads_the_parts(api: Api) -> None:
-    dask = pytest.importorskip("dask")
-    import unspool.dask
-
-    source = unspool.pages(api("/counted?last=7"), paginate="page")
-    with dask.config.set(scheduler="synchronous"):
-        bag = unspool.dask.bag(source, npartitions=3)
-        assert bag.npartitions == 3
-        assert bag.pluck("id").sum().compute() == sum(range(700))
-        frame = unspool.dask.dataframe(source, npartitions=3)
-        assert int(frame["id"].sum().compute()) == sum(range(700))
-        assert len(frame) == 700
-        doubtful = unspool.dask.bag(unspool.pages(api("/short"), paginate="single"), 2)
-        assert doubtful.count().compute() == 2
-        with pytest.raises(unspool.DoubtError):
-            unspool.dask.bag(unspool.pages(api("/short")), 1).count().compute()
+@pytest.mark.parametrize("count", [100, 250])
+def test_a_part_is_a_table(api: Api, count: int) -> None:
+    parts = unspool.parts(unspool.pages(api(f"/offsets?count={count}"), paginate="offset"), 2)
+    tables = [part.table() for part in parts]
+    assert [value for table in tables for value in table.column("id").to_pylist()] == list(range(count))
+    short = json.loads(parts[-1].description)
+    short["url"] = api(f"/offsets?count={count - 10}")
+    with pytest.raises(unspool.IncompleteError):
+        unspool.Part(json.dumps(short), parts[-1].count).table()
+    table = parts[0].table("id double\nprice text")
+    assert [str(kind) for kind in table.schema.types[:2]] == ["double", "string"]
 
 
-def test_a_killed_worker_of_dask_changes_nothing(api: Api) -> None:
-    distributed = pytest.importorskip("distributed")
-    import unspool.dask
-
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        bag = unspool.dask.bag(
-            unspool.pages(api("/counted?last=40&delay=25"), paginate="page"), npartitions=8
-        )
-        workers = [info["id"] for info in client.scheduler_info()["workers"].values()]
-        assert len(workers) == 2
-        before = api.hits("/counted")
-        total = client.compute(bag.pluck("id").fold(lambda a, b: a + b))
-        while api.hits("/counted") < before + 6:
-            assert not total.done()
-        victim = next(iter(client.run(os.getpid).values()))
-        os.kill(victim, signal.SIGKILL)
-        assert total.result(timeout=100) == sum(range(4000))
-
-
-def full(name: str) -> Any:
-    if os.environ.get("UNSPOOL_TEST_FULL") != "1":
-        pytest.skip("only with UNSPOOL_TEST_FULL=1, as `scripts/test --full` sets it")
-    return pytest.importorskip(name)
-
-
-def test_ray_reads_the_parts_though_a_worker_is_killed(api: Api) -> None:
-    ray = full("ray")
-    import unspool.ray
-
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        source = unspool.pages(api("/counted?last=40&delay=25"), paginate="page")
-        before = api.hits("/counted")
-
-        def kill() -> None:
-            while api.hits("/counted") < before + 8:
-                pass
-            for pid in reading(os.getpid()):
-                os.kill(pid, signal.SIGKILL)
-                return
-
-        killer = threading.Thread(target=kill)
-        killer.start()
-        dataset = ray.data.read_datasource(unspool.ray.Source(source), override_num_blocks=8)
-        assert dataset.sum("id") == sum(range(4000))
-        killer.join()
-        assert dataset.count() == 4000
-    finally:
-        ray.shutdown()
-
-
-def reading(_parent: int) -> list[int]:
-    """The workers of Ray that run a task."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if command.startswith(b"ray::") and b"IDLE" not in command and b"Actor" not in command:
-                found.append(int(entry.name))
-    return found
+def test_a_table_of_postgres_is_cut_by_its_blocks(postgres: Postgres) -> None:
+    postgres.execute("create table t as select n as id, repeat('x', 200) from generate_series(0, 9999) n")
+    parts = unspool.parts(unspool.rows(postgres.dsn, table="t"), 4)
+    assert len(parts) == 4
+    assert sorted(ids(parts)) == list(range(10000))
+    assert sum(part.table().num_rows for part in parts) == 10000
+    # A statement without a key cannot be cut.
+    assert len(unspool.parts(unspool.rows(postgres.dsn, "select id from t"), 4)) == 1

@@ -82,7 +82,11 @@ fn answer(limit: u64, is_cut: bool) -> Vec<Value> {
     };
     let shown = if is_cut { 12 } else { shown };
     let usage = json!({"input_tokens": 14, "output_tokens": 1});
-    let message = json!({"id": "msg_demo", "model": "demo-poet-1", "usage": usage});
+    // With all that the services send, as their own clients rely on it.
+    let message = json!({
+        "id": "msg_demo", "type": "message", "role": "assistant", "model": "demo-poet-1",
+        "content": [], "stop_reason": null, "stop_sequence": null, "usage": usage,
+    });
     let block = json!({"type": "text", "text": ""});
     let mut events = vec![
         json!({"type": "message_start", "message": message}),
@@ -93,7 +97,7 @@ fn answer(limit: u64, is_cut: bool) -> Vec<Value> {
         json!({"type": "content_block_delta", "index": 0, "delta": delta})
     }));
     if !is_cut {
-        let delta = json!({"stop_reason": reason});
+        let delta = json!({"stop_reason": reason, "stop_sequence": null});
         events.extend([
             json!({"type": "content_block_stop", "index": 0}),
             json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": shown}}),

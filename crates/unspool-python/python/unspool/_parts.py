@@ -53,9 +53,8 @@ class Part:
         """The items of the part as a table of pyarrow, typed as `Items.table` types them."""
         import pyarrow
 
-        if not self.ends_itself:
-            return pyarrow.Table.from_pylist(list(self.items()))
-        table = self.open().table(schema)
+        most = None if self.ends_itself else self.count
+        table = pyarrow.table(self.open().arrow_table(schema, most))
         if self.count is not None and table.num_rows != self.count:
             raise TruncatedError(f"expected {self.count} items of {self}, and {table.num_rows} came")
         return table

@@ -1,15 +1,10 @@
 """Sources as data frames and streams of PySpark.
 
 >>> spark.dataSource.register(unspool.spark.Source)
->>> options = unspool.spark.options(unspool.pages(url, paginate="page"), parts=8)
->>> posts = spark.read.format("unspool").options(**options).load()
+>>> spark.read.format("unspool").options(**unspool.spark.options(unspool.pages(url), parts=8)).load()
 """
 
-from __future__ import annotations
-
 import json
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import pyarrow
@@ -18,67 +13,58 @@ from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
 from ._items import Items, opened
 from ._parts import parts, written
+from ._schema import laid_out, lines
 
 
 def options(source: Items[Any], parts: int = 8, batch: int = 10_000) -> dict[str, str]:
-    """What stands for a source: in how many parts it is read, or how many items a micro-batch has."""
+    """What stands for a source, read in so many parts, or in micro-batches of so many items."""
     return {"description": json.dumps(written(source)), "parts": str(parts), "batch": str(batch)}
 
 
 class Source(spark.DataSource):  # type: ignore[misc]
-    """A source for Spark. Where no schema is given, the first 1,000 items are read for it.
-
-    A part that fails, or is not proved complete, fails the job; a task whose executor is lost is run
-    once more. A stream is read by the driver, and its offsets are positions of the source.
-    """
+    """A source for Spark; without a schema, the first 1,000 items are read for one. A part that is not
+    proved complete fails the job. A stream is read by the driver; its offsets are positions."""
 
     @classmethod
     def name(cls) -> str:
         return "unspool"
 
-    def items(self, position: Any = None) -> Items[Any]:
-        return opened(Items, json.loads(self.options["description"]), "dict", position=position)  # type: ignore[no-any-return]
+    def items(self, position: Any = None) -> Any:
+        return opened(Items, json.loads(self.options["description"]), "dict", position=position)
 
     def schema(self) -> Any:
-        return from_arrow_schema(pyarrow.Table.from_pylist(list(islice(self.items(), 1000))).schema)
+        return from_arrow_schema(pyarrow.table(self.items().arrow_table(None, 1000)).schema)
 
     def reader(self, schema: Any) -> Any:
-        self.arrow = to_arrow_schema(schema)
-        return Reader(self)
+        return Parts(self, schema)
 
     def simpleStreamReader(self, schema: Any) -> Any:
-        self.arrow = to_arrow_schema(schema)
-        return StreamReader(self)
-
-    def batches(self, items: Iterator[Any]) -> Iterator[Any]:
-        while some := list(islice(items, 8192)):
-            if unknown := {name for item in some for name in item}.difference(self.arrow.names):
-                raise ValueError(f"the schema has no column for {sorted(unknown)}")
-            yield pyarrow.RecordBatch.from_pylist(some, self.arrow)
+        return MicroBatches(self, schema)
 
 
-class Reader(spark.DataSourceReader):  # type: ignore[misc]
-    def __init__(self, source: Source) -> None:
-        self.source = source
+class Parts(spark.DataSourceReader):  # type: ignore[misc]
+    def __init__(self, source: Source, schema: Any) -> None:
+        self.source, self.arrow = source, to_arrow_schema(schema)
 
     def partitions(self) -> Any:
-        cut = parts(self.source.items(), int(self.source.options["parts"]))
-        return [spark.InputPartition(part) for part in cut]
+        return [*map(spark.InputPartition, parts(self.source.items(), int(self.source.options["parts"])))]
 
-    def read(self, partition: Any) -> Iterator[Any]:
-        return self.source.batches(partition.value.items())
+    def read(self, partition: Any) -> Any:
+        return laid_out(partition.value.table(lines(self.arrow)), self.arrow)
 
 
-class StreamReader(Reader, spark.SimpleDataSourceStreamReader):  # type: ignore[misc]
+class MicroBatches(Parts, spark.SimpleDataSourceStreamReader):  # type: ignore[misc]
     def initialOffset(self) -> dict[str, Any]:
         return {"position": None, "items": 0}
 
     def read(self, start: Any) -> Any:
-        items = self.source.items(start["position"])
-        some = list(islice(items, int(self.source.options["batch"])))
-        end = {"position": items.position, "items": start["items"] + len(some)}
-        return self.source.batches(iter(some)), end if some else start
+        return self.taken(start, int(self.source.options["batch"]))
 
-    def readBetweenOffsets(self, start: Any, end: Any) -> Iterator[Any]:
+    def readBetweenOffsets(self, start: Any, end: Any) -> Any:
+        return self.taken(start, end["items"] - start["items"])[0]
+
+    def taken(self, start: Any, count: int) -> Any:
         items = self.source.items(start["position"])
-        return self.source.batches(islice(items, end["items"] - start["items"]))
+        table = pyarrow.table(items.arrow_table(lines(self.arrow), count))
+        end = {"position": items.position, "items": start["items"] + table.num_rows}
+        return laid_out(table, self.arrow), end if table.num_rows else start
