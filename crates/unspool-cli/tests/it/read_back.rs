@@ -28,10 +28,6 @@ pub(crate) fn durable(path: &Path, state: &Path) -> Vec<Value> {
     let mut bytes = std::fs::read(path).unwrap_or_default();
     assert!(bytes.len() >= length, "{} of {length} bytes", bytes.len());
     bytes.truncate(length);
-    if bytes.is_empty() {
-        // Some decompressors expect a frame.
-        return Vec::new();
-    }
     let name = path.file_name().unwrap().to_str().unwrap();
     let items = decoded(bytes, name, Whole::No);
     assert_eq!(
@@ -44,6 +40,10 @@ pub(crate) fn durable(path: &Path, state: &Path) -> Vec<Value> {
 
 fn decoded(bytes: Vec<u8>, name: &str, whole: Whole) -> Vec<Value> {
     let mut text = Vec::new();
+    // Cut before its first checkpoint.
+    if bytes.is_empty() && whole == Whole::No {
+        return Vec::new();
+    }
     let name = if let Some(name) = name.strip_suffix(".gz") {
         flate2::read::MultiGzDecoder::new(&*bytes)
             .read_to_end(&mut text)

@@ -1,8 +1,8 @@
 //! Items into files: whole, resumed, refused, and what happens when that fails.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -320,22 +320,56 @@ fn the_second_of_two_runs_into_any_sink_is_told_who_the_first_is() {
     assert!(kept.contains("pid"), "a lock that is left behind: {kept}");
 }
 
+#[test]
+fn two_runs_do_not_keep_their_states_in_the_same_file() {
+    let (server, folder) = (silent_after_a_page(), Folder::new());
+    let (url, state) = (server.url("/"), folder.text("state"));
+    let (a, b) = (folder.text("a.jsonl"), folder.text("b.jsonl"));
+    let first = ["pages", &url, "--to", &a, "--state", &state];
+    let mut first = unspool(&first).stderr(Stdio::piped()).spawn().unwrap();
+    until_silent(&server, &mut first);
+    let (code, _, words) = run(&["pages", &url, "--to", &b, "--state", &state]);
+    assert_eq!(code, 2, "{words}");
+    assert!(
+        words.contains(&format!("process {} on", first.id())),
+        "{words}"
+    );
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
+
+/// A server of two items, whose second page never comes.
+fn silent_after_a_page() -> Server {
+    Server::start(|request| match request.page() {
+        1 => Reply::json(r#"[{"id": 1}, {"id": 2}]"#).header("link", "</?page=2>; rel=\"next\""),
+        _ => Reply::silence(),
+    })
+}
+
+/// Waits until a run waits for the second page.
+fn until_silent(server: &Server, run: &mut Child) {
+    while server.targets().len() < 2 {
+        std::thread::yield_now();
+        if let Some(status) = run.try_wait().unwrap() {
+            let mut words = String::new();
+            run.stderr
+                .as_mut()
+                .unwrap()
+                .read_to_string(&mut words)
+                .unwrap();
+            panic!("{status}: {words}");
+        }
+    }
+}
+
 /// Starts a run that waits for its upstream, then the same command again: since when that says
 /// that the first one runs.
 fn run_twice_at_once(to: &str, flags: &[&str]) -> String {
-    let server = Server::start(|request| match request.page() {
-        1 => Reply::json(r#"[{"id": 1}, {"id": 2}]"#).header("link", "</?page=2>; rel=\"next\""),
-        _ => Reply::silence(),
-    });
+    let server = silent_after_a_page();
     let url = server.url("/");
     let args = [&["pages", &url, "--to", to][..], flags].concat();
     let mut first = unspool(&args).stderr(Stdio::piped()).spawn().unwrap();
-    while server.targets().len() < 2 {
-        std::thread::yield_now();
-        if first.try_wait().unwrap().is_some() {
-            panic!("{to}: {:?}", first.wait_with_output());
-        }
-    }
+    until_silent(&server, &mut first);
     let (code, _, words) = run(&args);
     assert_eq!(code, 2, "{to}: {words}");
     let process = words.replace('`', "");
@@ -482,7 +516,15 @@ fn a_small_disk_that_is_full_and_then_read_only_is_resumed_on_when_it_is_neither
     let expected: Vec<Value> = (1..=20)
         .flat_map(|page| serde_json::from_str::<Vec<Value>>(&noise(page)).unwrap())
         .collect();
-    for extension in ["jsonl", "jsonl.zst", "json", "parquet", "db"] {
+    for extension in [
+        "jsonl",
+        "jsonl.gz",
+        "jsonl.zst",
+        "json",
+        "csv",
+        "parquet",
+        "db",
+    ] {
         let (folder, name) = (Folder::new(), format!("items.{extension}"));
         std::fs::create_dir(folder.path("disk")).unwrap();
         std::fs::create_dir(folder.path("result")).unwrap();
@@ -523,6 +565,11 @@ fn a_small_disk_that_is_full_and_then_read_only_is_resumed_on_when_it_is_neither
         let all = match extension {
             "db" => read_tables::sqlite(&whole),
             "parquet" => read_tables::parquet(&whole),
+            // A column of texts that need no quotes.
+            "csv" => {
+                let text = std::fs::read_to_string(&whole).unwrap();
+                text.lines().skip(1).map(Value::from).collect()
+            }
             _ => read_back::items(&whole, Whole::Yes),
         };
         let texts = all.iter().map(|item| match item {
@@ -584,9 +631,59 @@ fn a_target_that_cannot_be_written_fails_before_anything_is_asked_for() {
         assert_eq!(code, 1, "{words}");
         assert!(words.contains(target), "{words}");
     }
-    let (code, _, words) = run(&["pages", &server.url("/"), "--to", "items.xyz"]);
-    assert_eq!(code, 2, "{words}");
-    assert!(words.contains("FILE.jsonl"), "{words}");
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("folder.parquet")).unwrap();
+    let parquet = folder.text("folder.parquet");
+    for (target, why) in [
+        ("items.xyz", "FILE.jsonl"),
+        // It would be gone at the end of the run.
+        ("sqlite::memory:#items", "is gone when the run ends"),
+        ("sqlite:items.db#_unspool", "is for the state of tables"),
+        ("sqlite:items.db#SQLITE_items", "for itself"),
+        (&parquet, "is a folder"),
+    ] {
+        let url = server.url("/");
+        let (code, _, words) = run(&["pages", &url, "--to", target, "--overwrite"]);
+        assert_eq!(code, 2, "{words}");
+        assert!(words.contains(why), "{words}");
+        assert!(!words.contains("starts over"), "{words}");
+    }
+    assert_eq!(server.targets().len(), 0);
+}
+
+#[test]
+fn a_table_is_in_a_file_whatever_its_name_says() {
+    let (server, folder) = (Server::linked_pages(1, 3), Folder::new());
+    let mut command = unspool(&["pages", &server.url("/")]);
+    command.args(["--to", "sqlite:file:items.db?mode=memory#items"]);
+    let output = command.current_dir(folder.0.path()).output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{words}");
+    let rows = read_tables::sqlite(&folder.path("file:items.db?mode=memory"));
+    assert_eq!(rows.len(), 3, "{words}");
+}
+
+#[test]
+fn a_state_is_not_kept_in_a_file_of_its_target() {
+    let (server, folder) = (Server::linked_pages(1, 3), Folder::new());
+    std::os::unix::fs::symlink("real.jsonl", folder.path("link.jsonl")).unwrap();
+    std::fs::write(folder.path("real.jsonl"), "").unwrap();
+    for (target, state) in [
+        ("items.jsonl", "items.jsonl"),
+        ("items.jsonl", "items.jsonl.lock"),
+        ("link.jsonl", "real.jsonl"),
+        ("items.parquet", "items.parquet"),
+        ("items.parquet", "items-00001.parquet"),
+        ("items.parquet", "items-00002.parquet.tmp"),
+    ] {
+        let (to, state) = (folder.text(target), folder.text(state));
+        let args = ["pages", &server.url("/"), "--to", &to, "--state", &state];
+        let (code, _, words) = run(&args);
+        assert_eq!(code, 2, "{target}, {state}: {words}");
+        assert!(words.contains("belongs to the target"), "{words}");
+        assert!(!words.contains("starts over"), "{words}");
+    }
+    assert_eq!(folder.names(), ["link.jsonl", "real.jsonl"]);
     assert_eq!(server.targets().len(), 0);
 }
 

@@ -26,6 +26,9 @@ pub(super) struct Body {
     end: u64,
     /// Whether what stands after the last item is there, and nothing else.
     is_sealed: bool,
+    /// Whether what is written next goes after the whole items, and after what has been
+    /// written of the frame.
+    is_at_end: bool,
     /// Whether it can be cut and made durable: it is no pipe and no device.
     is_regular: bool,
     /// Whether the folder has to be told of it.
@@ -46,6 +49,7 @@ impl Body {
             whole,
             end: metadata.as_ref().map_or(0, std::fs::Metadata::len),
             is_sealed: false,
+            is_at_end: false,
             is_regular,
             is_new: metadata.is_none(),
         })
@@ -62,8 +66,8 @@ impl Body {
             return Ok(());
         }
         self.is_sealed = false;
+        self.go_to_end()?;
         if self.frame.is_none() {
-            self.cut_to_whole()?;
             self.frame = self.compression.frame()?;
         }
         match &mut self.frame {
@@ -90,7 +94,7 @@ impl Body {
         if !self.is_sealed {
             match self.frame.take() {
                 Some(frame) => self.end_frame(frame)?,
-                None => self.cut_to_whole()?,
+                None => self.go_to_end()?,
             }
             self.whole = self.end;
             self.write_tail(tail)?;
@@ -157,6 +161,7 @@ impl Body {
         if tail.is_empty() {
             return Ok(());
         }
+        self.is_at_end = false;
         match self.compression.frame()? {
             None => {
                 self.file.write_all(tail)?;
@@ -170,6 +175,15 @@ impl Body {
         }
     }
 
+    /// Goes to where the next items are written, if it is not there: cutting costs as much as a
+    /// write.
+    fn go_to_end(&mut self) -> io::Result<()> {
+        if !self.is_at_end {
+            self.cut_to_whole()?;
+        }
+        Ok(())
+    }
+
     /// Goes to the end of the whole items, and takes away what is after them.
     fn cut_to_whole(&mut self) -> io::Result<()> {
         if self.is_regular {
@@ -177,6 +191,7 @@ impl Body {
             self.file.seek(SeekFrom::Start(self.whole))?;
         }
         self.end = self.whole;
+        self.is_at_end = true;
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use super::delivery::{Batch, Delivery, Mark};
 use super::encoder::Encoder;
 use super::lock::Lock;
 use super::state::{Extent, Record, StateFile};
-use super::{Options, Sink};
+use super::{Options, Sink, not_a_target};
 use crate::error::Error;
 
 /// Whether a target is the name of a file with one of these extensions, before that of a
@@ -40,6 +40,21 @@ pub(crate) fn has_no_columns(options: &Options) -> Result<(), Error> {
         Some(_) => Err(Error::request("a schema is for targets that have columns")),
         None => Ok(()),
     }
+}
+
+/// That the target is not a folder.
+///
+/// # Errors
+///
+/// It is.
+pub(crate) fn has_no_folder_at(path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
+        let path = path.display();
+        return Err(not_a_target(Error::request(format!(
+            "`{path}` is a folder"
+        ))));
+    }
+    Ok(())
 }
 
 /// A sink into a file, by the format that `encoder` makes.
@@ -94,13 +109,17 @@ impl Target {
     fn open(path: PathBuf, options: Options, mut encoder: Box<dyn Encoder>) -> Result<Self, Error> {
         let is_regular = std::fs::metadata(&path).map_or(true, |metadata| metadata.is_file());
         if !is_regular && options.state.is_some() {
-            return Err(Error::request(format!(
+            return Err(not_a_target(Error::request(format!(
                 "`{}` is not a regular file: it is written, but a run cannot resume into it",
                 path.display()
-            )));
+            ))));
         }
+        has_no_folder_at(&path)?;
         let lock = is_regular.then(|| Lock::hold(&path)).transpose()?;
-        let state = options.state.map(StateFile::at);
+        let state = options.state;
+        let state = state
+            .map(|state| StateFile::hold(state, &path, |_| false))
+            .transpose()?;
         let earlier = match &state {
             Some(state) if !options.overwrite => state.load()?,
             _ => None,

@@ -144,6 +144,9 @@ impl Options {
     }
 }
 
+/// The code of an error that says that this is no target, whatever it may hold.
+const NOT_A_TARGET: &str = "not-a-target";
+
 /// How often checkpoints are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
@@ -269,16 +272,22 @@ pub fn open(target: &str, mut options: Options) -> Result<Sink, Error> {
     match format {
         Some(format) => {
             let after = options.checkpoint_after;
-            Ok((format.open)(target, options)?.checkpoint_after(after))
+            let sink = (format.open)(target, options).map_err(not_a_target)?;
+            Ok(sink.checkpoint_after(after))
         }
         None => {
             let syntaxes: Vec<_> = FORMATS.iter().map(|format| format.syntax).collect();
-            Err(Error::request(format!(
+            Err(not_a_target(Error::request(format!(
                 "expected a target, one of `{}`; found `{target}`",
                 syntaxes.join("`, `")
-            )))
+            ))))
         }
     }
+}
+
+/// An error of the text that names a target, or of the options.
+fn not_a_target(error: Error) -> Error {
+    error.with_code(Some(NOT_A_TARGET.to_owned()))
 }
 
 /// Makes a sink of the name of a file that a text goes into, piece by piece and as it is:
@@ -289,14 +298,15 @@ pub fn open(target: &str, mut options: Options) -> Result<Sink, Error> {
 /// The target is one of items, or the options ask for what a text has not.
 pub fn open_text(target: &str, mut options: Options) -> Result<Sink, Error> {
     match FORMATS.iter().find(|format| (format.is_named)(target)) {
-        Some(format) => Err(Error::request(format!(
+        Some(format) => Err(not_a_target(Error::request(format!(
             "expected the name of a file for a text; found `{target}`, which is for items: {}",
             format.about
-        ))),
+        )))),
         None => {
             options.identify(target);
             let after = options.checkpoint_after;
-            Ok(text::open(target, options)?.checkpoint_after(after))
+            let sink = text::open(target, options).map_err(not_a_target)?;
+            Ok(sink.checkpoint_after(after))
         }
     }
 }

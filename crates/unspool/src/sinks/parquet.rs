@@ -12,6 +12,7 @@ mod part;
 
 pub use batches::Batches;
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -101,9 +102,16 @@ impl ParquetTable {
         mut options: Options,
         notes: Notes,
     ) -> Result<(Self, Option<Found>), Error> {
-        let lock = Lock::hold(&path)?;
+        super::file::has_no_folder_at(&path)?;
         let pinned = tables::pinned(&options)?;
-        let state = options.state.take().map(StateFile::at);
+        let lock = Lock::hold(&path)?;
+        // The parts, and what they are called before they are whole.
+        let begin = format!("{}-", stem(&path));
+        let is_part = |name: &str| name.starts_with(&begin) && name.contains(".parquet");
+        let state = options.state.take();
+        let state = state
+            .map(|state| StateFile::hold(state, &path, is_part))
+            .transpose()?;
         let mut table = ParquetTable {
             path,
             state,
@@ -249,7 +257,7 @@ impl ParquetTable {
 
     /// The name of a part.
     fn name(&self, number: u32) -> PathBuf {
-        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
+        let stem = stem(&self.path);
         self.path
             .with_file_name(format!("{stem}-{number:05}.parquet"))
     }
@@ -446,6 +454,11 @@ impl Drop for ParquetTable {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// What the names of all parts begin with.
+fn stem(path: &Path) -> Cow<'_, str> {
+    path.file_stem().unwrap_or_default().to_string_lossy()
 }
 
 fn temporary(name: &Path) -> PathBuf {

@@ -17,7 +17,9 @@ use tokio_postgres::CopyInSink;
 
 use super::schema::{Columns, Schema};
 use super::state::Record;
-use super::tables::{Found, Table, conflict, failed, misfit_at, pinned, quoted, table_sink};
+use super::tables::{
+    Found, Table, check_count, conflict, failed, misfit_at, pinned, quoted, table_sink,
+};
 use super::{Format, Mark, Notes, Options, Sink};
 use crate::error::Error;
 use layout::{Change, Layout};
@@ -34,6 +36,9 @@ pub(super) const FORMAT: Format = Format {
 
 /// How many bytes of rows go to the server at a time.
 const CHUNK: usize = 64 << 10;
+
+/// How many columns a table has at most, where the values of a row are short enough.
+const MOST_COLUMNS: usize = 1600;
 
 /// Where rows wait that have a key.
 const STAGE: &str = "_unspool_stage";
@@ -265,6 +270,7 @@ impl PostgresTable {
         if !is_wider && layout.encode(number, item, &mut self.buffer)? {
             return Ok(());
         }
+        check_count(&layout.columns, MOST_COLUMNS)?;
         self.buffer.truncate(begin);
         self.finish_copy().await?;
         let Some(mut layout) = self.layout.take() else {
@@ -293,6 +299,7 @@ impl PostgresTable {
 impl Table for PostgresTable {
     async fn create(&mut self, columns: Columns) -> Result<(), Error> {
         self.begin().await?;
+        check_count(&columns, MOST_COLUMNS)?;
         let layout = Layout::new(columns, &self.options.key, &self.notes)?;
         self.server.run(&layout.create(&self.target.quoted)).await?;
         self.layout = Some(layout);

@@ -18,8 +18,8 @@ use super::schema::{
 };
 use super::state::Record;
 use super::tables::{
-    Found, Table, conflict, key_columns, misfit_at, pinned, quoted, split_table, table_sink,
-    without_key,
+    Found, Table, check_count, conflict, key_columns, misfit_at, pinned, quoted, split_table,
+    table_sink, without_key,
 };
 use super::{Format, Mark, Notes, Options, Sink};
 use crate::error::Error;
@@ -31,6 +31,9 @@ const PREFIX: &str = "sqlite:";
 const STATE: &str = "create table if not exists _unspool (\
      name text primary key, state text not null) without rowid";
 
+/// How many columns a table has at most.
+const MOST_COLUMNS: usize = 2000;
+
 /// How long a lock of others is waited for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -41,6 +44,7 @@ const NAMES: NameRules = NameRules {
     folds_case: true,
     most_bytes: usize::MAX,
     may_be_empty: true,
+    reserved: &[],
 };
 
 pub(super) const FORMAT: Format = Format {
@@ -53,11 +57,7 @@ pub(super) const FORMAT: Format = Format {
 
 fn open(target: &str, options: Options) -> Result<Sink, Error> {
     let (file, name) = split_table(target.strip_prefix(PREFIX).unwrap_or(target));
-    if file.is_empty() || name.eq_ignore_ascii_case("_unspool") {
-        return Err(Error::request(format!(
-            "expected `sqlite:FILE#TABLE`; found `{target}`"
-        )));
-    }
+    check_names(target, file, name)?;
     let place = Place {
         file: PathBuf::from(file),
         // SQLite does not tell names apart by the case of ASCII letters.
@@ -72,6 +72,25 @@ fn open(target: &str, options: Options) -> Result<Sink, Error> {
         })
     });
     Ok(sink.notes(notes))
+}
+
+/// That there is a file, and a table that may be made in it.
+fn check_names(target: &str, file: &str, table: &str) -> Result<(), Error> {
+    let table = table.to_ascii_lowercase();
+    let why = if file == ":memory:" {
+        ", and `:memory:` is gone when the run ends"
+    } else if table == "_unspool" {
+        ", and `_unspool` is for the state of tables"
+    } else if table.starts_with("sqlite_") {
+        ", and SQLite keeps names that begin with `sqlite_` for itself"
+    } else if file.is_empty() {
+        ""
+    } else {
+        return Ok(());
+    };
+    Err(Error::request(format!(
+        "expected `sqlite:FILE#TABLE`; found `{target}`{why}"
+    )))
 }
 
 /// Which table of which file.
@@ -254,6 +273,7 @@ impl SqliteTable {
 impl Table for SqliteTable {
     async fn create(&mut self, columns: Columns) -> Result<(), Error> {
         self.begin()?;
+        check_count(&columns, MOST_COLUMNS)?;
         let layout = Layout::new(columns, &self.options.key, &self.notes)?;
         self.run(&layout.create(&self.place.name))?;
         self.layout = Some(layout);
@@ -274,6 +294,7 @@ impl Table for SqliteTable {
             (layout.columns.split(item, &mut layout.row))
                 .map_err(|misfit| misfit_at(number, &misfit))?;
             if layout.columns.list().len() > layout.column_names.len() {
+                check_count(&layout.columns, MOST_COLUMNS)?;
                 for name in layout.name_columns() {
                     let table = quoted(&self.place.name);
                     self.run(&format!("alter table {table} add column {}", quoted(&name)))?;
@@ -483,7 +504,10 @@ fn to_wal(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn connect(place: &Place) -> Result<Connection, Error> {
-    let opened = Connection::open(&place.file).and_then(|connection| {
+    // SQLite would take a name such as `file:a.db?mode=memory` for an address, which says that
+    // there is to be no file.
+    let file = Path::new(".").join(&place.file);
+    let opened = Connection::open(&file).and_then(|connection| {
         // As long as others need to write a transaction of theirs.
         connection.busy_timeout(LONGEST_WAIT)?;
         to_wal(&connection)?;

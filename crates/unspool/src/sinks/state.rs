@@ -1,5 +1,6 @@
 //! What a target is known by when it is opened again.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use serde_json::Value;
 
 use super::delivery::Mark;
 use super::identity::Identity;
+use super::lock::Lock;
+use super::not_a_target;
 use crate::error::Error;
 
 /// The form of a record; another one is refused.
@@ -117,11 +120,42 @@ impl Record {
 #[derive(Debug)]
 pub(crate) struct StateFile {
     path: PathBuf,
+    _lock: Option<Lock>,
 }
 
 impl StateFile {
-    pub(crate) fn at(path: PathBuf) -> Self {
-        StateFile { path }
+    /// That of a target, for this run alone; `is_own` knows the files of the target by their
+    /// names, besides the target itself.
+    ///
+    /// # Errors
+    ///
+    /// It is a file of the target, which it would replace, or another run's.
+    pub(crate) fn hold(
+        path: PathBuf,
+        target: &Path,
+        is_own: impl Fn(&str) -> bool,
+    ) -> Result<Self, Error> {
+        let (own, its) = (real(&path), real(target));
+        let name = |path: &Path| {
+            path.file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+        };
+        if let (Some(name), Some(target)) = (name(&own), name(&its))
+            && own.parent() == its.parent()
+            && (name == target
+                || name == format!("{target}.lock")
+                || *new(&name) == *target
+                || is_own(&name))
+        {
+            let path = path.display();
+            return Err(not_a_target(Error::request(format!(
+                "the state cannot be in `{path}`, which belongs to the target"
+            ))));
+        }
+        // Beside the target it has the target's lock.
+        let is_beside = path.as_os_str().to_string_lossy() == format!("{}.state", target.display());
+        let lock = (!is_beside).then(|| Lock::hold(&path)).transpose()?;
+        Ok(StateFile { path, _lock: lock })
     }
 
     /// How it is named in messages.
@@ -157,9 +191,7 @@ impl StateFile {
     }
 
     fn replace(&self, text: &[u8]) -> io::Result<()> {
-        let mut name = self.path.as_os_str().to_owned();
-        name.push(".new");
-        let new = PathBuf::from(name);
+        let new = PathBuf::from(new(&self.path));
         let mut file = File::create(&new)?;
         file.write_all(text)?;
         file.write_all(b"\n")?;
@@ -170,13 +202,33 @@ impl StateFile {
     }
 }
 
+/// What a state is called until it takes the place of the one before.
+fn new(path: impl AsRef<OsStr>) -> OsString {
+    let mut name = path.as_ref().to_owned();
+    name.push(".new");
+    name
+}
+
+/// A path without symbolic links, as far as it exists.
+fn real(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default();
+    let whole = path.canonicalize();
+    whole.unwrap_or_else(|_| match folder_of(path).canonicalize() {
+        Ok(folder) => folder.join(name),
+        Err(_) => path.to_owned(),
+    })
+}
+
+/// The folder that a file is in.
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent();
+    (folder.filter(|folder| !folder.as_os_str().is_empty())).unwrap_or(Path::new("."))
+}
+
 /// Makes durable that a file is where it is.
 pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     if cfg!(unix) {
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        File::open(folder_of(path))?.sync_all()?;
     }
     Ok(())
 }
@@ -188,7 +240,11 @@ mod tests {
     #[test]
     fn a_state_comes_back_as_it_was_stored() {
         let folder = tempfile::tempdir().unwrap();
-        let state = StateFile::at(folder.path().join("state"));
+        let (path, target) = (
+            folder.path().join("state"),
+            folder.path().join("items.jsonl"),
+        );
+        let state = StateFile::hold(path, &target, |_| false).unwrap();
         assert_eq!(state.load().unwrap(), None);
         let mut record = Record::new(Identity::new("pages").with("url", "http://a.test/"));
         record.mark.items = u64::MAX;

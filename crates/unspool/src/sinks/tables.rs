@@ -233,6 +233,18 @@ pub(super) fn key_columns(columns: &mut Columns, key: &[String]) -> Result<Vec<u
     key.iter().map(at).collect()
 }
 
+/// That a table can have so many columns.
+pub(super) fn check_count(columns: &Columns, most: usize) -> Result<(), Error> {
+    match columns.list().get(most) {
+        None => Ok(()),
+        Some(column) => Err(failed(format!(
+            "the key `{}` is one too many: the table has {most} columns at most; a target of \
+             lines, such as `FILE.jsonl`, or `FILE.parquet` takes any number of them",
+            column.key
+        ))),
+    }
+}
+
 /// An item without its key.
 pub(super) fn without_key(item: u64, column: &Column) -> Error {
     failed(format!(

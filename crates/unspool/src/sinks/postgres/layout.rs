@@ -13,6 +13,8 @@ const NAMES: NameRules = NameRules {
     // What is longer the server cuts, without a word.
     most_bytes: 63,
     may_be_empty: false,
+    // Its own columns, which each table has, and that of staged rows.
+    reserved: &["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin", ORDER],
 };
 
 /// In which order staged rows came.

@@ -266,27 +266,27 @@ impl Columns {
         if *self.are_objects.get_or_insert(is_object) != is_object {
             return Err(Misfit::Mixed { is_object });
         }
-        let Some(members) = members else {
+        let Some(mut members) = members else {
             let at = self.find_or_add(ONLY_COLUMN);
             return self.lay(at, Value::of(item), item, row);
         };
         let mut next = 0;
-        for (key, value) in members {
-            let at = self.find(next, key)?;
-            self.lay(at, value, item, row)?;
-            next = at + 1;
+        loop {
+            let expected = self.list.get(next);
+            if let Some(value) = expected.and_then(|column| members.next_of(&column.key)) {
+                self.lay(next, value, item, row)?;
+            } else if let Some((key, value)) = members.next() {
+                next = self.find(key)?;
+                self.lay(next, value, item, row)?;
+            } else {
+                return Ok(());
+            }
+            next += 1;
         }
-        Ok(())
     }
 
-    /// The column of a key, most likely the one at `next`.
-    fn find(&mut self, next: usize, key: Quoted<'_>) -> Result<usize, Misfit> {
-        if let Some(column) = self.list.get(next)
-            && column.key == key.inside
-            && !key.has_escapes
-        {
-            return Ok(next);
-        }
+    /// The column of a key.
+    fn find(&mut self, key: Quoted<'_>) -> Result<usize, Misfit> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let found = match key.decode(&mut buffer) {
             Some(name) => Ok(self.find_or_add(name)),

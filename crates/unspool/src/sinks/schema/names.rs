@@ -13,6 +13,8 @@ pub(crate) struct NameRules {
     pub(crate) most_bytes: usize,
     /// Whether a name may be empty.
     pub(crate) may_be_empty: bool,
+    /// Names that it has for something else.
+    pub(crate) reserved: &'static [&'static str],
 }
 
 /// The names of a target's columns.
@@ -27,7 +29,9 @@ impl Names {
     pub(crate) fn new(rules: NameRules, notes: Notes) -> Self {
         Names {
             rules,
-            taken: HashSet::new(),
+            taken: (rules.reserved.iter())
+                .map(|name| (*name).to_owned())
+                .collect(),
             notes,
         }
     }
@@ -97,6 +101,7 @@ mod tests {
             folds_case: true,
             most_bytes: usize::MAX,
             may_be_empty: true,
+            reserved: &[],
         };
         check(
             folds,
@@ -116,11 +121,14 @@ mod tests {
             folds_case: false,
             most_bytes: 6,
             may_be_empty: false,
+            reserved: &["xmin"],
         };
         check(
             short,
-            &["abcdefgh", "abcdefxx", "abcdéf", "", "a\0b"],
-            &["abcdef", "abcd_2", "abcdé", "_", "a\\u000"],
+            &["abcdefgh", "abcdefxx", "abcdéf", "", "a\0b", "xmin", "XMIN"],
+            &[
+                "abcdef", "abcd_2", "abcdé", "_", "a\\u000", "xmin_2", "XMIN",
+            ],
         );
     }
 }

@@ -124,6 +124,24 @@ impl<'a> Members<'a> {
     }
 }
 
+impl<'a> Members<'a> {
+    /// The next value, if its key is this one, written without escapes: most items have the
+    /// same keys in the same order, and to compare is cheaper than to look for the end.
+    pub(crate) fn next_of(&mut self, key: &str) -> Option<Value<'a>> {
+        self.0.skip(b',');
+        let begin = self.0.at;
+        if !self.0.passes_plain(key) {
+            return None;
+        }
+        self.0.skip(b':');
+        let value = self.0.value();
+        if value.is_none() {
+            self.0.at = begin;
+        }
+        value
+    }
+}
+
 impl<'a> Iterator for Members<'a> {
     type Item = (Quoted<'a>, Value<'a>);
 
@@ -164,6 +182,20 @@ impl<'a> Scanner<'a> {
 
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Passes a string if it is this one and neither has escapes.
+    fn passes_plain(&mut self, plain: &str) -> bool {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let end = plain.len() + 1;
+        let is_it = rest.first() == Some(&b'"')
+            && rest.get(1..end) == Some(plain.as_bytes())
+            && rest.get(end) == Some(&b'"')
+            && end_of_string(plain.as_bytes()).is_none();
+        if is_it {
+            self.at += end + 1;
+        }
+        is_it
     }
 
     fn space(&mut self) {
@@ -216,7 +248,7 @@ impl<'a> Scanner<'a> {
         let mut at = begin;
         let mut has_escapes = false;
         loop {
-            at += memchr2(b'"', b'\\', self.text.as_bytes().get(at..)?)?;
+            at += end_of_string(self.text.as_bytes().get(at..)?)?;
             if self.text.as_bytes()[at] == b'"' {
                 break;
             }
@@ -252,9 +284,65 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Where the first quote or backslash is: most strings are so short that a call of `memchr`
+/// takes longer than the search.
+fn end_of_string(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    const SHORT: usize = 32;
+    // The high bit of each byte that is zero, and perhaps of some after the first such one.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let (words, _) = bytes[..bytes.len().min(SHORT)].as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found =
+            zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let passed = words.len() * 8;
+    memchr2(b'"', b'\\', &bytes[passed..]).map(|at| passed + at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_a_string_is_found_wherever_it_is() {
+        for length in 0..80 {
+            assert_eq!(end_of_string(&vec![0xa2; length]), None);
+            for at in 0..length {
+                for mark in [b'"', b'\\'] {
+                    // Of bytes that differ from a mark in one bit.
+                    let mut bytes = vec![mark ^ 1; length];
+                    bytes[at] = mark;
+                    bytes[length - 1] = b'"';
+                    assert_eq!(end_of_string(&bytes), Some(at));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_expected_is_passed_only_if_it_is_the_one() {
+        let next = |text, key| Members::of(text).unwrap().next_of(key);
+        assert_eq!(next(r#"{"a":1}"#, "a"), Some(Value::Number("1")));
+        assert_eq!(next(r#"{ "a b" : 1}"#, "a b"), Some(Value::Number("1")));
+        assert_eq!(next(r#"{"":null}"#, ""), Some(Value::Null));
+        for (text, key) in [
+            (r#"{"ab":1}"#, "a"),
+            (r#"{"a":1}"#, "ab"),
+            (r#"{"a\"":1}"#, "a\\"),
+            (r#"{"\u0061":1}"#, "a"),
+            (r#"{"a"}"#, "a"),
+            ("{}", ""),
+        ] {
+            let mut members = Members::of(text).unwrap();
+            let (rest, before) = (members.next_of(key), Members::of(text).unwrap().next());
+            assert_eq!((rest, members.next()), (None, before), "{text}");
+        }
+    }
 
     fn members(text: &str) -> Vec<(String, Value<'_>)> {
         let mut buffer = String::new();

@@ -117,6 +117,30 @@ async fn no_key_is_dropped() {
 }
 
 #[tokio::test]
+async fn keys_with_the_names_of_system_columns_get_numbers() {
+    let Some(database) = database() else { return };
+    let options = with_key("id");
+    let items = [
+        r#"{"id":1,"xmin":-1.5,"xmax":2,"ctid":"c","_unspool_order":3}"#,
+        r#"{"id":1,"xmin":-2.5,"xmax":2,"ctid":"d","_unspool_order":4}"#,
+    ];
+    let account = write(&database.target(), options, items).await.unwrap();
+    let note = "the column of the key `xmin` is `xmin_2`".to_owned();
+    assert!(account.notes.contains(&note), "{:?}", account.notes);
+    let sql = "select id, xmin_2, xmax_2, ctid_2, _unspool_order_2 from t";
+    assert_eq!(database.ask(sql), "1|-2.5|2|d|4\n");
+}
+
+#[tokio::test]
+async fn more_columns_than_a_table_can_have_stop_the_run() {
+    let Some(database) = database() else { return };
+    let many: Vec<String> = (0..=1600).map(|n| format!("\"k{n}\":null")).collect();
+    let item = format!("{{{}}}", many.join(","));
+    let result = write(&database.target(), options(), [item]).await;
+    check_refused(result, &["the key `k1600` is one too many", "1600 columns"]);
+}
+
+#[tokio::test]
 async fn columns_widen_where_no_value_changes() {
     let Some(database) = database() else { return };
     let numbers = (0..LATE).map(|n| format!(r#"{{"a":{n},"b":0.1,"c":null}}"#));

@@ -121,6 +121,22 @@ async fn no_key_is_dropped() {
 }
 
 #[tokio::test]
+async fn more_columns_than_a_table_can_have_stop_the_run() {
+    let many: Vec<String> = (0..=2000).map(|n| format!("\"k{n}\":{n}")).collect();
+    let items = format!("{{{}}}", many.join(","));
+    let words = [
+        "the key `k2000` is one too many",
+        "2000 columns",
+        "`FILE.jsonl`",
+    ];
+    let database = Database::new();
+    check_refused(write(&database.target(), options(), [&items]).await, &words);
+    let late = after_many(&items);
+    let words = ["the key `k1999` is one too many"];
+    check_refused(write(&database.target(), options(), late).await, &words);
+}
+
+#[tokio::test]
 async fn columns_are_added_as_they_appear() {
     let database = Database::new();
     let items = after_many(r#"{"b":[1],"a":2.5}"#);
