@@ -1,13 +1,14 @@
 //! SIGKILL at random moments, and the same command again: for every sink, what is durable is
 //! a prefix of what an undisturbed run writes, at each kill, and all of it at the end.
 //!
-//! A sink is one line in `SINKS`, a source with a sink one in `runs`. Each is killed 8 times;
-//! `UNSPOOL_KILLS=N` makes it N.
+//! A sink is one line in `SINKS`, a source with a sink one in `runs`. Each is killed 8 times, and
+//! a query into each of them twice; `UNSPOOL_KILLS=N` makes both N.
 
 use std::any::Any;
 use std::io::{Read, Seek};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
@@ -92,11 +93,11 @@ static SINKS: &[Sink] = &[
     file!("csv"),
     file!("csv.zst"),
     sqlite!("sqlite", &[]),
-    sqlite!("sqlite, with a key", &["--key", "id"]),
+    sqlite!("sqlite, with a key", KEYED),
     #[cfg(unix)]
     postgres!("postgres", &[]),
     #[cfg(unix)]
-    postgres!("postgres, with a key", &["--key", "id"]),
+    postgres!("postgres, with a key", KEYED),
     Sink {
         name: "parquet",
         to: |folder| format!("{}/items.parquet", folder.display()),
@@ -124,11 +125,18 @@ fn table_of(folder: &Path) -> String {
     format!("t{}", letters.collect::<String>().to_ascii_lowercase())
 }
 
+/// What a sink whose table has a key is given; not by a query, which has one already.
+const KEYED: &[&str] = &["--key", "id"];
+
 /// A source that is pulled.
 struct Source {
     name: &'static str,
     /// An upstream of its own, which holds the items.
     start: fn(seed: u64) -> Upstream,
+    /// How often it is killed, where nothing else is said.
+    kills: u64,
+    /// What makes the key that of a table.
+    keyed: &'static [&'static str],
 }
 
 /// What is pulled from, and the command that does so.
@@ -140,6 +148,8 @@ struct Upstream {
 
 static FROM_PAGES: Source = Source {
     name: "pages",
+    kills: 8,
+    keyed: KEYED,
     start: |seed| {
         let server = misbehaving(seed);
         Upstream::new(&["pages", &server.url("/items")], server)
@@ -148,17 +158,31 @@ static FROM_PAGES: Source = Source {
 
 static FROM_SQLITE: Source = Source {
     name: "rows of SQLite",
+    kills: 2,
+    keyed: &["--upsert"],
     start: |_| rows_of_sqlite(),
 };
 
 #[cfg(unix)]
 static FROM_POSTGRES: Source = Source {
     name: "rows of postgres",
+    kills: 2,
+    keyed: &["--upsert"],
     start: |_| rows_of_postgres(),
+};
+
+#[cfg(unix)]
+static FROM_MARIADB: Source = Source {
+    name: "rows of MariaDB",
+    kills: 2,
+    keyed: &["--upsert"],
+    start: |_| rows_of_mariadb(),
 };
 
 static FROM_FEED: Source = Source {
     name: "events",
+    kills: 8,
+    keyed: KEYED,
     start: |seed| {
         let server = cut_feed(seed);
         Upstream::new(&["events", &server.url("/feed")], server)
@@ -167,6 +191,8 @@ static FROM_FEED: Source = Source {
 
 static FROM_LONG_POLL: Source = Source {
     name: "events by long polling",
+    kills: 8,
+    keyed: KEYED,
     start: |seed| {
         let server = forgetful(seed);
         let last = format!("/id={}", PAGES * SIZE - 1);
@@ -180,55 +206,66 @@ static FROM_LONG_POLL: Source = Source {
 /// All that is killed: a source and a sink each. To add one: a line here.
 fn runs() -> Vec<(&'static Source, &'static Sink)> {
     let sink = |name: &str| SINKS.iter().find(|sink| sink.name == name).unwrap();
-    let mut runs: Vec<(&Source, &Sink)> = SINKS.iter().map(|sink| (&FROM_PAGES, sink)).collect();
+    let into_all = |source| SINKS.iter().map(move |sink| (source, sink));
+    let mut runs: Vec<(&Source, &Sink)> = into_all(&FROM_PAGES).collect();
+    runs.extend(into_all(&FROM_SQLITE));
     runs.extend([
-        (&FROM_SQLITE, sink("jsonl")),
-        (&FROM_SQLITE, sink("sqlite")),
-        (&FROM_SQLITE, &UPSERTED),
         (&FROM_FEED, sink("jsonl")),
         (&FROM_FEED, sink("sqlite")),
         (&FROM_LONG_POLL, sink("jsonl")),
         (&FROM_LONG_POLL, sink("sqlite")),
     ]);
     #[cfg(unix)]
-    runs.extend([
-        (&FROM_POSTGRES, sink("postgres")),
-        (&FROM_POSTGRES, sink("jsonl.zst")),
-    ]);
+    runs.extend(into_all(&FROM_POSTGRES).chain(into_all(&FROM_MARIADB)));
     runs
 }
 
-/// The rows of a query into a table whose rows have its key.
-static UPSERTED: Sink = sqlite!("sqlite, upserted", &["--upsert"]);
+/// How many of them run at a time.
+const AT_A_TIME: usize = 24;
 
 #[test]
 fn what_is_durable_is_a_prefix_at_every_kill_and_all_of_it_at_the_end() {
-    let kills = std::env::var("UNSPOOL_KILLS").map_or(8, |kills| kills.parse().unwrap());
+    let kills = std::env::var("UNSPOOL_KILLS").ok();
+    let kills = kills.map(|kills| kills.parse().unwrap());
     let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     println!("seed {seed}");
     // Held until the end: a server ends with the last who has it.
     #[cfg(unix)]
-    let server = crate::server::Postgres::shared().map_err(|why| println!("skipped: {why}"));
+    let servers = (
+        crate::server::Postgres::shared().map_err(|why| println!("skipped: {why}")),
+        crate::server::MariaDb::shared().map_err(|why| println!("skipped: {why}")),
+    );
     #[cfg(unix)]
-    let has_server = server.is_ok();
+    let (has_postgres, has_mariadb) = (servers.0.is_ok(), servers.1.is_ok());
     #[cfg(not(unix))]
-    let has_server = false;
+    let (has_postgres, has_mariadb) = (false, false);
+    let runs = (runs().into_iter().zip(1..))
+        .map(|((source, sink), number)| {
+            let name = format!("{} into {}", source.name, sink.name);
+            (name, source, sink, number)
+        })
+        .filter(|(name, ..)| has_postgres || !name.contains("postgres"))
+        .filter(|(name, ..)| has_mariadb || !name.contains("MariaDB"));
+    let runs = Mutex::new(runs);
+    let work = || {
+        let mut failed = Vec::new();
+        loop {
+            let next = runs.lock().unwrap().next();
+            let Some((name, source, sink, number)) = next else {
+                return failed;
+            };
+            let random = Random::new(seed.wrapping_mul(number));
+            let kills = kills.unwrap_or(source.kills);
+            let run = || disturb(&name, source, sink, kills, random);
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err() {
+                failed.push(name);
+            }
+        }
+    };
     let names: Vec<String> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (runs().into_iter().zip(1..))
-            .map(|((source, sink), number)| {
-                let name = format!("{} into {}", source.name, sink.name);
-                (name, source, sink, number)
-            })
-            .filter(|(name, ..)| has_server || !name.contains("postgres"))
-            .map(|(name, source, sink, number)| {
-                let random = Random::new(seed.wrapping_mul(number));
-                let shown = name.clone();
-                let work = move || disturb(&name, source, sink, kills, random);
-                (shown, scope.spawn(work))
-            })
-            .collect();
+        let threads: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(work)).collect();
         (threads.into_iter())
-            .filter_map(|(name, thread)| thread.join().is_err().then_some(name))
+            .flat_map(|thread| thread.join().unwrap())
             .collect()
     });
     assert!(names.is_empty(), "{names:?} with seed {seed}");
@@ -240,15 +277,18 @@ fn disturb(name: &str, source: &Source, sink: &Sink, kills: u64, mut random: Ran
     let mut done = 0;
     let mut resumed = 0;
     let mut longest = 600;
-    while done < kills {
+    // Also until one was killed after its first checkpoint, but not for ever.
+    let is_due = |done: u64, resumed: u64| done < kills || resumed == 0 && done < kills + 20;
+    while is_due(done, resumed) {
         let upstream = (source.start)(random.next());
         let folder = tempfile::tempdir().unwrap();
         let to = (sink.to)(folder.path());
         let mut args: Vec<&str> = upstream.args.iter().map(String::as_str).collect();
         args.extend(["--to", &to, "--checkpoint", "20ms", "--retries", "20"]);
-        args.extend(sink.flags);
+        let is_keyed = sink.flags == KEYED;
+        args.extend(if is_keyed { source.keyed } else { sink.flags });
         let mut before = 0;
-        while done < kills && is_killed(&args, &[0], longest, &mut random) {
+        while is_due(done, resumed) && is_killed(&args, &[0], longest, &mut random) {
             done += 1;
             let durable: Vec<Value> = (sink.durable)(folder.path())
                 .into_iter()
@@ -353,6 +393,25 @@ fn rows_of_postgres() -> Upstream {
         &["rows", &database, sql, "--key", "id", "--batch", "20"],
         server,
     )
+}
+
+/// The items in a table of a MariaDB database, in a query that takes its time.
+#[cfg(unix)]
+fn rows_of_mariadb() -> Upstream {
+    let server = crate::server::MariaDb::shared().unwrap();
+    let database = server.database();
+    let last = PAGES * SIZE - 1;
+    server.sql(
+        &database,
+        &format!(
+            "create table items (id bigint primary key, text text, ratio double, tags json) \
+             as select seq as id, repeat('é\"\\\\ and ', seq mod 30) as text, \
+             cast(seq as double) / 8 as ratio, json_array(seq mod 7) as tags from seq_0_to_{last}"
+        ),
+    );
+    let sql = "select id, text, ratio, tags from items where sleep(0.0005) = 0";
+    let args = ["rows", &database, sql, "--key", "id", "--batch", "20"];
+    Upstream::new(&args, server)
 }
 
 /// A feed that numbers its events, and whose connections are cut, mostly inside of an event.

@@ -129,39 +129,152 @@ fn a_killed_process_leaves_no_query_running() {
     }
 }
 
+/// How many rows the tests of memory have: 10 million where all of it is run.
+fn many() -> usize {
+    let is_full = std::env::var_os("UNSPOOL_TEST_FULL").is_some();
+    if is_full { 10_000_000 } else { 1_000_000 }
+}
+
+/// The most memory that rows may take, without the pages of the program itself, which are many
+/// in a build for tests.
+const MOST_MEMORY_KB: u64 = 20 << 10;
+
+/// Reads so many rows, and looks now and then at the memory that the process has; with `stops`
+/// it stays away until the process has nothing to do any more, and kills it.
+fn check_memory(args: &[&str], rows: usize, stops: bool) {
+    let mut child = unspool(&[args, &["--quiet"]].concat())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::with_capacity(1 << 16, child.stdout.take().unwrap());
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", child.id()));
+    let mut peak = 0_u64;
+    let mut measure = || {
+        let status = read("status").unwrap();
+        let size = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"));
+        // With its last lines it may have ended, and has no memory any more.
+        if let Some(size) = size {
+            let size = size.trim().trim_end_matches(" kB").parse().unwrap();
+            peak = std::cmp::max(peak, size);
+        }
+    };
+    let (mut lines, mut line) = (0, Vec::new());
+    while output.read_until(b'\n', &mut line).unwrap() > 0 {
+        lines += 1;
+        line.clear();
+        if lines % (rows / 50) == 0 {
+            measure();
+        }
+        if stops && lines == 1000 {
+            wait_until_idle(|| read("stat").unwrap());
+            measure();
+            break;
+        }
+    }
+    if stops {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    } else {
+        assert_eq!((lines, child.wait().unwrap().code()), (rows, Some(0)));
+    }
+    println!("{args:?}, stops {stops}: {peak} kB");
+    assert!(
+        (1..MOST_MEMORY_KB).contains(&peak),
+        "{args:?}, stops {stops}: {peak} kB"
+    );
+}
+
+/// Waits until a process takes no time of a processor for a second; a minute longer where all
+/// is run.
+fn wait_until_idle(stat: impl Fn() -> String) {
+    let used = || -> u64 {
+        let stat = stat();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        // User and system time (proc_pid_stat(5)).
+        let times = fields.split_whitespace().skip(11).take(2);
+        times.map(|time| time.parse::<u64>().unwrap()).sum()
+    };
+    let is_full = std::env::var_os("UNSPOOL_TEST_FULL").is_some();
+    if is_full {
+        std::thread::sleep(Duration::from_secs(60));
+    }
+    let mut before = used();
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+        let now = used();
+        if now == before {
+            return;
+        }
+        before = now;
+    }
+}
+
 #[test]
-fn a_million_rows_take_as_much_memory_as_a_few() {
-    let Some((_server, database)) = postgres() else {
+fn a_million_rows_of_postgres_take_little_memory_in_every_mode_and_with_a_reader_that_stops() {
+    let Some((server, database)) = postgres() else {
         return;
     };
-    let sql = "select i as id, now() as ts, i / 7.0 as amount, repeat('x', 60) as name from \
-               generate_series(1, 1000000) as i";
-    let other = "with i (i) as (select 1 union all select i + 1 from i where i < 1000000) \
-                 select i as id, i / 7.0 as amount, printf('%060d', i) as name from i";
+    let rows = many();
+    let sql = format!(
+        "select i::int8 as id, timestamptz '2024-01-01' as ts, (i / 7)::numeric as amount, \
+         repeat('x', 60) as name from generate_series(1, {rows}) as i"
+    );
+    server.psql(
+        &database,
+        &format!("create table t as {sql}; alter table t add primary key (id)"),
+    );
+    server.psql(&database, "analyze t");
+    let all = "select * from t";
+    for flags in [
+        &[][..],
+        &["--mode", "portal"],
+        &["--key", "id"],
+        &["--key", "id", "--partitions", "4"],
+    ] {
+        let args = [&["rows", &database, all], flags].concat();
+        check_memory(&args, rows, false);
+        check_memory(&args, rows, true);
+    }
+}
+
+#[test]
+fn a_million_rows_of_mariadb_take_little_memory_in_every_mode_and_with_a_reader_that_stops() {
+    let server = match crate::server::MariaDb::shared() {
+        Ok(server) => server,
+        Err(why) if std::env::var_os("CI").is_none() => return eprintln!("skipped: {why}"),
+        Err(why) => panic!("{why}"),
+    };
+    let (database, rows) = (server.database(), many());
+    let sql = format!(
+        "select seq as id, now(6) as ts, seq / 7 as amount, repeat('x', 60) as name from seq_1_to_{rows}"
+    );
+    for flags in [&[][..], &["--key", "id"]] {
+        let args = [&["rows", &database, &sql], flags].concat();
+        check_memory(&args, rows, false);
+        check_memory(&args, rows, true);
+    }
+}
+
+#[test]
+fn a_million_rows_of_sqlite_take_little_memory_in_every_mode_and_with_a_reader_that_stops() {
     let (_folder, file) = database_file();
-    for (dsn, sql) in [(database.as_str(), sql), (file.as_str(), other)] {
-        let mut child = unspool(&["rows", dsn, sql, "--quiet"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::with_capacity(1 << 20, child.stdout.take().unwrap());
-        let status = format!("/proc/{}/status", child.id());
-        let (mut lines, mut peak, mut line) = (0, 0, Vec::new());
-        while output.read_until(b'\n', &mut line).unwrap() > 0 {
-            lines += 1;
-            line.clear();
-            if lines % 100_000 == 0 {
-                let status = std::fs::read_to_string(&status).unwrap();
-                let high = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-                // With its last lines it may have ended, and has no memory any more.
-                if let Some(high) = high {
-                    peak = high.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
-                }
-            }
-        }
-        assert_eq!((lines, child.wait().unwrap().code()), (1_000_000, Some(0)));
-        println!("{dsn}: {peak} kB");
-        assert!((1..48 << 10).contains(&peak), "{dsn}: {peak} kB");
+    let rows = many();
+    let sql = format!(
+        "with i (i) as (select 1 union all select i + 1 from i where i < {rows}) \
+         select i as id, i / 7.0 as amount, printf('%060d', i) as name from i"
+    );
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    let table =
+        format!("create table t (id integer primary key, amount, name); insert into t {sql}");
+    connection.execute_batch(&table).unwrap();
+    for args in [
+        ["rows", &file, &sql].to_vec(),
+        ["rows", &file, "select * from t", "--key", "id"].to_vec(),
+    ] {
+        check_memory(&args, rows, false);
+        check_memory(&args, rows, true);
     }
 }
 
