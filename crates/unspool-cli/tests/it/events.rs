@@ -291,6 +291,8 @@ fn a_cursor_is_sent_once_its_items_are_durable_also_into_a_new_table() {
         assert_eq!(code, 0, "{to}: {words}");
         let account: Value = serde_json::from_slice(&std::fs::read(&account).unwrap()).unwrap();
         assert_eq!(account["sink"]["items"], 5, "{account}");
+        // Nothing waits for a checkpoint to be due, which would be a minute.
+        assert!(account["took"].as_f64().unwrap() < 50.0, "{to}: {account}");
         if to.ends_with("jsonl") {
             // One before each of the four requests with a cursor, and one at the end.
             assert_eq!(account["sink"]["checkpoints"], 5, "{account}");
