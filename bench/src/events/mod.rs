@@ -40,8 +40,11 @@ const FEED_TARGET: u64 = 12 << 10;
 /// The limit of an event by default.
 const LIMIT: u64 = 16 << 20;
 
+/// Prints the figures of a group.
+type Group = fn() -> Result<(), Box<dyn Error>>;
+
 /// What the groups measure.
-const GROUPS: &[(&str, fn() -> Result<(), Box<dyn Error>>)] = &[
+const GROUPS: &[(&str, Group)] = &[
     // First, as the kernel counts the peak of a child from before its program.
     ("large", large),
     ("idle", idle),

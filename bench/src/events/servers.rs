@@ -70,9 +70,12 @@ fn begin_quiet(stream: TcpStream) -> std::io::Result<TcpStream> {
 /// so: its address.
 pub(super) fn large(size: usize, end: &'static str) -> std::io::Result<String> {
     let address = listen(move |stream, _| {
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
-                    Connection: close\r\n\r\nid: 1\ndata: ";
-        stream.write_all(head.as_bytes())?;
+        let begin = "id: 1\ndata: ";
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {}\r\n\r\n{begin}",
+            begin.len() + size + end.len()
+        )?;
         let block = vec![b'x'; BLOCK];
         let mut left = size;
         while left > 0 {

@@ -21,13 +21,15 @@ pub(crate) struct Daemon {
     process: Mutex<Child>,
 }
 
+/// The command that runs a server in a folder, on a port.
+type RunIn = dyn Fn(&Path, u16) -> Command + Send + Sync;
+
 /// How a server is started.
 pub(crate) struct Program {
     /// Its name, and the Debian package that has it.
     pub(crate) name: &'static str,
     pub(crate) package: &'static str,
-    /// The command that runs it in this folder, on this port.
-    pub(crate) command: Box<dyn Fn(&Path, u16) -> Command + Send + Sync>,
+    pub(crate) command: Box<RunIn>,
     /// Whether the one on this port answers.
     pub(crate) is_up: fn(port: u16) -> bool,
 }

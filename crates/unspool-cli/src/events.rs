@@ -202,6 +202,7 @@ fn request(args: &Args) -> Result<Request, String> {
     let urls: Vec<String> = (args.urls.iter())
         .map(|url| args.query.add_to(addresses::of_feed(url)?))
         .collect::<Result<_, _>>()?;
+    check_network(args, &urls)?;
     let (first, others) = urls.split_first().ok_or("expected a URL")?;
     let mut request = unspool::events(first)
         .retries(args.http.retries)
@@ -226,6 +227,25 @@ fn request(args: &Args) -> Result<Request, String> {
     }
     request = carried(request, args);
     args.credentials.apply(request, first)
+}
+
+/// That no flag is left out in silence that only requests of HTTP obey.
+fn check_network(args: &Args, urls: &[String]) -> Result<(), String> {
+    let is_http = |url: &String| {
+        let scheme = url
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        matches!(&*scheme, "http" | "https" | "ws" | "wss")
+    };
+    match args.http.network.of_http() {
+        Some(flag) if !urls.iter().all(is_http) => Err(format!(
+            "`{flag}` is for feeds over HTTP; for others `SSL_CERT_FILE=FILE` in the environment \
+             names the certificates to trust"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The request with how the feed is carried, and where its position is.

@@ -54,6 +54,19 @@ impl Network {
         }
     }
 
+    /// A flag that was given and means nothing without HTTP.
+    pub(crate) fn of_http(&self) -> Option<&'static str> {
+        let flags = [
+            (self.proxy.is_some(), "--proxy"),
+            (self.cacert.is_some(), "--cacert"),
+            (self.insecure, "--insecure"),
+        ];
+        flags
+            .iter()
+            .find(|(is_set, _)| *is_set)
+            .map(|(_, flag)| *flag)
+    }
+
     /// The client that the flags ask for, if they ask for one.
     pub(crate) fn http(&self) -> Result<Option<Http>, String> {
         let asks = self.proxy.is_some() || self.cacert.is_some() || self.insecure || self.dry_run;

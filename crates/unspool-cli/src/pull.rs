@@ -285,7 +285,8 @@ impl<D: unspool::Details> Closing<'_, D> {
         if let Some(message) = &error {
             report::problem(&format!("error: {message}"));
         }
-        for doubt in &account.doubts {
+        let doubts = account.doubts.iter();
+        for doubt in doubts.filter(|_| !self.report.says_doubts_at_once()) {
             report::problem(&format!("doubt: {doubt}"));
         }
         let notes = self.sink.iter().flat_map(|sink| &sink.notes);

@@ -29,14 +29,27 @@ impl Report<Followed> for EventsReport {
         parts.join(", ")
     }
 
+    fn says_doubts_at_once(&self) -> bool {
+        true
+    }
+
     fn notes(&self, _: &Account, _: &End, _: bool) {}
 
     fn hint(&self, account: &Account, error: Option<&Error>) -> Option<String> {
         let error = error?;
         let hint = match error.kind() {
             ErrorKind::TooLarge => "`--max-item SIZE` raises the limit",
+            ErrorKind::Content if error.to_string().contains("found `text/html`") => {
+                "a page in the place of a feed may be one to log in: `unspool events --help` has the \
+                 flags for credentials"
+            }
             ErrorKind::Content if account.connections == 0 => {
-                "`unspool pages URL` is for APIs that answer with a document"
+                "`unspool pages URL` is for APIs that answer with a document, and `--every TIME` \
+                 asks for one again and again"
+            }
+            ErrorKind::Truncated if error.to_string().contains("nothing says where to go on") => {
+                "`--position POINTER --resume-as NAME` says where to go on, `--once` that the end of \
+                 the body is the end; `--every TIME` asks for a document again and again"
             }
             _ if error.is_unauthorized() => "`unspool events --help` has the flags for credentials",
             _ => return None,

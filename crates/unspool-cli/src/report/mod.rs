@@ -58,6 +58,11 @@ pub(crate) trait Report<D: Details> {
         ""
     }
 
+    /// Whether doubts have been said when they came up, and need not be said at the end.
+    fn says_doubts_at_once(&self) -> bool {
+        false
+    }
+
     /// Says what else there is to say, before the closing sentence.
     fn notes(&self, account: &Account<D>, end: &End, is_quiet: bool);
 

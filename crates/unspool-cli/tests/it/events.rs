@@ -291,9 +291,96 @@ fn a_cursor_is_sent_once_its_items_are_durable_also_into_a_new_table() {
         assert_eq!(code, 0, "{to}: {words}");
         let account: Value = serde_json::from_slice(&std::fs::read(&account).unwrap()).unwrap();
         assert_eq!(account["sink"]["items"], 5, "{account}");
+        // Nothing waits for a checkpoint to be due, which would be a minute.
+        assert!(account["took"].as_f64().unwrap() < 50.0, "{to}: {account}");
         if to.ends_with("jsonl") {
             // One before each of the four requests with a cursor, and one at the end.
             assert_eq!(account["sink"]["checkpoints"], 5, "{account}");
         }
     }
+}
+
+#[test]
+fn a_flag_that_means_nothing_to_the_feed_is_refused_before_anything_is_sent() {
+    let server = feed(3);
+    let url = server.url("/feed");
+    let redis = "redis://127.0.0.1:1?stream=s";
+    let nats = "tls://127.0.0.1:1?stream=s";
+    for (url, flags, said) in [
+        (&*url, &["--items", "/items"][..], "asked again and again"),
+        (&url, &["--send", "hello"], "for a WebSocket: `ws:`"),
+        (&url, &["--subprotocol", "mqtt"], "for a WebSocket: `ws:`"),
+        (
+            &url,
+            &["--every", "1s", "--position", "/n"],
+            "by the id of an item",
+        ),
+        (redis, &["-H", "X-Tenant: blue"], "go into its address"),
+        (redis, &["--bearer", "a-secret"], "go into its address"),
+        (nats, &["-u", "me:a-secret"], "go into its address"),
+        (redis, &["--once"], "for feeds over HTTP"),
+        (nats, &["--cacert", "ca.pem"], "SSL_CERT_FILE"),
+        (
+            redis,
+            &["--insecure"],
+            "`--insecure` is for feeds over HTTP",
+        ),
+        (
+            redis,
+            &["--proxy", "http://127.0.0.1:1"],
+            "`--proxy` is for feeds over HTTP",
+        ),
+        (
+            "kafka://127.0.0.1/topic",
+            &[],
+            "`redis:`, `rediss:`, `nats:`, `tls:`), found the scheme `kafka:`",
+        ),
+    ] {
+        let (code, lines, words) = run(&[&["events", url, "--retries", "0"], flags].concat());
+        assert_eq!((code, lines.len()), (2, 0), "{flags:?}: {words}");
+        assert!(
+            words.contains(said) && !words.contains("a-secret"),
+            "{flags:?}: {words}"
+        );
+    }
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[test]
+fn a_doubt_is_said_once() {
+    let server = Server::start(|request| match request.header("last-event-id") {
+        None => stream()
+            .chunk("id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\ndata: c\n\n")
+            .close(),
+        Some(_) => stream().chunk("id: 9\ndata: d\n\n").until_gone().0,
+    });
+    for flags in [&[][..], &["--quiet"]] {
+        let url = server.url("/");
+        let args = [&["events", &url, "--take", "4"], flags].concat();
+        let (code, _, words) = run(&args);
+        assert_eq!(code, 3, "{words}");
+        assert_eq!(words.matches("doubt: ").count(), 1, "{words}");
+    }
+}
+
+#[test]
+fn what_is_no_feed_is_said_with_what_to_do() {
+    let answer = |media: &'static str, body: &'static str| {
+        let server =
+            Server::start(move |_| Reply::status(200).header("content-type", media).body(body));
+        let (code, _, words) = run(&["events", &server.url("/")]);
+        assert!([1, 3].contains(&code), "{words}");
+        words
+    };
+    let words = answer("text/html", "<h1>Log in</h1>");
+    assert!(words.contains("may be one to log in"), "{words}");
+    assert!(!words.contains("unspool pages"), "{words}");
+    let words = answer("text/csv", "a,b");
+    assert!(words.contains("`unspool pages URL`"), "{words}");
+    let words = answer("application/json", "{\"items\":[]}");
+    assert!(words.contains("GET http://127.0.0.1:"), "{words}");
+    assert!(
+        words.contains("--position POINTER --resume-as NAME"),
+        "{words}"
+    );
 }

@@ -547,6 +547,47 @@ impl Request {
         }
     }
 
+    /// That nothing is said that means something to none of the feeds: it would be left out in
+    /// silence.
+    fn check_used(
+        &self,
+        calls: &[Call],
+        sockets: &[bool],
+        asking: Option<&Asking>,
+    ) -> Result<(), Error> {
+        let is_own = |call: &Call| by_scheme(call.url.scheme()).is_some();
+        let has_socket_words = !self.socket.first.is_empty() || !self.socket.protocols.is_empty();
+        let is_wrong = [
+            (
+                has_socket_words && !sockets.contains(&true),
+                "a message to send first and a subprotocol are for a WebSocket: `ws:`",
+            ),
+            (
+                self.items_at.is_some() && asking.is_none(),
+                "the place of the items in an answer is for feeds that are asked again and again: \
+                 every so often, with a cursor, or as `long-poll`",
+            ),
+            (
+                self.id.is_some() && self.every.is_none(),
+                "the place of the id in an item is for feeds that are asked every so often",
+            ),
+            (
+                self.position.is_some() && self.every.is_some(),
+                "what is new in a document that is asked for every so often is told by the id of \
+                 an item, and not by its position",
+            ),
+            (
+                calls.first().is_some_and(is_own) && !self.http.credentials.is_empty(),
+                "headers and credentials of HTTP are not sent to such a feed: user and password \
+                 go into its address",
+            ),
+        ];
+        match is_wrong.iter().find(|(is_set, _)| *is_set) {
+            Some((_, message)) => Err(Error::request(*message)),
+            None => Ok(()),
+        }
+    }
+
     /// A plan for each feed.
     fn plans(self) -> Result<Vec<Plan>, Error> {
         let (calls, sockets): (Vec<Call>, Vec<bool>) = (self.urls.iter())
@@ -560,6 +601,7 @@ impl Request {
             None => Stands::default(),
         };
         let (transport, asking) = (self.transport, self.asking()?);
+        self.check_used(&calls, &sockets, asking.as_ref())?;
         let home = calls.first().map(|call| call.url.origin());
         let shared = self.http.http.clone().unwrap_or_default();
         let mut plans = Vec::with_capacity(calls.len());
@@ -614,7 +656,17 @@ fn address(url: &str) -> Result<(Url, bool), Error> {
     let handshake = match url.scheme() {
         "ws" => "http",
         "wss" => "https",
-        _ => return Ok((url, false)),
+        "http" | "https" => return Ok((url, false)),
+        scheme if by_scheme(scheme).is_some() => return Ok((url, false)),
+        scheme => {
+            let own = TRANSPORTS.iter().filter_map(|entry| entry.own.as_ref());
+            let own: Vec<&str> = own.flat_map(|own| own.schemes.iter().copied()).collect();
+            return Err(Error::request(format!(
+                "expected the address of a feed (`http:`, `https:`, `ws:`, `wss:`, `{}:`), found \
+                 the scheme `{scheme}:`",
+                own.join(":`, `")
+            )));
+        }
     };
     url.set_scheme(handshake)
         .map_err(|()| Error::request("expected an address of a WebSocket"))?;

@@ -619,7 +619,8 @@ impl Follower {
                     Kind::Truncated,
                     "the body ended, and nothing says where to go on: the feed needs a position, or \
                      its end is to be that of the body",
-                ));
+                )
+                .at_request(self.plan.call.redacted()));
             }
             Over::Broken(error) if error.status() == Some(GONE) && !self.seen.id().is_empty() => {
                 self.forget_position(GONE);

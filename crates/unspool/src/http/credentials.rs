@@ -124,6 +124,12 @@ impl Credentials {
         self.headers.entry(name).or_insert(value);
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        let has_words = !self.headers.is_empty() || !self.query.is_empty();
+        !has_words && self.cookies.is_empty() && self.oauth.is_none() && self.also.is_empty()
+    }
+
     /// Remembers the first thing that is wrong, for whoever sends to say.
     pub(crate) fn refuse(mut self, message: &'static str) -> Self {
         self.wrong.get_or_insert(message);

@@ -236,8 +236,8 @@ impl Writer {
         durable.answered == self.asked_count && durable.mark.items < self.put.items
     }
 
-    /// Asks for a checkpoint at once, if items came since the last one: the source waits for
-    /// them to be durable.
+    /// Asks for a checkpoint at once, if items came since the last one or are held back: the
+    /// source waits for them to be durable.
     ///
     /// # Errors
     ///
@@ -246,7 +246,7 @@ impl Writer {
         &mut self,
         position: impl FnOnce() -> Option<Position>,
     ) -> Result<(), Error> {
-        if self.has_new() {
+        if self.has_new() || self.is_put_off() {
             self.checkpoint(position()).await?;
         }
         Ok(())
