@@ -10,15 +10,28 @@ import gc
 import json
 import resource
 import sys
+import threading
 import time
 from typing import Any
 
 base, workload, way = sys.argv[1:4]
+if workload == "rows":
+    import pyarrow
+
+    if way == "unspool":
+        import unspool
+    elif way == "adbc":
+        from adbc_driver_postgresql import dbapi
+    elif way == "connectorx":
+        import connectorx
+    else:
+        import asyncpg
 URLS = {
     "items": f"{base}/items?page=1&last=1000",
     "huge": f"{base}/huge?mb=200",
     "range": f"{base}/range?page=1&last=200&delay=50",
     "text": f"{base}/n/100000",
+    "rows": base,
 }
 url = URLS[workload]
 count = 0
@@ -95,10 +108,56 @@ async def with_anthropic(anthropic: Any) -> None:
             see(text)
 
 
+SQL = "select * from orders"
+
+
+async def with_rows() -> None:
+    """A million rows to a table of pyarrow. The loop is not of interest here."""
+    global count
+    rows = ROWS[way]()
+    count = rows.num_rows
+    assert rows.num_columns == 6
+
+
+def rows_of_unspool() -> Any:
+    return unspool.rows(base, table="orders").table()
+
+
+def rows_of_adbc() -> Any:
+    with dbapi.connect(base) as connection, connection.cursor() as cursor:
+        cursor.execute(SQL)
+        return cursor.fetch_arrow_table()
+
+
+def rows_of_connectorx() -> Any:
+    return connectorx.read_sql(base, SQL, return_type="arrow")
+
+
+def rows_of_asyncpg() -> Any:
+    async def fetch() -> Any:
+        connection = await asyncpg.connect(base)
+        return await connection.fetch(SQL)
+
+    rows = []
+    thread = threading.Thread(target=lambda: rows.extend(asyncio.run(fetch())))
+    thread.start()
+    thread.join()
+    columns = zip(*(row.values() for row in rows))
+    return pyarrow.table(dict(zip(rows[0].keys(), map(pyarrow.array, columns))))
+
+
+ROWS = {
+    "unspool": rows_of_unspool, "adbc": rows_of_adbc, "connectorx": rows_of_connectorx,
+    "asyncpg": rows_of_asyncpg,
+}  # fmt: skip
+
+
 async def main() -> None:
     global begin
     # Imports are not measured.
-    if way.startswith("unspool"):
+    if workload == "rows":
+        work = with_rows()
+    elif way.startswith("unspool"):
         import unspool
 
         form = "bytes" if "bytes" in way else "dict"

@@ -31,7 +31,7 @@ pub(crate) struct Reader {
 /// Where batches come from.
 enum Made {
     /// From items, whose columns are found.
-    Here(Batches),
+    Here(Box<Batches>),
     /// From the database, which knows its columns.
     There {
         schema: Option<SchemaRef>,
@@ -116,7 +116,7 @@ impl Reader {
         let made = if shared.gives_batches()? {
             Made::there()
         } else {
-            Made::Here(Batches::new(None).map_err(raised)?)
+            Made::Here(Box::new(Batches::new(None).map_err(raised)?))
         };
         Ok(Reader::of(shared, made, None))
     }
@@ -131,7 +131,7 @@ impl Reader {
         let made = if schema.is_none() && most.is_none() && shared.gives_batches()? {
             Made::there()
         } else {
-            Made::Here(Batches::new(schema).map_err(raised)?.widening())
+            Made::Here(Box::new(Batches::new(schema).map_err(raised)?.widening()))
         };
         Ok(Reader::of(shared, made, most))
     }

@@ -162,6 +162,13 @@ async def feed(answer: Answer, query: Query, _body: bytes) -> None:
     answer.end()
 
 
+async def feed_cut(answer: Answer, _query: Query, _body: bytes) -> None:
+    """Server-sent events, and a body that stops before its end."""
+    answer.begin("text/event-stream")
+    await answer.chunk("id: 1\ndata: tick 1\n\nid: 2\nda")
+    answer.writer.close()
+
+
 async def model(answer: Answer, _query: Query, body: bytes) -> None:
     """The Messages API of Anthropic; the prompt says how many pieces there are, or `cut`,
     or what to say."""
@@ -206,7 +213,7 @@ async def stat(answer: Answer, _query: Query, _body: bytes) -> None:
 ROUTES: dict[str, Handler] = {
     "/items": items, "/counted": counted, "/offsets": offsets, "/slow": slow, "/cut": cut, "/short": short,
     "/silent": silent, "/private": private, "/big": big, "/widening": widening, "/mixed": mixed, "/echo": echo,
-    "/feed": feed, "/v1/messages": model, "/stat": stat,
+    "/feed": feed, "/feedcut": feed_cut, "/private/v1/messages": private, "/v1/messages": model, "/stat": stat,
 }
 
 
