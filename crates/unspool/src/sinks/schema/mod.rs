@@ -32,7 +32,10 @@ pub use types::{Field, Type};
 pub(crate) use self::{
     columns::{Column, Columns, Misfit, Row},
     names::{NameRules, Names},
-    number::{DECIMAL_DIGITS, decimal, double, integer, is_exact_double, is_written_as_double},
+    number::{
+        DECIMAL_DIGITS, decimal, double, exact_double, integer, is_exact_double,
+        is_written_as_double,
+    },
     sample::Sample,
     text::{Elements, Members, Quoted, Value},
     time::{date, timestamp},
