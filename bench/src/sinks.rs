@@ -2,7 +2,9 @@
 //! lines into each sink, beside a bare loop for the same format ([`bare`]) in the same run:
 //! items per CPU second of the whole process, and its peak memory.
 //!
-//! Each case runs in a process of its own; the best of several runs counts. A sink runs as the
+//! Each run is a process of its own. The two that are compared run one after the other, several
+//! times, in changing order; the figures are medians, and a ratio is the median of the ratios of
+//! the pairs, so that it holds on a machine that does something else as well. A sink runs as the
 //! command runs it: with its state, checkpoints by time, and on a thread of its own.
 //!
 //! `bench sinks checkpoints` measures what checkpoints cost, `bench sinks memory` the peak at
@@ -23,7 +25,9 @@ use crate::figures::{megabytes, print_target};
 use crate::process::{Cost, measure};
 
 const ITEMS: usize = 200_000;
-const RUNS: usize = 3;
+
+/// How many pairs of runs a figure is the median of.
+const PAIRS: usize = 9;
 
 /// How much of a bare loop is to be reached.
 const TARGET: f64 = 0.9;
@@ -103,7 +107,7 @@ fn table(folder: &Path, cases: &[&Case]) -> Result<(), Box<dyn Error>> {
         "| sink | unspool | bare loop | ratio | peak | bare loop's peak |\n|---|---|---|---|---|---|"
     );
     for name in ["lines", "split"] {
-        let cost = bench.best("bare", name)?;
+        let cost = bench.pairs(name, ["bare", "bare"])?.first;
         let peak = megabytes(cost.peak);
         println!("| {name} | | {:.0} | | | {peak:.0} |", bench.rate(&cost));
     }
@@ -112,9 +116,8 @@ fn table(folder: &Path, cases: &[&Case]) -> Result<(), Box<dyn Error>> {
             println!("| {} | skipped: {why} | | | | |", case.name);
             continue;
         }
-        // One after the other, so that what else the machine does is in both.
-        let (bare, own) = bench.best_of_both(case.name)?;
-        let ratio = bench.rate(&own) / bench.rate(&bare);
+        let pairs = bench.pairs(case.name, ["sink", "bare"])?;
+        let (own, bare, ratio) = (pairs.first, pairs.second, pairs.ratio);
         println!(
             "| {} | {:.0} | {:.0} | {ratio:.2} | {:.0} | {:.0} |",
             case.name,
@@ -131,20 +134,16 @@ fn table(folder: &Path, cases: &[&Case]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What checkpoints cost: by default, and none at all.
+/// What checkpoints cost: by default, and none but that at the end.
 fn checkpoints(folder: &Path, cases: &[&Case]) -> Result<(), Box<dyn Error>> {
     let bench = Bench::new(folder, 5 * ITEMS)?;
     println!("CPU seconds for {} items", bench.items);
     println!("| sink | no checkpoint | by default | more |\n|---|---|---|---|");
     for case in cases.iter().filter(|case| bench.skipped(case).is_none()) {
-        let (mut without, mut with) = (Vec::new(), Vec::new());
-        for _ in 0..RUNS {
-            without.push(bench.cost("once", case.name)?);
-            with.push(bench.cost("sink", case.name)?);
-        }
-        let best = |costs: &[Cost]| Cost::best(costs).map_or(0.0, |cost| cost.cpu.as_secs_f64());
-        let (without, with) = (best(&without), best(&with));
-        let more = 100.0 * (with / without - 1.0);
+        let pairs = bench.pairs(case.name, ["once", "sink"])?;
+        let seconds = |cost: Cost| cost.cpu.as_secs_f64();
+        let (without, with) = (seconds(pairs.first), seconds(pairs.second));
+        let more = 100.0 * (pairs.ratio - 1.0);
         println!("| {} | {without:.2} | {with:.2} | {more:.1} % |", case.name);
         print_target(&format!("{} below 5 %", case.name), more < 5.0);
     }
@@ -217,20 +216,44 @@ impl<'f> Bench<'f> {
         Ok(cost)
     }
 
-    fn best(&self, how: &str, name: &str) -> Result<Cost, Box<dyn Error>> {
-        let costs: Result<Vec<_>, _> = (0..RUNS).map(|_| self.cost(how, name)).collect();
-        Cost::best(&costs?).ok_or_else(|| "no run".into())
-    }
-
-    /// The bare loop, and the sink.
-    fn best_of_both(&self, name: &str) -> Result<(Cost, Cost), Box<dyn Error>> {
-        let (mut bare, mut own) = (Vec::new(), Vec::new());
-        for _ in 0..RUNS {
-            bare.push(self.cost("bare", name)?);
-            own.push(self.cost("sink", name)?);
+    /// Runs a case in two ways, in turns.
+    fn pairs(&self, name: &str, [first, second]: [&str; 2]) -> Result<Pairs, Box<dyn Error>> {
+        let (mut firsts, mut seconds) = (Vec::new(), Vec::new());
+        for pair in 0..PAIRS {
+            // Whatever the one leaves to the other, such as what the disk still writes.
+            if pair % 2 == 0 {
+                firsts.push(self.cost(first, name)?);
+                seconds.push(self.cost(second, name)?);
+            } else {
+                seconds.push(self.cost(second, name)?);
+                firsts.push(self.cost(first, name)?);
+            }
         }
-        let both = Cost::best(&bare).zip(Cost::best(&own));
-        both.ok_or_else(|| "no run".into())
+        Pairs::new(&firsts, &seconds).ok_or_else(|| "no run".into())
+    }
+}
+
+/// What two ways cost that ran in turns: medians.
+struct Pairs {
+    first: Cost,
+    second: Cost,
+    /// The CPU time of the second way for that of the first.
+    ratio: f64,
+}
+
+impl Pairs {
+    fn new(firsts: &[Cost], seconds: &[Cost]) -> Option<Self> {
+        let seconds_of = |cost: &Cost| cost.cpu.as_secs_f64();
+        let pairs = firsts.iter().zip(seconds);
+        let mut ratios: Vec<f64> = pairs
+            .map(|(first, second)| seconds_of(second) / seconds_of(first))
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        Some(Pairs {
+            first: Cost::median(firsts)?,
+            second: Cost::median(seconds)?,
+            ratio: ratios.get(ratios.len() / 2).copied()?,
+        })
     }
 }
 

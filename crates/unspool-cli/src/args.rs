@@ -36,7 +36,7 @@ pub(crate) struct Common {
 
     /// Make what came durable every TIME; by default every second.
     ///
-    /// Or, where items flow fast, after 8 MiB; both are more for Parquet.
+    /// Or, where items flow fast, after 128 MiB; both are more for Parquet.
     #[arg(long, value_name = "TIME", requires = "to", value_parser = flags::duration)]
     pub(crate) checkpoint: Option<Duration>,
 

@@ -190,7 +190,7 @@ impl Sink {
         }
     }
 
-    /// How often checkpoints are made; by default after a second and after 8 MiB.
+    /// How often checkpoints are made; by default after a second and after 128 MiB.
     #[must_use]
     pub fn pace(mut self, pace: Pace) -> Self {
         self.pace = pace;

@@ -39,7 +39,7 @@ pub(super) const FORMAT: Format = Format {
 /// How often a part is finished: files of a second would be too many.
 const PACE: Pace = Pace {
     time: Duration::from_secs(60),
-    bytes: 64 << 20,
+    bytes: 256 << 20,
 };
 
 /// Under which key a file says what it ends with.

@@ -492,10 +492,10 @@ fn returned(mut sink: SinkGenerator) -> Result<(), Error> {
 }
 
 impl Pace {
-    /// Checkpoints after a second, or after 8 MiB of items.
+    /// Checkpoints after a second, or after 128 MiB of items.
     pub const DEFAULT: Pace = Pace {
         time: Duration::from_secs(1),
-        bytes: 8 << 20,
+        bytes: 128 << 20,
     };
 }
 

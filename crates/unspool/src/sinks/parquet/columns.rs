@@ -11,7 +11,7 @@ use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field as ArrowField, FieldRef, Fields, TimeUnit};
 
 use crate::sinks::schema::{
-    DECIMAL_DIGITS, Elements, Field, Members, Type, Value, date, decimal, integer, is_exact_double,
+    DECIMAL_DIGITS, Elements, Field, Members, Type, Value, date, decimal, exact_double, integer,
     timestamp,
 };
 
@@ -124,9 +124,9 @@ impl Builder {
                 Some(integer) => builder.append_value(integer),
                 None => return false,
             },
-            (Builder::Double(builder), Value::Number(number)) => match number.parse() {
-                Ok(double) if is_exact_double(number) => builder.append_value(double),
-                _ => return false,
+            (Builder::Double(builder), Value::Number(number)) => match exact_double(number) {
+                Some(double) => builder.append_value(double),
+                None => return false,
             },
             (Builder::Decimal(builder, scale), Value::Number(number)) => {
                 match decimal(number, *scale) {

@@ -1,6 +1,7 @@
 //! The columns of a table, its statements, and its rows as `COPY` takes them.
 
 use super::STAGE;
+use super::target::MOST_BYTES;
 use crate::error::Error;
 use crate::sinks::Notes;
 use crate::sinks::schema::{
@@ -11,7 +12,7 @@ use crate::sinks::tables::{failed, key_columns, quoted, without_key};
 const NAMES: NameRules = NameRules {
     folds_case: false,
     // What is longer the server cuts, without a word.
-    most_bytes: 63,
+    most_bytes: MOST_BYTES,
     may_be_empty: false,
     // Its own columns, which each table has, and that of staged rows.
     reserved: &["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin", ORDER],

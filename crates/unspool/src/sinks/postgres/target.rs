@@ -3,6 +3,9 @@
 use crate::error::Error;
 use crate::sinks::tables::{quoted, split_table};
 
+/// The most bytes of a name.
+pub(super) const MOST_BYTES: usize = 63;
+
 /// A table of a database.
 pub(super) struct Target {
     /// The whole address, with its password.
@@ -35,6 +38,12 @@ impl Target {
             return Err(Error::request(
                 "expected a table; `_unspool` is for the state of tables",
             ));
+        }
+        if let Some(name) = table.splitn(2, '.').find(|name| name.len() > MOST_BYTES) {
+            return Err(Error::request(format!(
+                "expected a name of {MOST_BYTES} bytes at most, as the server cuts longer ones; \
+                 found `{name}`"
+            )));
         }
         Ok(Target {
             address: address.to_owned(),
@@ -87,5 +96,16 @@ mod tests {
             assert_eq!(shown(address), expected);
         }
         assert!(Target::parse("postgres://a/b#_unspool").is_err());
+    }
+
+    #[test]
+    fn a_name_that_the_server_would_cut_is_refused() {
+        let table = |schema: usize, name: usize| {
+            let (schema, name) = ("s".repeat(schema), "é".repeat(name));
+            Target::parse(&format!("postgres://a/b#{schema}.{name}"))
+        };
+        assert!(table(63, 31).is_ok());
+        assert!(table(64, 31).is_err());
+        assert!(table(63, 32).is_err());
     }
 }

@@ -6,7 +6,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::Schema;
 use super::shape::Shape;
-use super::text::{Members, Quoted, Value};
+use super::text::{Members, Quoted, Value, is_plain};
 use super::types::{Field, Type};
 use crate::error::Error;
 
@@ -20,6 +20,8 @@ pub(crate) struct Column {
     pub(crate) kind: Type,
     /// Whether the caller said what it holds.
     pub(crate) is_pinned: bool,
+    /// Whether JSON writes the key without escapes.
+    is_plain: bool,
     shape: Shape,
 }
 
@@ -91,6 +93,7 @@ impl Column {
             key: key.to_owned(),
             kind: Type::Null,
             is_pinned: false,
+            is_plain: is_plain(key),
             shape: Shape::default(),
         }
     }
@@ -272,7 +275,7 @@ impl Columns {
         };
         let mut next = 0;
         loop {
-            let expected = self.list.get(next);
+            let expected = self.list.get(next).filter(|column| column.is_plain);
             if let Some(value) = expected.and_then(|column| members.next_of(&column.key)) {
                 self.lay(next, value, item, row)?;
             } else if let Some((key, value)) = members.next() {

@@ -33,7 +33,7 @@ pub(crate) use self::{
     columns::{Column, Columns, Misfit, Row},
     names::{NameRules, Names},
     number::{
-        DECIMAL_DIGITS, EXACT_IN_DOUBLE, decimal, double, integer, is_exact_double,
+        DECIMAL_DIGITS, EXACT_IN_DOUBLE, decimal, double, exact_double, integer, is_exact_double,
         is_written_as_double,
     },
     sample::Sample,

@@ -77,6 +77,9 @@ pub(crate) fn integer(number: &str) -> Option<i64> {
 /// The number as a double, where the double's shortest text has the same digits.
 pub(crate) fn double(number: &str) -> Option<f64> {
     let value: f64 = number.parse().ok()?;
+    if number.len() <= 15 && !number.contains(['e', 'E']) {
+        return Some(value);
+    }
     let digits = Digits::of(number);
     // Every decimal of up to 15 digits comes back from a normal double.
     let is_ordinary = digits.count <= 15 && (-300..300).contains(&digits.exponent);
@@ -84,13 +87,19 @@ pub(crate) fn double(number: &str) -> Option<f64> {
         .then_some(value)
 }
 
-/// Whether a column of doubles takes the number: as whole numbers those that a double
-/// tells apart.
-pub(crate) fn is_exact_double(number: &str) -> bool {
+/// The number as a column of doubles has it, if that takes it: of whole numbers those that a
+/// double tells apart.
+pub(crate) fn exact_double(number: &str) -> Option<f64> {
     match integer(number) {
-        Some(integer) => integer.unsigned_abs() <= EXACT_IN_DOUBLE,
-        None => double(number).is_some(),
+        Some(integer) if integer.unsigned_abs() > EXACT_IN_DOUBLE => None,
+        Some(integer) => Some(integer as f64),
+        None => double(number),
     }
+}
+
+/// Whether a column of doubles takes the number.
+pub(crate) fn is_exact_double(number: &str) -> bool {
+    exact_double(number).is_some()
 }
 
 /// Whether a number has a fraction, an exponent or is minus zero: a long whole number is

@@ -125,8 +125,9 @@ impl<'a> Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    /// The next value, if its key is this one, written without escapes: most items have the
-    /// same keys in the same order, and to compare is cheaper than to look for the end.
+    /// The next value, if its key is this one, which needs no escapes and is written without:
+    /// most items have the same keys in the same order, and to compare is cheaper than to look
+    /// for the end.
     pub(crate) fn next_of(&mut self, key: &str) -> Option<Value<'a>> {
         self.0.skip(b',');
         let begin = self.0.at;
@@ -184,14 +185,13 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Passes a string if it is this one and neither has escapes.
+    /// Passes a string if it is this one, which [needs no escapes](is_plain).
     fn passes_plain(&mut self, plain: &str) -> bool {
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
         let end = plain.len() + 1;
         let is_it = rest.first() == Some(&b'"')
             && rest.get(1..end) == Some(plain.as_bytes())
-            && rest.get(end) == Some(&b'"')
-            && end_of_string(plain.as_bytes()).is_none();
+            && rest.get(end) == Some(&b'"');
         if is_it {
             self.at += end + 1;
         }
@@ -282,6 +282,11 @@ impl<'a> Scanner<'a> {
             }
         }
     }
+}
+
+/// Whether a text has no quotes and no backslashes, which have to be escaped.
+pub(crate) fn is_plain(text: &str) -> bool {
+    end_of_string(text.as_bytes()).is_none()
 }
 
 /// Where the first quote or backslash is: most strings are so short that a call of `memchr`
