@@ -45,7 +45,7 @@ const POSTGRES: &str = "create table orders as select i::int8 as id,
 const MYSQL: &str = "create table orders (id bigint primary key, ts timestamp(6) not null,
         amount decimal(12,2), price double not null, name varchar(40) not null, payload json not null);
     set time_zone = '+00:00';
-    insert into orders select seq, timestamp '2024-01-01' + interval seq second,
+    insert into orders select seq, timestamp '2024-01-01 00:00:00' + interval seq second,
         if(seq % 10 = 0, null, (seq % 100000) / 100), seq * 1.1, concat('name of row ', seq),
         concat('{\"a\": ', seq, ', \"b\": \"', repeat('x', 40), '\", \"tags\": [\"one\", \"two\"]}')
     from seq_1_to_ROWS;";

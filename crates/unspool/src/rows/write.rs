@@ -336,22 +336,35 @@ pub(super) fn float4(text: &mut Vec<u8>, value: f32) {
 }
 
 /// What JSON escapes in a string.
-const ESCAPED: [bool; 256] = {
-    let mut escaped = [false; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        escaped[byte] = true;
-        byte += 1;
+fn is_escaped(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// Where the first byte is that JSON escapes: eight at a time, as most texts have few of them.
+fn escaped(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGHS: u64 = ONES << 7;
+    // The highest bit of each byte that is less than another one; above the first of them bits
+    // may be wrong, which are not looked at.
+    let less = |word: u64, than: u8| word.wrapping_sub(ONES * u64::from(than)) & !word & HIGHS;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let is = |byte: u8| less(word ^ (ONES * u64::from(byte)), 1);
+        let found = less(word, 0x20) | is(b'"') | is(b'\\');
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        }
     }
-    escaped[b'"' as usize] = true;
-    escaped[b'\\' as usize] = true;
-    escaped
-};
+    let at = rest.iter().position(|byte| is_escaped(*byte))?;
+    Some(words.len() * 8 + at)
+}
 
 pub(super) fn string(text: &mut Vec<u8>, value: &str) {
+    text.reserve(value.len() + 2);
     text.push(b'"');
     let mut rest = value.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| ESCAPED[*byte as usize]) {
+    while let Some(at) = escaped(rest) {
         text.extend_from_slice(&rest[..at]);
         match rest[at] {
             b'"' => text.extend_from_slice(b"\\\""),
@@ -446,6 +459,25 @@ mod tests {
             let read: String = serde_json::from_slice(&text).unwrap();
             assert_eq!(read, value);
         }
+    }
+
+    #[test]
+    fn what_is_escaped_is_found_wherever_it_stands() {
+        for length in 0..40 {
+            for at in 0..=length {
+                for byte in 0..=u8::MAX {
+                    let mut bytes = vec![0x80; length];
+                    if let Some(place) = bytes.get_mut(at) {
+                        *place = byte;
+                    }
+                    // One more after it, which is not the first.
+                    bytes.push(b'"');
+                    let expected = bytes.iter().position(|byte| is_escaped(*byte));
+                    assert_eq!(escaped(&bytes), expected, "{bytes:?}");
+                }
+            }
+        }
+        assert_eq!(escaped("äöü日本語 plain text\u{7f}".as_bytes()), None);
     }
 
     #[test]
