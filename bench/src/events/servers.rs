@@ -11,7 +11,7 @@ const BLOCK: usize = 64 << 10;
 
 /// A WebSocket that sends `count` text messages of 101 bytes and closes: its address.
 pub(super) fn sockets(count: usize) -> std::io::Result<String> {
-    let message = format!("{{\"number\":1,\"title\":\"{}\"}}", "x".repeat(77));
+    let message = format!("{{\"number\":1,\"title\":\"{}\"}}", "x".repeat(78));
     assert_eq!(message.len(), 101, "the message of the research");
     let mut frame = vec![0x81, 101];
     frame.extend(message.as_bytes());

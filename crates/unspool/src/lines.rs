@@ -69,11 +69,15 @@ impl Lines {
             _ => memchr2(b'\n', b'\r', rest),
         };
         let Some(length) = end else {
-            if self.begun.capacity() == 0 {
-                self.begun = BytesMut::with_capacity(BLOCK);
+            if !rest.is_empty() {
+                if self.begun.capacity() == 0 {
+                    self.begun = BytesMut::with_capacity(BLOCK);
+                }
+                self.begun.extend_from_slice(rest);
             }
-            self.begun.extend_from_slice(rest);
-            self.at = self.chunk.len();
+            // Whoever waits for more keeps nothing of what has been read.
+            (self.chunk, self.at) = (Bytes::new(), 0);
+            self.spanning = Bytes::new();
             return match self.begun.len() > self.max_bytes {
                 true => Err(self.too_long()),
                 false => Ok(None),

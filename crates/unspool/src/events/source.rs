@@ -303,7 +303,8 @@ impl Follower {
 
     /// Connects, to go on after the last event.
     async fn connect(&mut self) -> Result<Connection, Over> {
-        match within(self.stop_at, self.open()).await {
+        // On the heap, so that a feed that is connected has no room for it.
+        match within(self.stop_at, Box::pin(self.open())).await {
             Some(opened) => opened,
             None => Err(Over::Ended(Ended::TimeUp)),
         }

@@ -208,7 +208,8 @@ impl Connection {
     ) -> Result<(), Over> {
         match self {
             Connection::Http(feed) => feed.hear(&mut memory.rhythm, arrivals).await,
-            Connection::Poll(feed) => feed.hear(&mut memory.asked, arrivals).await,
+            // On the heap: a request takes more room than any other feed needs to wait.
+            Connection::Poll(feed) => Box::pin(feed.hear(&mut memory.asked, arrivals)).await,
             Connection::Socket(feed) => feed.hear(arrivals).await,
             Connection::Own(feed) => feed.hear(arrivals).await,
         }
