@@ -26,11 +26,14 @@ def item(number: int) -> bytes:
     ).encode()
 
 
-ITEMS = [item(number) for number in range(PER_PAGE * 10)]
+#: As many as there are in a walk: a page that comes again is taken for a circle.
+ITEMS = [item(number) for number in range(PER_PAGE * 1000)]
+#: What the one large page is made of.
+BLOCK = ITEMS[:1000]
 
 
 def page(number: int, last: int, is_linked: bool, path: str) -> bytes:
-    first = number * PER_PAGE % len(ITEMS)
+    first = (number - 1) * PER_PAGE
     body = b'{"items":[' + b",".join(ITEMS[first : first + PER_PAGE]) + b"]"
     if not is_linked:
         return body + b',"total":%d}' % (last * PER_PAGE)
@@ -75,10 +78,10 @@ async def answer(writer: asyncio.StreamWriter, target: str) -> None:
             await writer.drain()
         writer.write(chunk(END) + b"0\r\n\r\n")
     elif url.path == "/huge":
-        count = int(query["mb"]) * 1_000_000 // (len(b",".join(ITEMS)) // len(ITEMS))
+        count = int(query["mb"]) * 1_000_000 // (len(b",".join(BLOCK)) // len(BLOCK))
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n{\"items\":[")
-        block = b",".join(ITEMS)
-        for first in range(0, count, len(ITEMS)):
+        block = b",".join(BLOCK)
+        for first in range(0, count, len(BLOCK)):
             writer.write(block if first == 0 else b"," + block)
             await writer.drain()
         writer.write(b"]}")

@@ -119,7 +119,8 @@ impl Description {
 
     /// The parts that can be opened apart from each other, and whose items together are
     /// those of the source, in order. One, the source itself, where it cannot be cut: so
-    /// it is with `pages`, `ask` and `events`, and with `rows` that are not asked for in parts.
+    /// it is with `pages`, `events` and one answer, and with `rows` and [records that are asked
+    /// about](ask::EachDescription) that are not asked for in parts.
     ///
     /// # Errors
     ///

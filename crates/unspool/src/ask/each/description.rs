@@ -166,3 +166,62 @@ fn cuts(
     }
     Ok(cuts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(folder: &std::path::Path, records: usize) -> PathBuf {
+        let path = folder.join("records.ndjson");
+        // Lines without a record are none.
+        let lines = (0..records).map(|number| format!("{{\"n\":{number}}}\n\n"));
+        std::fs::write(&path, lines.collect::<String>()).unwrap();
+        path
+    }
+
+    #[tokio::test]
+    async fn parts_cover_all_records_once_and_share_the_limits() {
+        let folder = tempfile::tempdir().unwrap();
+        for (records, count, expected) in [
+            (10, 3, vec![3, 6, 10]),
+            (2, 5, vec![1, 2]),
+            (0, 4, vec![0]),
+            (7, 1, vec![7]),
+        ] {
+            let mut whole = EachDescription::new(file(folder.path(), records), "{n}");
+            whole.partitions = NonZeroUsize::new(count);
+            whole.max_tokens_total = Some(90);
+            let parts = whole.parts().await.unwrap();
+            if count == 1 {
+                assert_eq!((parts.len(), parts[0].until), (1, None));
+                continue;
+            }
+            let ends: Vec<u64> = parts.iter().filter_map(|part| part.until).collect();
+            assert_eq!(ends, expected);
+            assert_eq!(parts[0].after, None);
+            for (part, before) in parts.iter().skip(1).zip(&ends) {
+                let place = Place::read(part.after.as_ref().unwrap()).unwrap();
+                assert_eq!(place.record, *before);
+            }
+            let share = 90 / parts.len() as u64;
+            assert!(
+                parts
+                    .iter()
+                    .all(|part| part.max_tokens_total == Some(share))
+            );
+            // A part is not cut once more.
+            let mut again = parts[0].clone();
+            again.partitions = NonZeroUsize::new(2);
+            assert_eq!(again.parts().await.unwrap().len(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn parts_do_not_write_to_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut whole = EachDescription::new(file(folder.path(), 3), "{n}");
+        whole.partitions = NonZeroUsize::new(2);
+        whole.failed = Some(folder.path().join("failed"));
+        assert!(whole.parts().await.unwrap_err().is_request());
+    }
+}
