@@ -169,6 +169,10 @@ impl Session {
             }
             return self.send(b'C', b"SELECT 0\0").map(Some);
         }
+        // Whether another row has the key after which the rows go on: none has.
+        if sql.contains("offset 1") {
+            return self.send(b'C', b"SELECT 0\0").map(Some);
+        }
         if is_copy {
             self.send(b'H', &[1, 0, 1, 0, 1])?;
             self.send(b'd', b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0")?;

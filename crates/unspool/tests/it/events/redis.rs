@@ -214,6 +214,16 @@ async fn a_consumer_that_keeps_no_state_acknowledges_what_was_taken() {
     assert_eq!(take(&mut feed, 3).await, numbers(4..=6));
 }
 
+/// Waits until the server has seen that a feed is gone: it gives entries to it until then.
+async fn nobody_waits(server: &Redis) {
+    while !server
+        .cli(&["INFO", "clients"])
+        .contains("blocked_clients:0")
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Lets another consumer have the first entries, which goes away without a word.
 fn die_with(server: &Redis, count: u64) {
     server.cli(&["XGROUP", "CREATE", "s", "g", "0"]);
@@ -241,8 +251,9 @@ async fn entries_of_a_dead_consumer_are_taken_over_after_a_time() {
     run_until_pending(&server, &mut feed, 0).await;
     assert!(feed.account().doubts.is_empty(), "{:?}", feed.account());
     // Without that they are left to the one who has them.
-    add(&server, 9..=10);
     drop(feed);
+    nobody_waits(&server).await;
+    add(&server, 9..=10);
     server.run("XREADGROUP GROUP g dead COUNT 1 STREAMS s >\n");
     let mut feed = stream(&server, "&group=g").events();
     assert_eq!(take(&mut feed, 1).await, [10]);
