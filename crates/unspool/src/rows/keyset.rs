@@ -75,6 +75,14 @@ pub(super) fn not_unique(query: &Query, key: &[String]) -> Error {
     ))
 }
 
+/// What is said where the rows are to begin at a value of another kind than their keys: what a
+/// database makes of that leaves out rows.
+pub(super) fn other_kind(key: &str, are: &str, since: &str) -> Error {
+    Error::request(format!(
+        "the key `{key}` holds {are}, and the rows are to begin at `{since}`; a text stands in double quotes"
+    ))
+}
+
 fn second(query: &Query, columns: &[String], style: Style<'_>) -> String {
     let equal = columns.iter().enumerate().map(|(index, column)| {
         let place = (style.place)(Bound::After, index);

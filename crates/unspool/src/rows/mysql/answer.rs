@@ -84,6 +84,7 @@ impl Asking<'_> {
             return self.changed(&mut connection, &statement).await;
         }
         let (writer, forms) = self.columns(&statement.columns())?;
+        self.check_since(&statement.columns(), &forms)?;
         let mut out = Outlet::new(writer, self.sender);
         match mode {
             Mode::Keyset => self.pages(&mut connection, &mut out, &forms).await?,
@@ -237,6 +238,23 @@ impl Asking<'_> {
             self.cursor.doubt(Doubt::NullKeys);
         }
         Ok(())
+    }
+
+    /// That the value from which on rows are asked for is of the kind of the key: MySQL takes
+    /// the number at the begin of a text, and 0 where there is none.
+    fn check_since(&self, columns: &[Column], forms: &[Form]) -> Result<(), Error> {
+        let (Some(since), Some(key)) = (&self.query.range.since, self.query.key.first()) else {
+            return Ok(());
+        };
+        let mut named = columns.iter().zip(forms);
+        let form = named.find(|(column, _)| column.name_str() == key.as_str());
+        match (form.map(|(_, form)| *form), since.starts_with('"')) {
+            (Some(Form::Number | Form::Decimal | Form::LongDecimal), true) => {
+                Err(keyset::other_kind(key, "numbers", since))
+            }
+            (Some(Form::Text), false) => Err(keyset::other_kind(key, "texts", since)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a statement gives a row.

@@ -22,7 +22,7 @@ use crate::rows::database::Query;
 use crate::rows::keyset::{self, Bound, Style, Wanted};
 use crate::rows::param::Param;
 use crate::rows::progress::Cursor;
-use crate::rows::sql::SqlPosition;
+use crate::rows::sql::{SqlPosition, quoted};
 use crate::rows::write::RowWriter;
 
 /// How many steps of its machine SQLite makes before it is asked whether to go on.
@@ -149,6 +149,7 @@ impl Reading<'_> {
 
     /// All rows in the order of the key, in a statement for each page.
     fn pages(&self, connection: &Connection) -> Result<(), Error> {
+        self.check_since(connection)?;
         let mut after = self.query.range.after.clone();
         loop {
             if let Some(key) = keyset::whole(&self.query, after.as_deref())
@@ -228,6 +229,25 @@ impl Reading<'_> {
         };
         let sql = keyset::statement(&self.query, wanted, style);
         fault.map_or(Ok((sql, values)), Err)
+    }
+
+    /// That the keys are no numbers where a text says from which on they are asked for: all
+    /// texts come after all numbers (<https://sqlite.org/datatype3.html>, section 4.1).
+    fn check_since(&self, connection: &Connection) -> Result<(), Error> {
+        let range = &self.query.range;
+        let since = range.since.as_ref().filter(|_| range.after.is_none());
+        let (Some(since), Some(key)) = (since, self.query.key.first()) else {
+            return Ok(());
+        };
+        if !matches!(value_of_token(since)?, Value::Text(_)) {
+            return Ok(());
+        }
+        let (text, column) = (&self.query.statement.text, quoted(key, '"'));
+        let sql = format!("select 1 from ({text}\n) as unspool_rows where {column} < '' limit 1");
+        if self.finds(self.prepare(connection, &sql)?)? {
+            return Err(keyset::other_kind(key, "numbers", since));
+        }
+        Ok(())
     }
 
     fn look_for_nulls(&self, connection: &Connection) -> Result<(), Error> {

@@ -495,6 +495,25 @@ async fn a_connection_that_is_killed_is_truncated_and_with_a_key_made_again() {
 }
 
 #[tokio::test]
+async fn a_begin_of_another_kind_than_the_key_leaves_nothing_out() {
+    let Some(database) =
+        database("create table t (a int, b varchar(9)); insert into t values (1, 'x'), (2, 'y')")
+    else {
+        return;
+    };
+    let rows = |key: &str| database.rows("select a, b from t").key(key);
+    for (query, words) in [
+        (rows("a").since("2026-01-01"), "`a` holds numbers"),
+        (rows("b").since(5), "`b` holds texts"),
+    ] {
+        let error = drain(query.raw()).await.1.unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(drain(rows("b").since("y").raw()).await.0.len(), 1);
+}
+
+#[tokio::test]
 async fn rows_without_a_key_are_a_doubt() {
     let Some(database) = database("create table t (a int); insert into t values (1), (2), (null)")
     else {

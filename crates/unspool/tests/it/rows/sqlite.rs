@@ -480,6 +480,21 @@ async fn only_what_is_new_comes_since_the_last_run() {
 }
 
 #[tokio::test]
+async fn a_begin_of_another_kind_than_the_key_leaves_nothing_out() {
+    let file = users(10);
+    for sql in ["select id from users", "select id + 0 as id from users"] {
+        let error = failure(file.rows(sql).key("id").since("2026-01-01").raw()).await;
+        assert!(
+            error.is_request() && error.to_string().contains("`id` holds numbers"),
+            "{error}"
+        );
+    }
+    let sql = "select cast(id as text) as id from users";
+    let since = complete(file.rows(sql).key("id").since("8").raw()).await;
+    assert_eq!(since, [r#"{"id":"8"}"#, r#"{"id":"9"}"#]);
+}
+
+#[tokio::test]
 async fn batches_are_bound_by_rows_and_by_bytes() {
     let file = users(1000);
     for (query, least) in [
