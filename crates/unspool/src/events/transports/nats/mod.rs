@@ -278,10 +278,7 @@ impl NatsFeed {
         let Some(owed) = &mut self.owed else {
             return Some(sequence.to_string().into());
         };
-        let is_known = self.handed.has(sequence);
-        if !is_known {
-            self.handed.add(sequence, follows);
-        }
+        let is_known = !self.handed.take(sequence, follows);
         let position = self.handed.to_string();
         let given = Owed {
             sequence,

@@ -19,6 +19,8 @@ const RANGES: usize = 100;
 pub(super) struct Handed {
     last: u64,
     open: Vec<(u64, u64)>,
+    /// Whether the message that came last is the last one, come for the first time.
+    is_at_last: bool,
 }
 
 impl Handed {
@@ -33,6 +35,7 @@ impl Handed {
         Handed {
             open: ranges.collect(),
             last: last.unwrap_or(0),
+            is_at_last: false,
         }
     }
 
@@ -51,14 +54,27 @@ impl Handed {
         self.open.retain(|(_, last)| *last > floor);
     }
 
-    pub(super) fn has(&self, sequence: u64) -> bool {
+    fn has(&self, sequence: u64) -> bool {
         let is_in = |(first, last): &(u64, u64)| (*first..=*last).contains(&sequence);
         sequence <= self.last && !self.open.iter().any(is_in)
     }
 
+    /// Takes note of a message; whether it is to be handed out. `follows` as for
+    /// [`add`](Handed::add), which says nothing after a message that came again: others may
+    /// have been given to somebody else since it came first.
+    pub(super) fn take(&mut self, sequence: u64, follows: bool) -> bool {
+        let follows = follows && self.is_at_last;
+        self.is_at_last = sequence > self.last;
+        let is_new = !self.has(sequence);
+        if is_new {
+            self.add(sequence, follows);
+        }
+        is_new
+    }
+
     /// A message is handed out. Whether nothing was given to anybody since the message before
     /// it: what is passed over is not for this consumer then.
-    pub(super) fn add(&mut self, sequence: u64, follows: bool) {
+    fn add(&mut self, sequence: u64, follows: bool) {
         if sequence > self.last {
             if !follows && sequence > self.last + 1 {
                 self.open.push((self.last + 1, sequence - 1));
@@ -174,6 +190,22 @@ mod tests {
         handed.close_until(9);
         assert_eq!(handed.to_string(), "15");
         assert_eq!(Handed::read(""), Handed::default());
+    }
+
+    #[test]
+    fn a_message_that_comes_again_says_nothing_of_those_between_it_and_the_next() {
+        for again in [2, 3] {
+            let mut handed = Handed::default();
+            assert!((1..=3).all(|sequence| handed.take(sequence, sequence > 1)));
+            // Meanwhile 4 to 9 are given to a run that is killed.
+            assert!(!handed.take(again, false));
+            assert!(handed.take(10, true));
+            assert_eq!(handed.to_string(), "10 4-9");
+            assert!(handed.take(11, true));
+            assert!(handed.take(5, true));
+            assert!(handed.take(15, true));
+            assert_eq!(handed.to_string(), "15 4-4 6-9 12-14");
+        }
     }
 
     #[test]
