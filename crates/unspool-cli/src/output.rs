@@ -193,9 +193,10 @@ impl Output {
     /// terminal, and not one by one elsewhere.
     pub(crate) fn flush_at(&self) -> Option<Instant> {
         let since = self.since.filter(|_| !self.buffer.is_empty())?;
-        Some(match self.is_terminal {
-            true => since,
-            false => since + COALESCE,
+        Some(if self.is_terminal {
+            since
+        } else {
+            since + COALESCE
         })
     }
 

@@ -207,12 +207,13 @@ async fn run_pages(args: &[&str], mut output: Output) -> Exit {
 }
 
 fn expect(exit: &Exit, expected: Exit) -> io::Result<()> {
-    match *exit == expected {
-        true => Ok(()),
-        false => Err(io::Error::other(format!(
+    if *exit == expected {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!(
             "expected exit code {}",
             expected as u8
-        ))),
+        )))
     }
 }
 

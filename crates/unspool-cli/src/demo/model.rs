@@ -76,9 +76,10 @@ async fn reply(request: Request<Incoming>, was_busy: Arc<AtomicBool>) -> io::Res
 fn answer(limit: u64, is_cut: bool) -> Vec<Value> {
     let words = POEM.split_inclusive([' ', '\n']);
     let count = words.clone().count() as u64;
-    let (shown, reason) = match limit < count {
-        true => (limit, "max_tokens"),
-        false => (count, "end_turn"),
+    let (shown, reason) = if limit < count {
+        (limit, "max_tokens")
+    } else {
+        (count, "end_turn")
     };
     let shown = if is_cut { 12 } else { shown };
     let usage = json!({"input_tokens": 14, "output_tokens": 1});

@@ -93,6 +93,9 @@ impl Pulls {
 
     /// Those of these names; all, where there are none.
     pub(crate) fn named(self, names: &[String]) -> Result<Vec<(String, Pull)>, String> {
+        if self.0.is_empty() {
+            return Err("there is no pull in the file".to_owned());
+        }
         if let Some(name) = names.iter().find(|name| !self.has(name)) {
             let known: Vec<_> = (self.0.iter()).map(|(name, _)| name.as_str()).collect();
             return Err(format!(

@@ -148,7 +148,6 @@ impl Pull {
             schema: self.schema,
         };
         let mut output = Output::stdout();
-        let output = &mut output;
         Ok(match self.from.source() {
             "pages" => {
                 let pages: pages::Description = self.from.own()?;
@@ -158,7 +157,7 @@ impl Pull {
                     items_of_object: pages.items_of_object.clone(),
                 };
                 let request = pages.request()?;
-                crate::pages::walk(request, common, &table, output, &report, line).await
+                crate::pages::walk(request, common, &table, &mut output, &report, line).await
             }
             "ask" => {
                 let ask: ask::Description = self.from.own()?;
@@ -167,7 +166,6 @@ impl Pull {
                     None => Form::Text,
                 };
                 let (request, identity) = (ask.request()?, ask.identity());
-                let output = Output::stdout();
                 if let Some(each) = &ask.each {
                     let each = each.of(request)?;
                     let same = (identity, &*table.row.key);
@@ -177,7 +175,7 @@ impl Pull {
             }
             "events" => {
                 let events: events::Description = self.from.own()?;
-                crate::events::follow(events.request()?, common, &table, output).await
+                crate::events::follow(events.request()?, common, &table, &mut output).await
             }
             "rows" => {
                 let rows: rows::Description = self.from.own()?;
@@ -187,7 +185,7 @@ impl Pull {
                 if let Some(count) = rows.partitions {
                     request = request.partitions(count);
                 }
-                crate::rows::fetch(request, resumes, common, &table, output, &report).await
+                crate::rows::fetch(request, resumes, common, &table, &mut output, &report).await
             }
             // Which the description itself refuses, with those that there are.
             _ => return self.from.open(None).map(|_| Exit::WrongRequest),

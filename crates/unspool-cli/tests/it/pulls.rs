@@ -287,6 +287,7 @@ fn a_name_that_is_taken_and_a_file_that_is_broken_stay_as_they_are() {
     assert_eq!(fs::read(folder.path("pulls.toml")).unwrap(), before);
 
     for (text, expected) in [
+        ("# none yet\n", "there is no pull"),
         ("[a\n", "TOML parse error at line 1"),
         (
             "[a]\nfrom.source = \"page\"\n",
