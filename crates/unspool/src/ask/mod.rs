@@ -10,6 +10,7 @@
 //! an error. *Auth*: keys from the environment or of the caller's, for the origin that is
 //! asked.
 
+mod alike;
 mod amend;
 mod answer;
 mod attachment;

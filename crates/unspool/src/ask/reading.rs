@@ -1,5 +1,6 @@
 use std::mem;
 
+use super::alike::Template;
 use super::event::Event;
 use super::frames::{Frame, Frames};
 use super::protocols::{Events, Progress, Reader};
@@ -9,6 +10,7 @@ use crate::error::Error;
 pub(crate) struct Reading {
     /// None once it is over: the connection is closed.
     body: Option<(Frames, Box<dyn Reader>)>,
+    template: Template,
     events: Events,
     /// How it failed, to be said after the events that came before.
     failed: Option<Error>,
@@ -18,6 +20,7 @@ impl Reading {
     pub(super) fn new(frames: Frames, reader: Box<dyn Reader>) -> Self {
         Reading {
             body: Some((frames, reader)),
+            template: Template::default(),
             events: Events::new(),
             failed: None,
         }
@@ -36,7 +39,10 @@ impl Reading {
                 return Ok(None);
             };
             let read = match frames.next().await {
-                Ok(Some(frame)) => read(&frame, frames, reader.as_mut(), &mut self.events),
+                Ok(Some(frame)) => {
+                    let events = &mut self.events;
+                    read_alike(&mut self.template, &frame, frames, reader.as_mut(), events)
+                }
                 Ok(None) => reader
                     .end(frames, &mut self.events)
                     .map(|()| Progress::Over),
@@ -64,6 +70,26 @@ impl Reading {
         self.failed = None;
         self.body = None;
     }
+}
+
+/// Reads a frame, of which nothing but its piece of text need be parsed where it is like those
+/// before it.
+fn read_alike(
+    template: &mut Template,
+    frame: &Frame,
+    frames: &mut Frames,
+    reader: &mut dyn Reader,
+    events: &mut Events,
+) -> Result<Progress, Error> {
+    if let Some((piece, voice)) = template.piece(frame) {
+        reader.tell(piece, voice, events);
+        return Ok(Progress::More);
+    }
+    let progress = read(frame, frames, reader, events)?;
+    if reader.can_tell() {
+        template.learn(frame, events.make_contiguous());
+    }
+    Ok(progress)
 }
 
 /// Reads a frame, or each of the documents that some servers put into one.

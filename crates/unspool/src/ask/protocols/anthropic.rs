@@ -17,6 +17,7 @@ use super::{
     other, raw,
 };
 use crate::ask::DEFAULT_MODEL;
+use crate::ask::alike::Voice;
 use crate::ask::attachment::Attachment;
 use crate::ask::event::Event;
 use crate::ask::frames::{Frame, Frames};
@@ -202,6 +203,17 @@ impl Reader for Messages {
     fn end(&mut self, frames: &Frames, _: &mut Events) -> Result<(), Error> {
         Err(frames.truncated("`message_stop`"))
     }
+
+    fn can_tell(&self) -> bool {
+        true
+    }
+
+    fn tell(&mut self, piece: Piece, voice: Voice, events: &mut Events) {
+        match voice {
+            Voice::Text => self.say(piece, events),
+            Voice::Thinking => self.think(piece, events),
+        }
+    }
 }
 
 impl Messages {
@@ -235,7 +247,7 @@ impl Messages {
     ) -> Result<(), Error> {
         self.has_content = true;
         match delta.kind.as_deref() {
-            Some("text_delta") => self.tell(delta.text.take().unwrap_or_default(), events),
+            Some("text_delta") => self.say(delta.text.take().unwrap_or_default(), events),
             Some("thinking_delta") => self.think(delta.thinking.take().unwrap_or_default(), events),
             Some("input_json_delta") if self.tools.is_open(index) => {
                 let piece = delta.partial_json.take().unwrap_or_default();
@@ -250,7 +262,7 @@ impl Messages {
         Ok(())
     }
 
-    fn tell(&mut self, piece: Piece, events: &mut Events) {
+    fn say(&mut self, piece: Piece, events: &mut Events) {
         let text = self.text.add(piece);
         if !text.is_empty() {
             self.block.add(&text);
@@ -271,7 +283,7 @@ impl Messages {
         self.told.join(&mut self.block);
         match block.kind.as_deref() {
             Some("text") => {
-                self.tell(block.text.unwrap_or_default(), events);
+                self.say(block.text.unwrap_or_default(), events);
                 for citation in block.citations.into_iter().flatten() {
                     let citation = raw(citation.get())?;
                     events.push_back(Event::Citation { citation });

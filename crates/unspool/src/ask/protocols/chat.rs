@@ -16,6 +16,7 @@ use super::reasons::{Ended, is_stated};
 use super::told::Told;
 use super::tools::{Named, ToolCalls, arguments};
 use super::{Asked, Events, Progress, ProviderEntry, Reader, raw};
+use crate::ask::alike::Voice;
 use crate::ask::attachment::Attachment;
 use crate::ask::event::Event;
 use crate::ask::frames::{Frame, Frames};
@@ -154,6 +155,17 @@ impl Reader for Chat {
         }
         self.finish(events)
     }
+
+    fn can_tell(&self) -> bool {
+        true
+    }
+
+    fn tell(&mut self, piece: Piece, voice: Voice, events: &mut Events) {
+        match voice {
+            Voice::Text => self.say(piece, events),
+            Voice::Thinking => self.think(piece, events),
+        }
+    }
 }
 
 impl Chat {
@@ -204,15 +216,19 @@ impl Chat {
             if let Some(piece) = content.thinking {
                 self.think(*piece, events);
             }
-            let text = self.text.add(content.text);
-            if !text.is_empty() {
-                self.told.add(&text);
-                events.push_back(Event::Text { text });
-            }
+            self.say(content.text, events);
         }
         match delta.is_text_only() {
             true => Ok(()),
             false => self.rest(delta, events),
+        }
+    }
+
+    fn say(&mut self, piece: Piece, events: &mut Events) {
+        let text = self.text.add(piece);
+        if !text.is_empty() {
+            self.told.add(&text);
+            events.push_back(Event::Text { text });
         }
     }
 

@@ -31,11 +31,13 @@ pub use gemini::GEMINI;
 pub use ollama::OLLAMA;
 pub use responses::RESPONSES;
 
+use super::alike::Voice;
 use super::event::Event;
 use super::frames::{Frame, Frames};
 use super::prompt::Prompt;
 #[cfg(any(test, feature = "internals"))]
 use super::reading::Reading;
+use super::text::Piece;
 use crate::error::Error;
 
 /// All of them. To add one takes a file and a line here.
@@ -143,6 +145,18 @@ pub(super) trait Reader: Send {
     ///
     /// It does not.
     fn end(&mut self, frames: &Frames, events: &mut Events) -> Result<(), Error>;
+
+    /// Whether frames that differ in nothing but a piece of text may be read by
+    /// [`tell`](Reader::tell).
+    fn can_tell(&self) -> bool {
+        false
+    }
+
+    /// Does what [`read`](Reader::read) does for a frame that is like the last one but for
+    /// this piece, which is not empty.
+    fn tell(&mut self, piece: Piece, voice: Voice, events: &mut Events) {
+        let _ = (piece, voice, events);
+    }
 }
 
 /// Whether there is more to read.
