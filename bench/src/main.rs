@@ -34,6 +34,8 @@ const COMMANDS: &str =
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
+    // It fails only where there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let done = match arguments.split_first() {
         Some((command, rest)) => match command.as_str() {
             "ask" => ask::run(rest),

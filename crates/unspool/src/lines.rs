@@ -28,7 +28,7 @@ pub(crate) struct Lines {
     /// The last line, if it spanned several chunks.
     spanning: Bytes,
     /// A CR ended the last line: a LF that follows belongs to it.
-    is_behind_cr: bool,
+    is_after_cr: bool,
 }
 
 impl Lines {
@@ -39,7 +39,7 @@ impl Lines {
             at: 0,
             begun: BytesMut::new(),
             spanning: Bytes::new(),
-            is_behind_cr: false,
+            is_after_cr: false,
         }
     }
 
@@ -56,8 +56,8 @@ impl Lines {
     ///
     /// If the line is above the limit.
     pub(crate) fn next_line(&mut self) -> Result<Option<(&Bytes, Range<usize>)>, Error> {
-        if self.is_behind_cr && self.at < self.chunk.len() {
-            self.is_behind_cr = false;
+        if self.is_after_cr && self.at < self.chunk.len() {
+            self.is_after_cr = false;
             if self.chunk[self.at] == b'\n' {
                 self.at += 1;
             }
@@ -89,7 +89,7 @@ impl Lines {
             match self.chunk.get(self.at) {
                 Some(b'\n') => self.at += 1,
                 Some(_) => {}
-                None => self.is_behind_cr = true,
+                None => self.is_after_cr = true,
             }
         }
         if self.begun.len() + length > self.max_bytes {
@@ -101,6 +101,22 @@ impl Lines {
         self.begun.extend_from_slice(&self.chunk[line]);
         self.spanning = self.begun.split().freeze();
         Ok(Some((&self.spanning, 0..self.spanning.len())))
+    }
+
+    /// The rest of a line after this begin, if the lines come with it next, and LF and an
+    /// empty line after it, all in one chunk: one search for what else takes several steps.
+    pub(crate) fn next_block(&mut self, begin: &[u8]) -> Option<(&Bytes, Range<usize>)> {
+        if self.is_after_cr || self.is_inside() {
+            return None;
+        }
+        let rest = self.chunk[self.at..].strip_prefix(begin)?;
+        let length = memchr2(b'\n', b'\r', rest)?;
+        if !rest[length..].starts_with(b"\n\n") || begin.len() + length > self.max_bytes {
+            return None;
+        }
+        let start = self.at + begin.len();
+        self.at = start + length + 2;
+        Some((&self.chunk, start..start + length))
     }
 
     /// Whether a line has begun whose end has not come.

@@ -33,6 +33,9 @@ use bytestring::ByteString;
 use crate::error::{Error, Kind};
 use crate::lines::{BYTE_ORDER_MARK, Lines};
 
+/// How most events without a name begin.
+const NAMELESS: &str = "data: ";
+
 /// The largest event where nobody says otherwise.
 const MAX_EVENT: usize = 16 << 20;
 
@@ -63,6 +66,8 @@ pub struct Decoder {
     name: ByteString,
     /// The last name in the stream: most events have that of the one before.
     known_name: ByteString,
+    /// How most events begin that are like the last one; empty where that is to be found out.
+    begin: String,
     data: Data,
     /// The last `id` field, which counts once its event has been dispatched.
     id: ByteString,
@@ -88,6 +93,7 @@ impl Decoder {
             is_begun: false,
             name: ByteString::new(),
             known_name: ByteString::new(),
+            begin: NAMELESS.to_owned(),
             data: Data::None,
             id: ByteString::new(),
             last_event_id: ByteString::new(),
@@ -124,6 +130,9 @@ impl Decoder {
     ///
     /// If an event is above the limit ([`Error::is_too_large`]).
     pub fn next_event(&mut self) -> Result<Option<Event>, Error> {
+        if let Some(event) = self.usual_event() {
+            return Ok(Some(event));
+        }
         while let Some((whole, mut range)) = self.lines.next_line()? {
             if !mem::replace(&mut self.is_begun, true)
                 && whole[range.clone()].starts_with(BYTE_ORDER_MARK)
@@ -133,11 +142,12 @@ impl Decoder {
             let line = &whole[range.clone()];
             if line.is_empty() {
                 // Without data there is no event, but the id counts all the same.
-                if self.last_event_id != self.id {
-                    self.last_event_id = self.id.clone();
-                }
+                self.dispatch_id();
                 match mem::replace(&mut self.data, Data::None).into_text() {
-                    Some(data) => return Ok(Some(self.event(data))),
+                    Some(data) => {
+                        self.expect_alike();
+                        return Ok(Some(self.event(data)));
+                    }
                     None => self.name = ByteString::new(),
                 }
                 continue;
@@ -157,6 +167,7 @@ impl Decoder {
                 b"event" => {
                     if *self.known_name.as_bytes() != *value {
                         self.known_name = text(Bytes::copy_from_slice(value), value);
+                        self.begin.clear();
                     }
                     self.name = self.known_name.clone();
                 }
@@ -192,6 +203,39 @@ impl Decoder {
     #[must_use]
     pub fn retry(&self) -> Option<Duration> {
         self.retry
+    }
+
+    /// The next event, if it is like the last one: a name, or none, and one line of data.
+    fn usual_event(&mut self) -> Option<Event> {
+        let is_between = self.name.is_empty() && matches!(self.data, Data::None);
+        if self.begin.is_empty() || !is_between {
+            return None;
+        }
+        let (whole, range) = self.lines.next_block(self.begin.as_bytes())?;
+        let data = text(whole.slice(range.clone()), &whole[range]);
+        self.is_begun = true;
+        self.dispatch_id();
+        if self.begin != NAMELESS {
+            self.name = self.known_name.clone();
+        }
+        Some(self.event(data))
+    }
+
+    fn dispatch_id(&mut self) {
+        if self.last_event_id != self.id {
+            self.last_event_id = self.id.clone();
+        }
+    }
+
+    /// How the next event begins, if it is like this one.
+    fn expect_alike(&mut self) {
+        let (is_named, was_named) = (!self.name.is_empty(), self.begin != NAMELESS);
+        if self.begin.is_empty() || is_named != was_named {
+            self.begin = match is_named {
+                true => format!("event: {}\ndata: ", self.name),
+                false => NAMELESS.to_owned(),
+            };
+        }
     }
 
     fn event(&mut self, data: ByteString) -> Event {

@@ -57,6 +57,52 @@ fn the_examples_of_the_standard_are_read_as_it_says() {
 }
 
 #[test]
+fn events_that_begin_like_the_one_before_are_read_as_any() {
+    let alike = "event: a\ndata: 1\n\n";
+    for (odd, event) in [
+        ("event: b\ndata: 2\n\n", "b=2"),
+        ("event: ab\ndata: 2\n\n", "ab=2"),
+        ("data: 2\n\n", "message=2"),
+        ("data: 2\n\ndata: 3\n\n", "message=2 message=3"),
+        ("event: a\ndata: 2\ndata: 3\n\n", "a=2\n3"),
+        ("event: a\ndata: 2\nid: 7\n\n", "a=2#7"),
+        ("event: a\ndata: 2\r\n\r\n", "a=2"),
+        ("event: a\ndata: 2\n\r\n", "a=2"),
+        ("event: a\ndata: 2\r3\n\n", "a=2"),
+        ("event: a\ndata:  2\n\n", "a= 2"),
+        ("event: a\ndata: \n\n", "a="),
+        ("event: a\n\n", ""),
+        ("event:\ndata: 2\n\n", "message=2"),
+        ("id: 8\nevent: a\ndata: 2\n\n", "a=2#8"),
+        ("data: 0\nevent: a\ndata: 2\n\n", "a=0\n2"),
+        ("event: b\nevent: a\ndata: 2\n\n", "a=2"),
+    ] {
+        let after = match event.split_once('#') {
+            Some((_, id)) => format!("a=1#{id}"),
+            None => "a=1".to_owned(),
+        };
+        let mut expected = vec!["a=1", "a=1"];
+        expected.extend(
+            event
+                .split(' ')
+                .filter(|_| event != "a= 2" && !event.is_empty()),
+        );
+        expected.extend((event == "a= 2").then_some(event));
+        expected.extend([&*after, &*after]);
+        let stream = [alike, alike, odd, alike, alike].concat();
+        check(&stream, &expected);
+    }
+}
+
+#[test]
+fn a_limit_holds_for_events_that_begin_like_the_one_before() {
+    let mut decoder = Decoder::new().max_event(20);
+    decoder.push(Bytes::from_static(b"data: 1\n\ndata: 123456789012345\n\n"));
+    assert_eq!(&*decoder.next_event().unwrap().unwrap().data, "1");
+    assert!(decoder.next_event().unwrap_err().is_too_large());
+}
+
+#[test]
 fn lines_end_in_three_ways() {
     check("data: a\n\ndata: b\n\n", &["message=a", "message=b"]);
     check("data: a\r\rdata: b\r\r", &["message=a", "message=b"]);
