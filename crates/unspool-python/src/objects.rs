@@ -91,13 +91,10 @@ struct Reader<'r, 'py> {
     raised: Option<PyErr>,
 }
 
-/// A string of JSON.
-enum Quoted<'r> {
-    /// Of less than 16 bytes, which are this number, and without escapes.
-    Short(u128, &'r str),
-    /// Without escapes.
+/// A string of JSON that is not short.
+enum Long<'r> {
     Plain(&'r str),
-    /// With its quotes.
+    /// With its quotes, as it has escapes.
     Escaped(&'r str),
 }
 
@@ -151,16 +148,13 @@ impl<'r, 'py> Reader<'r, 'py> {
         loop {
             match self.token() {
                 b'"' => {
-                    let key = self.quoted()?;
-                    // The colon.
-                    self.token();
-                    self.at += 1;
-                    let value = self.value()?;
-                    let set = match key {
-                        Quoted::Short(word, text) => {
-                            dict.set_item(self.texts.keys.get(self.py, word, text), value)
-                        }
-                        long => dict.set_item(self.long_key(long)?, value),
+                    let set = if let Some((word, text)) = self.short() {
+                        let value = self.member()?;
+                        // No reference is taken to a key that is known.
+                        dict.set_item(self.texts.keys.get(self.py, word, text), value)
+                    } else {
+                        let key = self.long_key()?;
+                        dict.set_item(key, self.member()?)
                     };
                     self.kept(set)?;
                 }
@@ -172,6 +166,14 @@ impl<'r, 'py> Reader<'r, 'py> {
                 _ => return None,
             }
         }
+    }
+
+    /// The value after a key.
+    fn member(&mut self) -> Option<Bound<'py, PyAny>> {
+        // The colon.
+        self.token();
+        self.at += 1;
+        self.value()
     }
 
     fn list(&mut self) -> Option<Bound<'py, PyAny>> {
@@ -192,9 +194,9 @@ impl<'r, 'py> Reader<'r, 'py> {
         }
     }
 
-    fn long_key(&mut self, key: Quoted<'r>) -> Option<Bound<'py, PyAny>> {
-        match key {
-            Quoted::Plain(text) if text.len() <= LONGEST => {
+    fn long_key(&mut self) -> Option<Bound<'py, PyAny>> {
+        match self.long()? {
+            Long::Plain(text) if text.len() <= LONGEST => {
                 Some(self.texts.long_key(self.py, text).into_any())
             }
             key => self.unquoted(key),
@@ -202,19 +204,18 @@ impl<'r, 'py> Reader<'r, 'py> {
     }
 
     fn string(&mut self) -> Option<Bound<'py, PyAny>> {
-        match self.quoted()? {
-            Quoted::Short(word, text) => {
-                let object = self.texts.values.get(self.py, word, text);
-                Some(object.to_owned().into_any())
-            }
-            long => self.unquoted(long),
+        if let Some((word, text)) = self.short() {
+            let object = self.texts.values.get(self.py, word, text);
+            return Some(object.to_owned().into_any());
         }
+        let string = self.long()?;
+        self.unquoted(string)
     }
 
-    fn unquoted(&mut self, string: Quoted<'r>) -> Option<Bound<'py, PyAny>> {
-        let Quoted::Escaped(quoted) = string else {
-            let (Quoted::Short(_, text) | Quoted::Plain(text) | Quoted::Escaped(text)) = string;
-            return Some(PyString::new(self.py, text).into_any());
+    fn unquoted(&mut self, string: Long<'_>) -> Option<Bound<'py, PyAny>> {
+        let quoted = match string {
+            Long::Plain(text) => return Some(PyString::new(self.py, text).into_any()),
+            Long::Escaped(quoted) => quoted,
         };
         if let Ok(text) = serde_json::from_str::<String>(quoted) {
             return Some(PyString::new(self.py, &text).into_any());
@@ -225,18 +226,26 @@ impl<'r, 'py> Reader<'r, 'py> {
         self.kept(json.and_then(|json| json.call_method1(loads, (quoted,))))
     }
 
-    /// The string that begins here.
-    fn quoted(&mut self) -> Option<Quoted<'r>> {
+    /// The string that begins here if it has less than 16 bytes and no escapes, after the number
+    /// that these are, which stays in registers.
+    #[inline(always)]
+    fn short(&mut self) -> Option<(u128, &'r str)> {
         let (text, begin) = (self.text, self.at + 1);
         let rest = text.as_bytes().get(begin..)?;
         let head = head(rest);
         let found = places_of(head, b'"') | places_of(head, b'\\');
         let length = found.trailing_zeros() as usize / 8;
-        if found != 0 && rest.get(length) == Some(&b'"') {
-            self.at = begin + length + 1;
-            let word = head & !(u128::MAX << (8 * length));
-            return Some(Quoted::Short(word, &text[begin..begin + length]));
+        if rest.get(length) != Some(&b'"') || found == 0 {
+            return None;
         }
+        self.at = begin + length + 1;
+        let word = head & !(u128::MAX << (8 * length));
+        Some((word, &text[begin..begin + length]))
+    }
+
+    /// Any string that begins here.
+    fn long(&mut self) -> Option<Long<'r>> {
+        let (text, begin) = (self.text, self.at + 1);
         let (mut end, mut is_escaped) = (begin, false);
         loop {
             end += memchr::memchr2(b'"', b'\\', text.as_bytes().get(end..)?)?;
@@ -248,9 +257,9 @@ impl<'r, 'py> Reader<'r, 'py> {
         }
         self.at = end + 1;
         Some(if is_escaped {
-            Quoted::Escaped(&text[begin - 1..=end])
+            Long::Escaped(&text[begin - 1..=end])
         } else {
-            Quoted::Plain(&text[begin..end])
+            Long::Plain(&text[begin..end])
         })
     }
 
