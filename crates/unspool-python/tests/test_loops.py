@@ -94,7 +94,7 @@ def test_a_page_that_is_there_does_not_starve_the_loop(api: Api, run: Run) -> No
 
     count, turns = run(walk())
     assert count == 20000
-    # Hundreds of milliseconds of parsing in slices of two.
+    # Hundreds of milliseconds of parsing in slices of one.
     assert turns > 20
 
 
