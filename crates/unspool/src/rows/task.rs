@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::sync::mpsc;
@@ -164,11 +165,13 @@ impl<'a> Outlet<'a> {
     /// Waits for the next part; whoever wants rows gets those that there are, after a moment.
     async fn wait<T>(&mut self, next: impl Future<Output = T>) -> T {
         let mut next = pin!(next);
-        if !self.writer.is_empty() {
+        if !self.writer.is_empty()
+            && let Some(moment) = self.writer.moment()
+        {
             tokio::select! {
                 biased;
                 part = &mut next => return part,
-                () = self.moment() => {}
+                () = self.timer(moment) => {}
             }
         }
         loop {
@@ -183,9 +186,8 @@ impl<'a> Outlet<'a> {
         }
     }
 
-    /// Over when the rows that there are have waited for others.
-    fn moment(&mut self) -> Pin<&mut Sleep> {
-        let moment = self.writer.moment();
+    /// Over when the rows that there are have waited for others for so long.
+    fn timer(&mut self, moment: Duration) -> Pin<&mut Sleep> {
         let timer = (self.timer).get_or_insert_with(|| Box::pin(sleep(moment)));
         if !self.is_timed {
             timer.as_mut().reset(Instant::now() + moment);

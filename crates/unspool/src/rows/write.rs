@@ -267,14 +267,14 @@ impl RowWriter {
         true
     }
 
-    /// How long its rows wait for others.
+    /// How long its rows wait for others; the first texts do not.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
-    pub(super) fn moment(&self) -> Duration {
+    pub(super) fn moment(&self) -> Option<Duration> {
         #[cfg(feature = "arrow")]
         if self.columns.is_some() {
-            return MOMENT_OF_ARRAYS;
+            return Some(MOMENT_OF_ARRAYS);
         }
-        MOMENT
+        (self.taken > 0).then_some(MOMENT)
     }
 
     /// Whether as much has been written as travels together.
