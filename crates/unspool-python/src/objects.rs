@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use pyo3::exceptions::{PyRecursionError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
-use pyo3::{PyTypeInfo, intern};
+use pyo3::{Borrowed, PyTypeInfo, intern};
 use serde::Serialize;
 
 use crate::errors::wrong;
@@ -63,39 +63,50 @@ pub(crate) fn loads<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyA
 }
 
 fn value<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-    KEYS.with_borrow_mut(|keys| {
-        Reader {
+    TEXTS.with_borrow_mut(|texts| {
+        let mut reader = Reader {
             py,
             text,
             at: 0,
             depth: 0,
-            keys,
-        }
-        .value()
+            texts,
+            raised: None,
+        };
+        let value = reader.value();
+        value.ok_or_else(|| reader.fault())
     })
 }
 
 /// The deepest nesting. What arrives is refused at less.
 const DEEPEST: usize = 2000;
 
-/// Where in the text of an item the next token is.
+/// Where in the text of an item the next token is. What it reads is none where the text is no
+/// JSON, or where the interpreter raised something: a result would be returned through memory.
 struct Reader<'r, 'py> {
     py: Python<'py>,
     text: &'r str,
     at: usize,
     depth: usize,
-    keys: &'r mut Keys,
+    texts: &'r mut Texts,
+    raised: Option<PyErr>,
 }
 
-impl<'py> Reader<'_, 'py> {
-    fn value(&mut self) -> PyResult<Bound<'py, PyAny>> {
+/// A string of JSON that is not short.
+enum Long<'r> {
+    Plain(&'r str),
+    /// With its quotes, as it has escapes.
+    Escaped(&'r str),
+}
+
+impl<'r, 'py> Reader<'r, 'py> {
+    fn value(&mut self) -> Option<Bound<'py, PyAny>> {
         match self.token() {
             b'{' => self.nested(Self::dict),
             b'[' => self.nested(Self::list),
-            b'"' => Ok(self.string()?.into_any()),
-            b't' => Ok(self.word(4, PyBool::new(self.py, true).to_owned().into_any())),
-            b'f' => Ok(self.word(5, PyBool::new(self.py, false).to_owned().into_any())),
-            b'n' => Ok(self.word(4, self.py.None().into_bound(self.py))),
+            b'"' => self.string(),
+            b't' => Some(self.word(4, PyBool::new(self.py, true).to_owned().into_any())),
+            b'f' => Some(self.word(5, PyBool::new(self.py, false).to_owned().into_any())),
+            b'n' => Some(self.word(4, self.py.None().into_bound(self.py))),
             _ => self.number(),
         }
     }
@@ -119,12 +130,11 @@ impl<'py> Reader<'_, 'py> {
 
     fn nested(
         &mut self,
-        read: impl FnOnce(&mut Self) -> PyResult<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+        read: impl FnOnce(&mut Self) -> Option<Bound<'py, PyAny>>,
+    ) -> Option<Bound<'py, PyAny>> {
         if self.depth == DEEPEST {
-            return Err(PyRecursionError::new_err(format!(
-                "an item that is nested deeper than {DEEPEST}"
-            )));
+            let message = format!("an item that is nested deeper than {DEEPEST}");
+            return self.kept(Err(PyRecursionError::new_err(message)));
         }
         self.depth += 1;
         self.at += 1;
@@ -133,137 +143,276 @@ impl<'py> Reader<'_, 'py> {
         object
     }
 
-    fn dict(&mut self) -> PyResult<Bound<'py, PyAny>> {
+    fn dict(&mut self) -> Option<Bound<'py, PyAny>> {
         let dict = PyDict::new(self.py);
         loop {
             match self.token() {
                 b'"' => {
-                    let key = self.key()?;
-                    // The colon.
-                    self.token();
-                    self.at += 1;
-                    dict.set_item(key, self.value()?)?;
+                    let set = if let Some((word, text)) = self.short() {
+                        let value = self.member()?;
+                        // No reference is taken to a key that is known.
+                        dict.set_item(self.texts.keys.get(self.py, word, text), value)
+                    } else {
+                        let key = self.long_key()?;
+                        dict.set_item(key, self.member()?)
+                    };
+                    self.kept(set)?;
                 }
                 b',' => self.at += 1,
                 b'}' => {
                     self.at += 1;
-                    return Ok(dict.into_any());
+                    return Some(dict.into_any());
                 }
-                _ => return Err(self.broken()),
+                _ => return None,
             }
         }
     }
 
-    fn list(&mut self) -> PyResult<Bound<'py, PyAny>> {
+    /// The value after a key.
+    fn member(&mut self) -> Option<Bound<'py, PyAny>> {
+        // The colon.
+        self.token();
+        self.at += 1;
+        self.value()
+    }
+
+    fn list(&mut self) -> Option<Bound<'py, PyAny>> {
         let list = PyList::empty(self.py);
         loop {
             match self.token() {
                 b',' => self.at += 1,
                 b']' => {
                     self.at += 1;
-                    return Ok(list.into_any());
+                    return Some(list.into_any());
                 }
-                0 => return Err(self.broken()),
-                _ => list.append(self.value()?)?,
+                0 => return None,
+                _ => {
+                    let value = self.value()?;
+                    self.kept(list.append(value))?;
+                }
             }
         }
     }
 
-    fn key(&mut self) -> PyResult<Bound<'py, PyString>> {
-        let (begin, end) = self.quoted()?;
-        let text = &self.text[begin..end];
-        if text.len() > LONGEST || text.contains('\\') {
-            return self.unescaped(begin, end);
+    fn long_key(&mut self) -> Option<Bound<'py, PyAny>> {
+        match self.long()? {
+            Long::Plain(text) if text.len() <= LONGEST => {
+                Some(self.texts.long_key(self.py, text).into_any())
+            }
+            key => self.unquoted(key),
         }
-        Ok(self.keys.get(self.py, text))
     }
 
-    fn string(&mut self) -> PyResult<Bound<'py, PyString>> {
-        let (begin, end) = self.quoted()?;
-        self.unescaped(begin, end)
+    fn string(&mut self) -> Option<Bound<'py, PyAny>> {
+        if let Some((word, text)) = self.short() {
+            let object = self.texts.values.get(self.py, word, text);
+            return Some(object.to_owned().into_any());
+        }
+        let string = self.long()?;
+        self.unquoted(string)
     }
 
-    /// The limits of the string that begins here, without its quotes.
-    fn quoted(&mut self) -> PyResult<(usize, usize)> {
-        let begin = self.at + 1;
-        let bytes = self.text.as_bytes();
-        let mut at = begin;
+    fn unquoted(&mut self, string: Long<'_>) -> Option<Bound<'py, PyAny>> {
+        let quoted = match string {
+            Long::Plain(text) => return Some(PyString::new(self.py, text).into_any()),
+            Long::Escaped(quoted) => quoted,
+        };
+        if let Ok(text) = serde_json::from_str::<String>(quoted) {
+            return Some(PyString::new(self.py, &text).into_any());
+        }
+        // Half a surrogate pair, which Python's strings can hold.
+        let json = self.py.import(intern!(self.py, "json"));
+        let loads = intern!(self.py, "loads");
+        self.kept(json.and_then(|json| json.call_method1(loads, (quoted,))))
+    }
+
+    /// The string that begins here if it has less than 16 bytes and no escapes, after the number
+    /// that these are, which stays in registers.
+    #[inline(always)]
+    fn short(&mut self) -> Option<(u128, &'r str)> {
+        let (text, begin) = (self.text, self.at + 1);
+        let rest = text.as_bytes().get(begin..)?;
+        let head = head(rest);
+        let found = places_of(head, b'"') | places_of(head, b'\\');
+        let length = found.trailing_zeros() as usize / 8;
+        if rest.get(length) != Some(&b'"') || found == 0 {
+            return None;
+        }
+        self.at = begin + length + 1;
+        let word = head & !(u128::MAX << (8 * length));
+        Some((word, &text[begin..begin + length]))
+    }
+
+    /// Any string that begins here.
+    fn long(&mut self) -> Option<Long<'r>> {
+        let (text, begin) = (self.text, self.at + 1);
+        let (mut end, mut is_escaped) = (begin, false);
         loop {
-            match memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
-                Some(found) if bytes[at + found] == b'"' => {
-                    self.at = at + found + 1;
-                    return Ok((begin, at + found));
-                }
-                Some(found) => at += found + 2,
-                None => return Err(self.broken()),
+            end += memchr::memchr2(b'"', b'\\', text.as_bytes().get(end..)?)?;
+            if text.as_bytes()[end] == b'"' {
+                break;
             }
+            is_escaped = true;
+            end += 2;
         }
+        self.at = end + 1;
+        Some(if is_escaped {
+            Long::Escaped(&text[begin - 1..=end])
+        } else {
+            Long::Plain(&text[begin..end])
+        })
     }
 
-    fn unescaped(&self, begin: usize, end: usize) -> PyResult<Bound<'py, PyString>> {
-        let text = &self.text[begin..end];
-        if memchr::memchr(b'\\', text.as_bytes()).is_none() {
-            return Ok(PyString::new(self.py, text));
-        }
-        let quoted = &self.text[begin - 1..=end];
-        match serde_json::from_str::<String>(quoted) {
-            Ok(text) => Ok(PyString::new(self.py, &text)),
-            // Half a surrogate pair, which Python's strings can hold.
-            Err(_) => {
-                let json = self.py.import(intern!(self.py, "json"))?;
-                let object = json.call_method1(intern!(self.py, "loads"), (quoted,))?;
-                Ok(object.cast_into()?)
-            }
-        }
-    }
-
-    fn number(&mut self) -> PyResult<Bound<'py, PyAny>> {
+    fn number(&mut self) -> Option<Bound<'py, PyAny>> {
         let rest = &self.text[self.at..];
+        match short_number(rest.as_bytes()) {
+            Some((Number::Integer(number), length)) => {
+                self.at += length;
+                Some(PyInt::new(self.py, number).into_any())
+            }
+            Some((Number::Double(number), length)) => {
+                self.at += length;
+                Some(PyFloat::new(self.py, number).into_any())
+            }
+            None => self.long_number(rest),
+        }
+    }
+
+    /// The number that begins here, with more digits than a machine's number has, or with an
+    /// exponent.
+    fn long_number(&mut self, rest: &str) -> Option<Bound<'py, PyAny>> {
         let is_of_number =
             |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
-        let length = rest.bytes().take_while(|byte| is_of_number(byte)).count();
+        let length = rest.bytes().take_while(is_of_number).count();
         let text = &rest[..length];
         self.at += length;
-        if let Ok(number) = text.parse::<i64>() {
-            return Ok(PyInt::new(self.py, number).into_any());
+        if text.is_empty() {
+            return None;
         }
-        if !text.contains(['.', 'e', 'E']) && length > 0 {
-            // Beyond 64 bits.
-            return PyInt::type_object(self.py).call1((text,));
+        if !text.contains(['.', 'e', 'E']) {
+            let int = PyInt::type_object(self.py);
+            return self.kept(int.call1((text,)));
         }
-        match text.parse::<f64>() {
-            Ok(number) => Ok(PyFloat::new(self.py, number).into_any()),
-            Err(_) => Err(self.broken()),
-        }
+        let number = text.parse::<f64>().ok()?;
+        Some(PyFloat::new(self.py, number).into_any())
     }
 
-    fn broken(&self) -> PyErr {
-        PyValueError::new_err(format!("expected JSON at byte {} of an item", self.at))
+    /// The value of what the interpreter did; what it raised is kept.
+    fn kept<T>(&mut self, outcome: PyResult<T>) -> Option<T> {
+        outcome.map_err(|error| self.raised = Some(error)).ok()
+    }
+
+    /// Why there is no value.
+    fn fault(&mut self) -> PyErr {
+        self.raised.take().unwrap_or_else(|| {
+            PyValueError::new_err(format!("expected JSON at byte {} of an item", self.at))
+        })
     }
 }
 
-/// How many keys are remembered.
+/// The first 16 bytes as a number, or what there is with zeros after it, which are nowhere in JSON.
+fn head(bytes: &[u8]) -> u128 {
+    let padded = |bytes: &[u8]| {
+        let mut head = [0; 16];
+        head[..bytes.len()].copy_from_slice(bytes);
+        head
+    };
+    u128::from_le_bytes((bytes.first_chunk().copied()).unwrap_or_else(|| padded(bytes)))
+}
+
+/// The highest bit of each byte that is this one; above the first of them bits may be wrong.
+fn places_of(head: u128, byte: u8) -> u128 {
+    const ONES: u128 = u128::MAX / 0xff;
+    let differences = head ^ (ONES * u128::from(byte));
+    differences.wrapping_sub(ONES) & !differences & (ONES << 7)
+}
+
+enum Number {
+    Integer(i64),
+    Double(f64),
+}
+
+/// The most characters of a number whose digits are one of 64 bits.
+const MOST_DIGITS: usize = 18;
+
+/// The powers of ten that such a number is divided by.
+const POWERS: [f64; MOST_DIGITS] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17,
+];
+
+/// The number that a text begins with, and how long it is; none where it has many digits or an
+/// exponent.
+fn short_number(bytes: &[u8]) -> Option<(Number, usize)> {
+    let is_negative = bytes.first() == Some(&b'-');
+    let begin = usize::from(is_negative);
+    let (mut mantissa, mut end) = digits(bytes, begin, 0);
+    let mut places = None;
+    if bytes.get(end) == Some(&b'.') {
+        let point = end;
+        (mantissa, end) = digits(bytes, point + 1, mantissa);
+        places = Some(end - point - 1);
+    }
+    let has_exponent = matches!(bytes.get(end), Some(b'e' | b'E'));
+    if has_exponent || end == begin || end - begin > MOST_DIGITS {
+        return None;
+    }
+    let number = match places {
+        None => Number::Integer(if is_negative { -mantissa } else { mantissa }),
+        // Both are exact, so that what is nearest to their quotient is nearest to the number.
+        Some(places) if mantissa < 1 << f64::MANTISSA_DIGITS => {
+            let number = mantissa as f64 / POWERS.get(places)?;
+            Number::Double(if is_negative { -number } else { number })
+        }
+        Some(_) => return None,
+    };
+    Some((number, end))
+}
+
+/// Appends the digits that begin there to a number; gives where they end. More of them than
+/// [`MOST_DIGITS`] overflow.
+fn digits(bytes: &[u8], begin: usize, mut number: i64) -> (i64, usize) {
+    let mut at = begin;
+    while let Some(digit) = bytes.get(at).map(|byte| byte.wrapping_sub(b'0'))
+        && digit < 10
+    {
+        number = number.wrapping_mul(10).wrapping_add(digit.into());
+        at += 1;
+    }
+    (number, at)
+}
+
+/// How many texts of a kind are remembered.
 const SLOTS: usize = 512;
 
-/// The longest one, in bytes.
+/// The longest key that is remembered, in bytes.
 const LONGEST: usize = 64;
 
-/// The objects of keys that have come before: the same key is the same object, as it is with
-/// `json.loads`, and its hash is computed once.
-struct Keys {
-    slots: Vec<Option<(Py<PyString>, Box<str>)>>,
+/// The objects of texts that have come before. The same key is the same object, as it is with
+/// `json.loads`, and its hash is computed once; and so is the same short value, as kinds, states
+/// and currencies come again and again.
+struct Texts {
+    keys: Short,
+    values: Short,
+    long_keys: Vec<Option<(Py<PyString>, Box<str>)>>,
 }
 
 thread_local! {
-    static KEYS: RefCell<Keys> = const { RefCell::new(Keys { slots: Vec::new() }) };
+    static TEXTS: RefCell<Texts> = const {
+        RefCell::new(Texts {
+            keys: Short(Vec::new()),
+            values: Short(Vec::new()),
+            long_keys: Vec::new(),
+        })
+    };
 }
 
-impl Keys {
-    fn get<'py>(&mut self, py: Python<'py>, text: &str) -> Bound<'py, PyString> {
-        if self.slots.is_empty() {
-            self.slots.resize_with(SLOTS, || None);
+impl Texts {
+    fn long_key<'py>(&mut self, py: Python<'py>, text: &str) -> Bound<'py, PyString> {
+        if self.long_keys.is_empty() {
+            self.long_keys.resize_with(SLOTS, || None);
         }
-        let slot = &mut self.slots[hash(text) % SLOTS];
+        let slot = &mut self.long_keys[hash(text) % SLOTS];
         match slot {
             Some((object, known)) if **known == *text => object.bind(py).clone(),
             _ => {
@@ -275,13 +424,43 @@ impl Keys {
     }
 }
 
+/// Texts of less than 16 bytes, each by the number that these are.
+struct Short(Vec<Option<(u128, Py<PyString>)>>);
+
+impl Short {
+    fn get<'t, 'py>(
+        &'t mut self,
+        py: Python<'py>,
+        word: u128,
+        text: &str,
+    ) -> Borrowed<'t, 'py, PyString> {
+        if self.0.is_empty() {
+            self.0.resize_with(SLOTS, || None);
+        }
+        let folded = (word as u64) ^ ((word >> 64) as u64).rotate_left(29);
+        let slot = &mut self.0[mixed(folded) % SLOTS];
+        if slot.as_ref().is_none_or(|(known, _)| *known != word) {
+            *slot = None;
+        }
+        let (_, object) = slot.get_or_insert_with(|| (word, PyString::new(py, text).unbind()));
+        object.bind_borrowed(py)
+    }
+}
+
 fn hash(text: &str) -> usize {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for chunk in text.as_bytes().chunks(8) {
         let mut word = [0; 8];
         word[..chunk.len()].copy_from_slice(chunk);
-        hash = (hash.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
+        hash = hash.rotate_left(5) ^ u64::from_le_bytes(word);
+        hash = hash.wrapping_mul(MIXER);
     }
+    mixed(hash)
+}
+
+const MIXER: u64 = 0x517c_c1b7_2722_0a95;
+
+fn mixed(word: u64) -> usize {
     // The upper bits depend on all bytes.
-    (hash >> 32) as usize
+    (word.wrapping_mul(MIXER) >> 32) as usize
 }

@@ -11,8 +11,9 @@ use pyo3::PyResult;
 use tokio::runtime::{Builder, Runtime};
 use unspool::Http;
 
-/// How many threads read sockets: the work for an item is done on the interpreter's.
-const THREADS: usize = 2;
+/// How many threads read sockets: the work for an item is done on the interpreter's. A second one
+/// would be woken for each page, to find that the first has done what there was to do.
+const THREADS: usize = 1;
 
 static RUNTIME: OfProcess<Runtime> = OfProcess::new();
 static HTTP: OfProcess<Http> = OfProcess::new();

@@ -25,8 +25,9 @@ use crate::opened::{Item, Opened, Opening};
 use crate::runtime::runtime;
 use crate::wait::Waiter;
 
-/// How long an event loop may be kept from its other tasks.
-const SLICE: Duration = Duration::from_millis(2);
+/// How long an event loop may be kept from its other tasks. One that sleeps waits for three of these,
+/// as asyncio sees that its time has come, then wakes it, then runs it.
+const SLICE: Duration = Duration::from_millis(1);
 
 /// How long a blocking call may not notice a signal.
 const SIGNALS: Duration = Duration::from_millis(100);

@@ -124,6 +124,28 @@ def test_columns_widen_where_an_item_does_not_fit(api: Api, way: str) -> None:
         reader.read_all()
 
 
+def test_a_column_without_a_type_has_that_of_its_first_batch(tmp_path: Path) -> None:
+    """What comes later and does not fit is an error that says what settles it."""
+    file = tmp_path / "a.db"
+    with sqlite3.connect(file) as database:
+        database.execute("create table t (v)")
+        database.executemany("insert into t values (?)", [(n,) for n in range(10_000)])
+        database.execute("insert into t values ('ten thousand')")
+    database.close()
+    dsn, query = f"sqlite:{file}", "select v from t order by rowid"
+    with pytest.raises(unspool.ContentError, match="row 10001, column `v`: .*Int64.* a cast in the statement"):
+        unspool.rows(dsn, query).table()
+    came = []
+    with pytest.raises(unspool.ContentError, match="row 10001"):
+        for batch in unspool.rows(dsn, query).batches():
+            came += batch.column("v").to_pylist()
+    assert came == list(range(10_000))
+    cast = unspool.rows(dsn, "select cast(v as text) as v from t order by rowid").table()
+    expected = [*map(str, range(10_000)), "ten thousand"]
+    assert cast.column("v").to_pylist() == expected
+    assert unspool.rows(dsn, query).table(schema="v text").column("v").to_pylist() == expected
+
+
 async def collected(batches: unspool.Batches) -> list[Any]:
     return [batch async for batch in batches]
 

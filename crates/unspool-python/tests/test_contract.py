@@ -17,6 +17,9 @@ from conftest import Api
 
 Source = unspool.Items[Any]
 SECRET = "hush-hush"
+#: The connection of this statement is terminated half-way.
+KILLED = """select i, case when i = 50000 then pg_terminate_backend(pg_backend_pid()) end as killed
+    from generate_series(1, 100000) i"""
 
 
 @dataclass
@@ -31,19 +34,23 @@ class Subject:
     resumes: bool = True
     #: Stops before its end, is refused, has doubts, and takes long.
     cut: Callable[[], Source] | None = None
+    #: What that is in the end: where a record's answer is cut, the others are asked for all the same.
+    cut_is: type[unspool.IncompleteError] = unspool.TruncatedError
     refused: Callable[[], Source] | None = None
     doubtful: Callable[..., Source] | None = None
     slow: Callable[[], Source] | None = None
     slow_path: str = ""
 
 
-def subjects(api: Api, folder: Path) -> dict[str, Subject]:
+def subjects(api: Api, dsn: str, folder: Path) -> dict[str, Subject]:
     file, records = folder / "a.db", folder / "records.ndjson"
     with sqlite3.connect(file) as database:
         database.execute("create table t (id integer primary key)")
         database.executemany("insert into t values (?)", [(n,) for n in range(50)])
     database.close()
     records.write_text("".join(f'{{"n": {n % 3 + 1}}}\n' for n in range(8)))
+    cut = folder / "cut.ndjson"
+    cut.write_text("".join(f'{{"n": 3, "end": "{end}"}}\n' for end in ["", "", "cut", ""]))
     model = {"base_url": api(""), "api_key": SECRET, "provider": "anthropic", "model": "claude"}
     elsewhere = model | {"base_url": api("/private"), "retries": 0}
     token = {"bearer": SECRET}
@@ -71,23 +78,29 @@ def subjects(api: Api, folder: Path) -> dict[str, Subject]:
         ),
         "ask_each": Subject(
             lambda **more: unspool.ask_each(records, "{n}", **model, **more), 8,
+            cut=lambda: unspool.ask_each(cut, "{n} {end}", retries=0, **model), cut_is=unspool.DoubtError,
             refused=lambda: unspool.ask_each(records, "{n}", **elsewhere),
             doubtful=lambda **more: unspool.ask_each(records, "say x", schema=number, **model, **more),
             slow=lambda: unspool.ask_each(records, "1000 slowly", **model), slow_path="/v1/messages",
         ),
         "rows": Subject(
             lambda **more: unspool.rows(f"sqlite:{file}", table="t", key="id", **more), 50, 0,
+            cut=(lambda: unspool.rows(dsn, KILLED, retries=0)) if dsn else None,
             refused=lambda: unspool.rows(f"sqlite:{file}", "select no_such_column from t"),
         ),
     }
 
 
+#: The cases for which rows come from a database with a server.
+NEED_SERVER = ["test_what_is_cut_is_an_error"]
 NAMES = ["pages", "events", "ask", "ask_each", "rows"]
 
 
 @pytest.fixture(params=NAMES)
 def subject(api: Api, tmp_path: Path, request: pytest.FixtureRequest) -> Subject:
-    return subjects(api, tmp_path)[request.param]
+    wants_server = request.param == "rows" and request.node.originalname in NEED_SERVER
+    dsn = request.getfixturevalue("postgres").dsn if wants_server else ""
+    return subjects(api, dsn, tmp_path)[request.param]
 
 
 @pytest.fixture(params=["for", "async for"])
@@ -167,11 +180,13 @@ def test_a_failure_ends_with_one_error_that_has_the_account(subject: Subject, dr
 
 
 def test_what_is_cut_is_an_error(subject: Subject, drained: Drained) -> None:
-    if not subject.cut:
-        pytest.skip("it has no body that could be cut here")
+    assert subject.cut
     source = subject.cut()
     items, error = drained(source)
-    assert items and isinstance(error, unspool.TruncatedError), error
+    assert items and isinstance(error, subject.cut_is), error
+    if subject.cut_is is unspool.DoubtError:
+        assert [bool(row["error"]) for row in items] == [False, False, True, False]
+        assert "truncated" in items[2]["error"] and items[2]["answer"] == "0 1 2 "
     assert not source.account["complete"]
 
 

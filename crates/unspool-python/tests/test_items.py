@@ -7,6 +7,7 @@ import collections.abc
 import itertools
 import json
 import pickle
+import sys
 from contextlib import aclosing
 from typing import Any
 
@@ -44,6 +45,23 @@ def test_values_are_those_of_json_loads(api: Api) -> None:
         assert repr(unspool._unspool.loads(text)) == repr(value)
 
 
+def test_texts_of_any_length_and_numbers_of_any_form_are_those_of_json_loads() -> None:
+    loads = unspool._unspool.loads
+    for character in ["x", "é", "日", '"', "\\", "\n"]:
+        for length in range(40):
+            for place in range(length):
+                text = "x" * place + character + "x" * (length - place - 1)
+                for escapes in (True, False):
+                    value = json.dumps({text: [text, {text: text}]}, ensure_ascii=escapes)
+                    assert loads(value) == json.loads(value), value
+    whole = ["0", "7", "12", "999", "9007199254740993", "123456789012345678", "1234567890123456789", "9" * 30]
+    places = ["", ".0", ".5", ".25", ".123456789", ".1234567890123456789", ".000000000000000001"]
+    for sign, number, after, power in itertools.product(["", "-"], whole, places, ["", "e0", "E+5", "e-300"]):
+        value = sign + number + after + power
+        assert repr(loads(value)) == repr(json.loads(value)), value
+        assert repr(loads(f"[{value},{value} ]")) == repr(json.loads(f"[{value},{value}]")), value
+
+
 def test_what_is_not_json_is_refused() -> None:
     for text in ["", "{", "[1,]", '"a', "01", "nul", "{'a': 1}", "1 2"]:
         with pytest.raises(ValueError):
@@ -53,6 +71,21 @@ def test_what_is_not_json_is_refused() -> None:
 def test_the_same_key_is_the_same_object(api: Api) -> None:
     first, second = itertools.islice(unspool.pages(api("/items?last=1")), 2)
     assert all(a is b for a, b in zip(first, second))
+
+
+def test_no_item_keeps_a_reference(api: Api) -> None:
+    def seen() -> list[int]:
+        item = next(unspool.pages(api("/items?last=1")))
+        shared = [None, True, item["tags"][0], "a key of more than sixteen bytes", *item]
+        return [sys.getrefcount(value) for value in shared]
+
+    text = json.dumps({**next(unspool.pages(api("/items?last=1"))), "a key of more than sixteen bytes": [None, True]})
+    before = seen()
+    for _ in range(1000):
+        unspool._unspool.loads(text)
+    gone = list(unspool.pages(api("/items?last=20")))
+    del gone
+    assert all(abs(after - count) < 100 for after, count in zip(seen(), before))
 
 
 def test_nothing_is_sent_before_the_first_item(api: Api) -> None:

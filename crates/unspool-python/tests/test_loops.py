@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import os
 import signal
@@ -93,7 +94,7 @@ def test_a_page_that_is_there_does_not_starve_the_loop(api: Api, run: Run) -> No
 
     count, turns = run(walk())
     assert count == 20000
-    # Hundreds of milliseconds of parsing in slices of two.
+    # Hundreds of milliseconds of parsing in slices of one.
     assert turns > 20
 
 
@@ -248,12 +249,17 @@ def test_references_of_items_are_given_up(api: Api) -> None:
         url = api(f"/big?count={count}")
         return sum(1 for _ in unspool.pages(url, items=form, paginate="single"))
 
-    for form in ("dict", "bytes"):
-        walk(form)
+    def batches() -> int:
+        items = unspool.pages(api(f"/big?count={count}"), paginate="single")
+        return sum(len(batch) for batch in items.batches())
+
+    ways = [functools.partial(walk, form) for form in ("dict", "bytes", "str")]
+    for way in [*ways, batches]:
+        way()
         gc.collect()
         memory = resident()
         for _ in range(2):
-            assert walk(form) == count
+            assert way() == count
         gc.collect()
         # One forgotten reference an item would be 40 MiB at least.
         assert resident() <= memory + 16, "MiB"

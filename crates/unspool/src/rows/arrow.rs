@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use arrow_array::builder::{
     BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder,
-    Float64Builder, Int16Builder, Int32Builder, Int64Builder, StringBuilder,
-    Time64MicrosecondBuilder, TimestampMicrosecondBuilder, UInt32Builder, UInt64Builder,
+    Float64Builder, GenericByteBuilder, Int16Builder, Int32Builder, Int64Builder, PrimitiveBuilder,
+    StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder, UInt32Builder,
+    UInt64Builder,
 };
+use arrow_array::types::{ArrowPrimitiveType, ByteArrayType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
@@ -18,6 +20,9 @@ use crate::error::Error;
 
 /// The zone of all points in time.
 const ZONE: &str = "UTC";
+
+/// What is said of a value that its column has no place for.
+pub(super) const UNFIT: &str = "the value does not fit";
 
 /// The type of a column.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,12 +48,10 @@ impl ColumnType {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Cell<'v> {
     Null,
-    #[cfg(feature = "postgres")]
-    Bool(bool),
     Int(i64),
     #[cfg(feature = "mysql")]
     UInt(u64),
-    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    #[cfg(feature = "mysql")]
     Float(f32),
     Double(f64),
     /// A number without its point, and how many of its digits are after that.
@@ -57,13 +60,10 @@ pub(super) enum Cell<'v> {
     Text(&'v str),
     Bytes(&'v [u8]),
     /// Days since 1970-01-01.
-    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    #[cfg(feature = "mysql")]
     Date(i32),
-    /// Microseconds since midnight.
-    #[cfg(feature = "postgres")]
-    Time(i64),
     /// Microseconds since 1970-01-01.
-    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    #[cfg(feature = "mysql")]
     Timestamp(i64),
     /// What it is as JSON, without the quotes around it.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -106,6 +106,22 @@ impl Columns {
         form: &F,
         value: F::Value,
     ) -> Result<(), String> {
+        match form.append(&mut self.builders[column], value) {
+            Ok(Some(bytes)) => {
+                self.bytes += 8 + bytes;
+                Ok(())
+            }
+            Ok(None) => self.put_cell(column, form, value),
+            Err(why) => Err(self.unfit(column, why)),
+        }
+    }
+
+    fn put_cell<'v, F: Form<'v>>(
+        &mut self,
+        column: usize,
+        form: &F,
+        value: F::Value,
+    ) -> Result<(), String> {
         let cell = form.cell(value).map_err(|why| self.unfit(column, why))?;
         #[cfg(any(feature = "postgres", feature = "mysql"))]
         let cell = if cell == Cell::AsWritten {
@@ -124,7 +140,7 @@ impl Columns {
         if self.builders[column].append(cell) {
             Ok(())
         } else {
-            Err(self.unfit(column, "the value does not fit"))
+            Err(self.unfit(column, UNFIT))
         }
     }
 
@@ -180,7 +196,7 @@ fn unquoted(text: &[u8]) -> &str {
 
 /// The values of a column.
 #[derive(Debug)]
-enum Builder {
+pub(super) enum Builder {
     Bool(BooleanBuilder),
     Int16(Int16Builder),
     Int32(Int32Builder),
@@ -205,7 +221,7 @@ enum Builder {
 
 /// Decimal numbers of one scale.
 #[derive(Debug)]
-struct DecimalBuilder {
+pub(super) struct DecimalBuilder {
     values: Decimal128Builder,
     /// What all are less than.
     limit: i128,
@@ -269,19 +285,15 @@ impl Builder {
     fn append(&mut self, cell: Cell<'_>) -> bool {
         match (&mut *self, cell) {
             (_, Cell::Null) => self.append_null(),
-            #[cfg(feature = "postgres")]
-            (Builder::Bool(builder), Cell::Bool(value)) => builder.append_value(value),
             (Builder::Int64(builder), Cell::Int(value)) => builder.append_value(value),
             (Builder::Text(builder), Cell::Text(value)) => builder.append_value(value),
             (Builder::Bytes(builder), Cell::Bytes(value)) => builder.append_value(value),
             (Builder::Double(builder), Cell::Double(value)) => builder.append_value(value),
-            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            #[cfg(feature = "mysql")]
             (Builder::Float(builder), Cell::Float(value)) => builder.append_value(value),
-            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            #[cfg(feature = "mysql")]
             (Builder::Date(builder), Cell::Date(value)) => builder.append_value(value),
-            #[cfg(feature = "postgres")]
-            (Builder::Time(builder), Cell::Time(value)) => builder.append_value(value),
-            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            #[cfg(feature = "mysql")]
             (Builder::Timestamp(builder), Cell::Timestamp(value)) => builder.append_value(value),
             #[cfg(any(feature = "postgres", feature = "mysql"))]
             (Builder::Decimal(builder), Cell::Decimal(value, digits)) => {
@@ -357,7 +369,7 @@ impl Builder {
         }
     }
 
-    fn append_null(&mut self) {
+    pub(super) fn append_null(&mut self) {
         match self {
             Builder::Bool(builder) => builder.append_null(),
             Builder::Int16(builder) => builder.append_null(),
@@ -392,23 +404,27 @@ impl Builder {
         }
     }
 
-    /// All values; it is empty after that, and its type is settled.
+    /// All values; it is empty after that, with room for as many, and its type is settled.
     fn finish(&mut self) -> ArrayRef {
         match self {
-            Builder::Bool(builder) => Arc::new(builder.finish()),
-            Builder::Int16(builder) => Arc::new(builder.finish()),
-            Builder::Int32(builder) => Arc::new(builder.finish()),
-            Builder::Int64(builder) => Arc::new(builder.finish()),
-            Builder::UInt32(builder) => Arc::new(builder.finish()),
-            Builder::UInt64(builder) => Arc::new(builder.finish()),
-            Builder::Float(builder) => Arc::new(builder.finish()),
-            Builder::Double(builder) => Arc::new(builder.finish()),
-            Builder::Decimal(builder) => Arc::new(builder.values.finish()),
-            Builder::Text(builder) => Arc::new(builder.finish()),
-            Builder::Bytes(builder) => Arc::new(builder.finish()),
-            Builder::Date(builder) => Arc::new(builder.finish()),
-            Builder::Time(builder) => Arc::new(builder.finish()),
-            Builder::Timestamp(builder) => Arc::new(builder.finish()),
+            Builder::Bool(builder) => {
+                let array = builder.finish();
+                *builder = BooleanBuilder::with_capacity(room(array.len()));
+                Arc::new(array)
+            }
+            Builder::Int16(builder) => finished(builder),
+            Builder::Int32(builder) => finished(builder),
+            Builder::Int64(builder) => finished(builder),
+            Builder::UInt32(builder) => finished(builder),
+            Builder::UInt64(builder) => finished(builder),
+            Builder::Float(builder) => finished(builder),
+            Builder::Double(builder) => finished(builder),
+            Builder::Decimal(builder) => finished(&mut builder.values),
+            Builder::Text(builder) => finished_bytes(builder),
+            Builder::Bytes(builder) => finished_bytes(builder),
+            Builder::Date(builder) => finished(builder),
+            Builder::Time(builder) => finished(builder),
+            Builder::Timestamp(builder) => finished(builder),
             #[cfg(feature = "sqlite")]
             Builder::Undecided(nulls) => {
                 let mut texts = StringBuilder::new();
@@ -424,6 +440,27 @@ impl Builder {
             }
         }
     }
+}
+
+/// The values of a builder, which has room for as many then.
+fn finished<T: ArrowPrimitiveType>(builder: &mut PrimitiveBuilder<T>) -> ArrayRef {
+    let array = builder.finish();
+    let next = PrimitiveBuilder::with_capacity(room(array.len()));
+    *builder = next.with_data_type(array.data_type().clone());
+    Arc::new(array)
+}
+
+fn finished_bytes<T: ByteArrayType>(builder: &mut GenericByteBuilder<T>) -> ArrayRef {
+    let array = builder.finish();
+    let bytes = array.values().len();
+    *builder = GenericByteBuilder::with_capacity(room(array.len()), room(bytes));
+    Arc::new(array)
+}
+
+/// Room for the next batch after one of this size, which is about as large: what is left over
+/// stays with its array.
+fn room(size: usize) -> usize {
+    size + size / 16
 }
 
 /// An integer as a floating point number that is the same.

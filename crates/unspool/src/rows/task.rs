@@ -1,12 +1,14 @@
 //! A reader whose rows a task writes: what databases with a connection share.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::batch::Batch;
 use super::database::{Answer, Reader};
@@ -115,11 +117,20 @@ impl<S: Stop> Drop for TaskReader<S> {
 pub(super) struct Outlet<'a> {
     pub(super) writer: RowWriter,
     sender: &'a mpsc::Sender<Message>,
+    /// How long rows wait for others: one timer for all batches.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Whether it is set for the rows that there are.
+    is_timed: bool,
 }
 
 impl<'a> Outlet<'a> {
     pub(super) fn new(writer: RowWriter, sender: &'a mpsc::Sender<Message>) -> Self {
-        Outlet { writer, sender }
+        Outlet {
+            writer,
+            sender,
+            timer: None,
+            is_timed: false,
+        }
     }
 
     /// Writes all that a stream gives, and hands over what is full, or what there is while
@@ -151,18 +162,38 @@ impl<'a> Outlet<'a> {
         }
     }
 
-    /// Waits for the next part; whoever wants rows gets those that there are.
+    /// Waits for the next part; whoever wants rows gets those that there are, after a moment.
     async fn wait<T>(&mut self, next: impl Future<Output = T>) -> T {
         let mut next = pin!(next);
+        if !self.writer.is_empty()
+            && let Some(moment) = self.writer.moment()
+        {
+            tokio::select! {
+                biased;
+                part = &mut next => return part,
+                () = self.timer(moment) => {}
+            }
+        }
         loop {
             tokio::select! {
                 biased;
                 part = &mut next => return part,
                 Ok(permit) = self.sender.reserve(), if !self.writer.is_empty() => {
+                    self.is_timed = false;
                     permit.send(Message::of(self.writer.take()));
                 }
             }
         }
+    }
+
+    /// Over when the rows that there are have waited for others for so long.
+    fn timer(&mut self, moment: Duration) -> Pin<&mut Sleep> {
+        let timer = (self.timer).get_or_insert_with(|| Box::pin(sleep(moment)));
+        if !self.is_timed {
+            timer.as_mut().reset(Instant::now() + moment);
+            self.is_timed = true;
+        }
+        timer.as_mut()
     }
 
     /// Hands over the rows that there are.
@@ -180,6 +211,7 @@ impl<'a> Outlet<'a> {
     }
 
     async fn send(&mut self) {
+        self.is_timed = false;
         let sent = self.sender.send(Message::of(self.writer.take())).await;
         if sent.is_err() {
             // Nobody wants them: the task is about to be dropped, and does not take the

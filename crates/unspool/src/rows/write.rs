@@ -4,13 +4,15 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::ops::Range;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 #[cfg(feature = "arrow")]
-use super::arrow::{Cell, ColumnType, Columns};
+use super::arrow::{Builder, Cell, ColumnType, Columns};
 use super::batch::{Batch, Limits};
 use crate::error::Error;
 
@@ -33,7 +35,27 @@ pub(super) trait Form<'v> {
     /// Why it has no place in the type of its column.
     #[cfg(feature = "arrow")]
     fn cell(&self, value: Self::Value) -> Result<Cell<'v>, &'static str>;
+
+    /// Appends the value to its array without a cell in between, where that is possible; gives how
+    /// many bytes of it are beside the array of its places.
+    ///
+    /// # Errors
+    ///
+    /// As [`Form::cell`].
+    #[cfg(feature = "arrow")]
+    fn append(&self, _: &mut Builder, _: Self::Value) -> Result<Option<usize>, &'static str> {
+        Ok(None)
+    }
 }
+
+/// How long rows wait for others before they are handed over to somebody who waits for them:
+/// rows that trickle are not kept back, and rows that come fast travel together.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+const MOMENT: Duration = Duration::from_millis(5);
+
+/// The same for arrays, of which small ones cost their consumer more than their rows.
+#[cfg(all(feature = "arrow", any(feature = "postgres", feature = "mysql")))]
+const MOMENT_OF_ARRAYS: Duration = Duration::from_millis(50);
 
 /// Writes rows, as JSON texts or into Arrow arrays, and looks at their keys.
 #[derive(Debug)]
@@ -243,6 +265,16 @@ impl RowWriter {
             return columns.are_settled();
         }
         true
+    }
+
+    /// How long its rows wait for others; the first texts do not.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(super) fn moment(&self) -> Option<Duration> {
+        #[cfg(feature = "arrow")]
+        if self.columns.is_some() {
+            return Some(MOMENT_OF_ARRAYS);
+        }
+        (self.taken > 0).then_some(MOMENT)
     }
 
     /// Whether as much has been written as travels together.

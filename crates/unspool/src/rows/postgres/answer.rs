@@ -197,7 +197,7 @@ impl Asking<'_> {
             // What the server turns into text comes as text or as JSON.
             text: decoder(column.type_()).unwrap_or(super::types::turned(column.type_())),
             #[cfg(feature = "arrow")]
-            cell: super::arrow::column(column).1,
+            array: super::arrow::column(column).1,
         });
         let decoders = decoders.collect();
         let writer = match self.query.face {

@@ -5,56 +5,88 @@ use tokio_postgres::Column;
 use tokio_postgres::types::Type;
 
 use super::types::{DAMAGED, DAY, EPOCH, NOT_UTF8, Numeric, array};
-use crate::rows::arrow::{Cell, timestamp};
+use crate::rows::arrow::{Builder, Cell, UNFIT, timestamp};
 
-/// Reads a value of one type.
-pub(super) type CellDecode = fn(&[u8]) -> Result<Cell<'_>, &'static str>;
+/// How a value of one type gets into an array.
+#[derive(Clone, Copy)]
+pub(super) enum ArrayDecode {
+    /// Straight; gives how many bytes of it are beside the array of its places.
+    Append(fn(&mut Builder, &[u8]) -> Result<usize, &'static str>),
+    /// By what it is.
+    Cell(fn(&[u8]) -> Result<Cell<'_>, &'static str>),
+}
 
 /// The most digits of a `Decimal128`.
 const MOST_DIGITS: u16 = 38;
 
 const INFINITE: &str = "an infinite time has no place in an array of times";
 
-/// The type of a column, and how its values are read.
-pub(super) fn column(column: &Column) -> (DataType, CellDecode) {
-    let int64: CellDecode = |bytes| Ok(Cell::Int(i64::from_be_bytes(array(bytes)?)));
+/// What appends a value of a fixed length.
+macro_rules! fixed {
+    ($builder:ident, $read:expr) => {
+        ArrayDecode::Append(|builder, bytes| {
+            let Builder::$builder(builder) = builder else {
+                return Err(UNFIT);
+            };
+            builder.append_value($read(array(bytes)?)?);
+            Ok(0)
+        })
+    };
+}
+
+/// The type of a column, and how its values get into an array.
+pub(super) fn column(column: &Column) -> (DataType, ArrayDecode) {
     match *column.type_() {
-        Type::BOOL => (DataType::Boolean, |bytes| {
-            Ok(Cell::Bool(array(bytes)? != [0]))
-        }),
-        Type::INT2 => (DataType::Int16, |bytes| {
-            Ok(Cell::Int(i16::from_be_bytes(array(bytes)?).into()))
-        }),
-        Type::INT4 => (DataType::Int32, |bytes| {
-            Ok(Cell::Int(i32::from_be_bytes(array(bytes)?).into()))
-        }),
-        Type::INT8 => (DataType::Int64, int64),
-        Type::OID => (DataType::UInt32, |bytes| {
-            Ok(Cell::Int(u32::from_be_bytes(array(bytes)?).into()))
-        }),
-        Type::FLOAT4 => (DataType::Float32, |bytes| {
-            Ok(Cell::Float(f32::from_be_bytes(array(bytes)?)))
-        }),
-        Type::FLOAT8 => (DataType::Float64, |bytes| {
-            Ok(Cell::Double(f64::from_be_bytes(array(bytes)?)))
-        }),
+        Type::BOOL => (DataType::Boolean, fixed!(Bool, |bytes| exact(bytes != [0]))),
+        Type::INT2 => (
+            DataType::Int16,
+            fixed!(Int16, |bytes| exact(i16::from_be_bytes(bytes))),
+        ),
+        Type::INT4 => (
+            DataType::Int32,
+            fixed!(Int32, |bytes| exact(i32::from_be_bytes(bytes))),
+        ),
+        Type::INT8 => (
+            DataType::Int64,
+            fixed!(Int64, |bytes| exact(i64::from_be_bytes(bytes))),
+        ),
+        Type::OID => (
+            DataType::UInt32,
+            fixed!(UInt32, |bytes| exact(u32::from_be_bytes(bytes))),
+        ),
+        Type::FLOAT4 => (
+            DataType::Float32,
+            fixed!(Float, |bytes| exact(f32::from_be_bytes(bytes))),
+        ),
+        Type::FLOAT8 => (
+            DataType::Float64,
+            fixed!(Double, |bytes| exact(f64::from_be_bytes(bytes))),
+        ),
         Type::NUMERIC => match decimal_type(column.type_modifier()) {
-            Some(ty) => (ty, decimal),
-            None => (DataType::Utf8, |_| Ok(Cell::AsWritten)),
+            Some(ty) => (ty, ArrayDecode::Cell(decimal)),
+            None => (DataType::Utf8, ArrayDecode::Cell(|_| Ok(Cell::AsWritten))),
         },
-        Type::BYTEA => (DataType::Binary, |bytes| Ok(Cell::Bytes(bytes))),
-        Type::UUID => (DataType::Utf8, |_| Ok(Cell::AsWritten)),
-        Type::JSONB => (DataType::Utf8, |bytes| match bytes.split_first() {
-            Some((1, document)) => text(document),
-            _ => Err("the server sent a jsonb of a version that is not known"),
-        }),
-        Type::DATE => (DataType::Date32, date),
-        Type::TIME => (DataType::Time64(TimeUnit::Microsecond), time),
-        Type::TIMESTAMP => (timestamp(false), moment),
-        Type::TIMESTAMPTZ => (timestamp(true), moment),
+        Type::BYTEA => (DataType::Binary, ArrayDecode::Append(binary)),
+        Type::UUID => (DataType::Utf8, ArrayDecode::Cell(|_| Ok(Cell::AsWritten))),
+        Type::JSONB => (
+            DataType::Utf8,
+            ArrayDecode::Append(|builder, bytes| match bytes.split_first() {
+                Some((1, document)) => text(builder, document),
+                _ => Err("the server sent a jsonb of a version that is not known"),
+            }),
+        ),
+        Type::DATE => (DataType::Date32, fixed!(Date, date)),
+        Type::TIME => (DataType::Time64(TimeUnit::Microsecond), fixed!(Time, time)),
+        Type::TIMESTAMP => (timestamp(false), fixed!(Timestamp, moment)),
+        Type::TIMESTAMPTZ => (timestamp(true), fixed!(Timestamp, moment)),
         // Texts, JSON, and what the server makes a text or JSON of.
-        _ => (DataType::Utf8, text),
+        _ => (DataType::Utf8, ArrayDecode::Append(text)),
     }
+}
+
+/// A value that every one of its type is.
+fn exact<T>(value: T) -> Result<T, &'static str> {
+    Ok(value)
 }
 
 /// The type of a `numeric` of a known precision; none where a `Decimal128` does not hold all
@@ -110,37 +142,46 @@ fn decimal(bytes: &[u8]) -> Result<Cell<'_>, &'static str> {
     Ok(Cell::Decimal(signed, scale.max(0).unsigned_abs()))
 }
 
-fn text(bytes: &[u8]) -> Result<Cell<'_>, &'static str> {
-    std::str::from_utf8(bytes)
-        .map(Cell::Text)
-        .map_err(|_| NOT_UTF8)
+fn text(builder: &mut Builder, bytes: &[u8]) -> Result<usize, &'static str> {
+    let Builder::Text(builder) = builder else {
+        return Err(UNFIT);
+    };
+    builder.append_value(std::str::from_utf8(bytes).map_err(|_| NOT_UTF8)?);
+    Ok(bytes.len())
 }
 
-fn date(bytes: &[u8]) -> Result<Cell<'_>, &'static str> {
-    match i32::from_be_bytes(array(bytes)?) {
+fn binary(builder: &mut Builder, bytes: &[u8]) -> Result<usize, &'static str> {
+    let Builder::Bytes(builder) = builder else {
+        return Err(UNFIT);
+    };
+    builder.append_value(bytes);
+    Ok(bytes.len())
+}
+
+fn date(bytes: [u8; 4]) -> Result<i32, &'static str> {
+    match i32::from_be_bytes(bytes) {
         i32::MIN | i32::MAX => Err(INFINITE),
         days => {
             let days = days.checked_add(i32::try_from(EPOCH).map_err(|_| DAMAGED)?);
-            Ok(Cell::Date(days.ok_or("the date is too late")?))
+            days.ok_or("the date is too late")
         }
     }
 }
 
-fn time(bytes: &[u8]) -> Result<Cell<'_>, &'static str> {
-    let micros = i64::from_be_bytes(array(bytes)?);
+fn time(bytes: [u8; 8]) -> Result<i64, &'static str> {
+    let micros = i64::from_be_bytes(bytes);
     if micros < DAY {
-        Ok(Cell::Time(micros))
+        Ok(micros)
     } else {
         Err("24:00:00 is not a time of a day")
     }
 }
 
-fn moment(bytes: &[u8]) -> Result<Cell<'_>, &'static str> {
-    match i64::from_be_bytes(array(bytes)?) {
+fn moment(bytes: [u8; 8]) -> Result<i64, &'static str> {
+    match i64::from_be_bytes(bytes) {
         i64::MIN | i64::MAX => Err(INFINITE),
-        micros => {
-            let micros = micros.checked_add(EPOCH * DAY);
-            Ok(Cell::Timestamp(micros.ok_or("the time is too late")?))
-        }
+        micros => micros
+            .checked_add(EPOCH * DAY)
+            .ok_or("the time is too late"),
     }
 }

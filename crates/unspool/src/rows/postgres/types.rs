@@ -7,7 +7,9 @@
 use tokio_postgres::types::{Kind, Type};
 
 #[cfg(feature = "arrow")]
-use crate::rows::arrow::Cell;
+use super::arrow::ArrayDecode;
+#[cfg(feature = "arrow")]
+use crate::rows::arrow::{Builder, Cell, UNFIT};
 use crate::rows::sql::quoted;
 use crate::rows::write::{self, Form};
 
@@ -16,7 +18,7 @@ use crate::rows::write::{self, Form};
 pub(super) struct Decoder {
     pub(super) text: Decode,
     #[cfg(feature = "arrow")]
-    pub(super) cell: super::arrow::CellDecode,
+    pub(super) array: super::arrow::ArrayDecode,
 }
 
 impl<'v> Form<'v> for Decoder {
@@ -34,7 +36,27 @@ impl<'v> Form<'v> for Decoder {
 
     #[cfg(feature = "arrow")]
     fn cell(&self, value: Self::Value) -> Result<Cell<'v>, &'static str> {
-        value.map_or(Ok(Cell::Null), self.cell)
+        match (value, self.array) {
+            (Some(bytes), ArrayDecode::Cell(decode)) => decode(bytes),
+            (Some(_), ArrayDecode::Append(_)) => Err(UNFIT),
+            (None, _) => Ok(Cell::Null),
+        }
+    }
+
+    #[cfg(feature = "arrow")]
+    fn append(
+        &self,
+        builder: &mut Builder,
+        value: Self::Value,
+    ) -> Result<Option<usize>, &'static str> {
+        match (value, self.array) {
+            (Some(bytes), ArrayDecode::Append(append)) => append(builder, bytes).map(Some),
+            (Some(_), ArrayDecode::Cell(_)) => Ok(None),
+            (None, _) => {
+                builder.append_null();
+                Ok(Some(0))
+            }
+        }
     }
 }
 

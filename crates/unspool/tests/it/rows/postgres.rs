@@ -754,6 +754,34 @@ async fn rows_that_trickle_are_delivered_as_they_come() {
     }
 }
 
+#[cfg(feature = "arrow")]
+#[tokio::test]
+async fn batches_are_large_where_rows_come_fast_and_do_not_wait_for_those_that_trickle() {
+    let Some(database) = database(GATE) else {
+        return;
+    };
+    let rows = 100_000;
+    let sql = format!("select i, repeat('x', 20) as pad from generate_series(1, {rows}) as i");
+    for mode in [Mode::Copy, Mode::Portal] {
+        let batches = super::arrow::batches(database.rows(&sql).mode(mode)).await;
+        // Those of what has come at a time, of the 8 KiB that the server sends, were 300 or more.
+        assert!(batches.len() < 100, "{mode:?}: {}", batches.len());
+    }
+    let sql = "select passed(i) as i, repeat('x', 9000) as pad from generate_series(1, 5) as i";
+    database.psql("select setval('gate', 2)");
+    let mut rows = database.rows(sql).batches();
+    let mut came = 0;
+    while came < 5 {
+        let next = tokio::time::timeout(Duration::from_secs(60), rows.try_next());
+        let batch = next.await.expect("a row is kept back").unwrap().unwrap();
+        assert_eq!(super::arrow::row(&batch, 0)[0], (came + 1).to_string());
+        came += batch.num_rows();
+        // The next row is made, and with it the rest of this one is sent.
+        database.psql(&format!("select setval('gate', {})", came + 2));
+    }
+    assert!(rows.try_next().await.unwrap().is_none());
+}
+
 /// A server that wants TLS and a password, and files beside it.
 struct Secured {
     /// It ends with this.
