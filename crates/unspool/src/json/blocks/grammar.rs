@@ -36,10 +36,15 @@ pub(super) struct NumberBits {
     pub(super) digits: u64,
     pub(super) zeros: u64,
     pub(super) minuses: u64,
-    pub(super) pluses: u64,
     pub(super) points: u64,
+}
+
+/// Those that only numbers with exponents have.
+#[derive(Clone, Copy)]
+pub(super) struct ExponentBits {
     /// `e` and `E`.
-    pub(super) exponents: u64,
+    pub(super) letters: u64,
+    pub(super) pluses: u64,
 }
 
 /// What may come after a backslash.
@@ -58,29 +63,44 @@ pub(super) trait Classify {
     fn escapes(&self, bytes: &[u8; BLOCK]) -> EscapeBits;
     fn tokens(&self, bytes: &[u8; BLOCK]) -> TokenBits;
     fn numbers(&self, bytes: &[u8; BLOCK]) -> NumberBits;
+    fn exponents(&self, bytes: &[u8; BLOCK]) -> ExponentBits;
+    /// Whether the number of ones up to a bit, itself included, is odd.
+    fn prefix_xor(&self, bits: u64) -> u64;
 }
 
 /// What a block shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Seen {
-    /// The value goes on.
-    More,
-    /// It ends with this byte of the block.
-    End(usize),
-    /// Something is wrong, or nests deeper than [`MAX_DEPTH`].
-    Fault,
+pub(super) struct Seen {
+    /// The commas between elements of the list, up to the first fault.
+    pub(super) commas: u64,
+    /// Something is wrong with these bytes, or they nest deeper than [`MAX_DEPTH`].
+    pub(super) faults: u64,
+    /// The last byte of the value, or the end of the list.
+    pub(super) end: u64,
 }
 
-/// The deepest nesting that is followed: the bits of `containers`.
-pub(crate) const MAX_DEPTH: u32 = 64;
+/// What stands before the first byte of a list that is looked at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Before {
+    /// The bracket that opens the list.
+    Open,
+    Comma,
+    Element,
+}
+
+/// The deepest nesting that is followed, that of a list included: the bits of `containers`
+/// but one.
+pub(crate) const MAX_DEPTH: u32 = 63;
 
 /// What is known at the beginning of a block. The carries are 0 or 1 where nothing else is
 /// said: whether the first byte of the block is one of that set.
 #[derive(Clone, Copy)]
 pub(super) struct Grammar {
-    depth: u32,
-    /// A bit for each open container, the innermost the lowest: whether it is an object.
+    /// A one, and below it a bit for each open container, the innermost the lowest: whether
+    /// it is an object.
     containers: u64,
+    /// All ones where the outermost container is a list, whose elements are told apart.
+    is_list: u64,
     /// All ones inside of a string.
     in_string: u64,
     is_key: u64,
@@ -100,6 +120,12 @@ pub(super) struct Grammar {
     non_ascii: u64,
 }
 
+/// Nothing is open.
+const TOP: u64 = 1;
+
+/// The list is open, and nothing in it.
+const LIST: u64 = 0b10;
+
 /// What is carried of a number into the next block.
 #[derive(Clone, Copy, Default)]
 struct Number {
@@ -112,11 +138,40 @@ struct Number {
     after_sign: u64,
 }
 
-impl Default for Grammar {
-    fn default() -> Self {
+/// The strings of a block.
+struct Strings {
+    /// Quotes that open one, and that close one.
+    opening: u64,
+    closing: u64,
+    /// From the quote that opens it up to the last byte before the one that closes it.
+    inside: u64,
+    faults: u64,
+}
+
+/// Which bytes stand where.
+struct Nesting {
+    in_object: u64,
+    /// In the list itself, and not in an element.
+    in_list: u64,
+    /// The bracket that closes the outermost container.
+    end: u64,
+    /// A bracket that closes another one than is open, or opens too many.
+    faults: u64,
+}
+
+impl Seen {
+    #[inline(always)]
+    pub(super) fn is_nothing(&self) -> bool {
+        self.commas | self.faults | self.end == 0
+    }
+}
+
+impl Grammar {
+    /// Before an object or an array.
+    pub(super) fn of_value() -> Self {
         Grammar {
-            depth: 0,
-            containers: 0,
+            containers: TOP,
+            is_list: 0,
             in_string: 0,
             is_key: 0,
             escaped: 0,
@@ -133,27 +188,37 @@ impl Default for Grammar {
             non_ascii: 0,
         }
     }
-}
 
-/// The strings of a block.
-struct Strings {
-    /// Quotes that open one, and that close one.
-    opening: u64,
-    closing: u64,
-    /// From the quote that opens it up to the last byte before the one that closes it.
-    inside: u64,
-    faults: u64,
-}
+    /// In an array.
+    pub(super) fn of_list(before: Before) -> Self {
+        Grammar {
+            containers: LIST,
+            is_list: u64::MAX,
+            after_open: u64::from(before == Before::Open),
+            after_comma: u64::from(before == Before::Comma),
+            after_value: u64::from(before == Before::Element),
+            ..Grammar::of_value()
+        }
+    }
 
-/// Which bytes stand in an object, and where the value ends.
-struct Nesting {
-    in_object: u64,
-    end: Option<usize>,
-}
-
-impl Grammar {
     pub(super) fn is_ascii(&self) -> bool {
         self.non_ascii == 0
+    }
+
+    /// Whether an element of the list has ended, and nothing but white space has come after
+    /// it.
+    pub(super) fn is_after_element(&self) -> bool {
+        self.is_list != 0 && self.containers == LIST && self.after_value == 1
+    }
+
+    /// What was known before a block that will be looked at again; but that it is not ASCII
+    /// stays known.
+    pub(super) fn go_back_to(&mut self, before: Self) {
+        let non_ascii = self.non_ascii;
+        *self = Grammar {
+            non_ascii,
+            ..before
+        };
     }
 
     /// Checks the next block, of which these bytes are `known`; the rest must be spaces.
@@ -165,17 +230,17 @@ impl Grammar {
         classify: &impl Classify,
     ) -> Seen {
         let text = classify.text(bytes);
+        self.non_ascii |= text.non_ascii;
         let was_in_string = self.in_string != 0;
         let strings = self.strings(bytes, &text, classify);
         let outside = !(strings.inside | strings.closing);
         let mut faults = strings.faults;
         if was_in_string && strings.inside == u64::MAX {
             // Nothing else means anything, and what is carried besides stays as it is.
-            self.non_ascii |= text.non_ascii & known;
-            return if faults & known == 0 {
-                Seen::More
-            } else {
-                Seen::Fault
+            return Seen {
+                commas: 0,
+                faults: faults & known,
+                end: 0,
             };
         }
 
@@ -185,9 +250,8 @@ impl Grammar {
         let colons = tokens.colons & outside;
         let opens = tokens.opens & outside;
         let closes = tokens.closes & outside;
-        let Some(nesting) = self.nesting(bytes, opens, closes) else {
-            return Seen::Fault;
-        };
+        let nesting = self.nesting(bytes, opens, closes);
+        faults |= nesting.faults;
 
         let scalars = outside & !(spaces | commas | colons | opens | closes);
         let before_scalars = self.after_scalar;
@@ -214,15 +278,17 @@ impl Grammar {
         faults |= after_colon & !begin_values;
         faults |= after_value & !(commas | closes);
         if scalars | before_scalars != 0 {
-            faults |= self.scalars(bytes, &classify.numbers(bytes), scalars, begin_scalars);
+            faults |= self.scalars(bytes, classify, scalars, begin_scalars);
         }
 
-        let own = nesting.end.map_or(known, |end| u64::MAX >> (63 - end));
-        self.non_ascii |= text.non_ascii & own;
-        match nesting.end {
-            _ if faults & own != 0 => Seen::Fault,
-            Some(end) => Seen::End(end),
-            None => Seen::More,
+        // What comes after the end is not its own.
+        let own = nesting.end ^ nesting.end.wrapping_sub(1);
+        let faults = faults & known & own;
+        let before_faults = !faults & faults.wrapping_sub(1);
+        Seen {
+            commas: commas & nesting.in_list & own & before_faults,
+            faults,
+            end: nesting.end & before_faults,
         }
     }
 
@@ -241,7 +307,7 @@ impl Grammar {
             quotes &= !escaped;
             faults = self.escapes(escaped, classify.escapes(bytes));
         }
-        let inside = prefix_xor(quotes) ^ self.in_string;
+        let inside = classify.prefix_xor(quotes) ^ self.in_string;
         self.in_string = 0_u64.wrapping_sub(inside >> 63);
         Strings {
             opening: quotes & inside,
@@ -272,35 +338,55 @@ impl Grammar {
         (escaped & !(escapes.letters | unicode)) | (digits & !escapes.hex_digits)
     }
 
-    /// Goes through the brackets; none where they do not match, or are too many.
+    /// Goes through the brackets, up to the end or to one that is wrong.
     #[inline(always)]
-    fn nesting(&mut self, bytes: &[u8; BLOCK], opens: u64, closes: u64) -> Option<Nesting> {
-        let mut in_object = self.in_object();
-        for bit in Bits(opens | closes) {
+    fn nesting(&mut self, bytes: &[u8; BLOCK], opens: u64, closes: u64) -> Nesting {
+        let mut nesting = Nesting {
+            in_object: self.in_object(),
+            in_list: self.in_list(),
+            end: 0,
+            faults: 0,
+        };
+        let mut brackets = opens | closes;
+        while brackets != 0 {
+            // Of a block there are 64, so that its bytes can be looked up without a check.
+            let index = brackets.trailing_zeros() as usize % BLOCK;
+            let bit = brackets & brackets.wrapping_neg();
+            brackets ^= bit;
             // `{` and `}` have a bit that `[` and `]` have not.
-            let is_object = u64::from(bytes[bit] >> 5 & 1);
-            if opens >> bit & 1 == 1 {
-                if self.depth == MAX_DEPTH {
-                    return None;
+            let is_object = u64::from(bytes[index] >> 5 & 1);
+            if opens & bit != 0 {
+                if self.containers >> MAX_DEPTH != 0 {
+                    nesting.faults = bit;
+                    return nesting;
                 }
-                self.depth += 1;
                 self.containers = self.containers << 1 | is_object;
             } else {
-                if self.containers & 1 != is_object || self.depth == 0 {
-                    return None;
+                if self.containers & 1 != is_object || self.containers == TOP {
+                    nesting.faults = bit;
+                    return nesting;
                 }
-                self.depth -= 1;
                 self.containers >>= 1;
-                if self.depth == 0 {
-                    let end = Some(bit);
-                    return Some(Nesting { in_object, end });
+                if self.containers == TOP {
+                    nesting.end = bit;
+                    return nesting;
                 }
             }
-            let rest = u64::MAX << bit << 1;
-            in_object = (in_object & !rest) | (self.in_object() & rest);
+            let rest = !(bit | (bit - 1));
+            nesting.in_object = (nesting.in_object & !rest) | (self.in_object() & rest);
+            nesting.in_list = (nesting.in_list & !rest) | (self.in_list() & rest);
         }
-        let end = None;
-        Some(Nesting { in_object, end })
+        nesting
+    }
+
+    /// All ones if the list is the innermost container.
+    #[inline(always)]
+    fn in_list(&self) -> u64 {
+        if self.containers == LIST {
+            self.is_list
+        } else {
+            0
+        }
     }
 
     /// All ones if the innermost container is an object.
@@ -314,10 +400,11 @@ impl Grammar {
     fn scalars(
         &mut self,
         bytes: &[u8; BLOCK],
-        bits: &NumberBits,
+        classify: &impl Classify,
         scalars: u64,
         begins: u64,
     ) -> u64 {
+        let bits = classify.numbers(bytes);
         let words = begins & !(bits.digits | bits.minuses);
         let mut faults = 0;
         let mut numbers = scalars;
@@ -326,7 +413,7 @@ impl Grammar {
             numbers &= !literals;
             faults = wrong;
         }
-        faults | self.number.check(bits, numbers, begins)
+        faults | (self.number).check(bytes, classify, &bits, numbers, begins)
     }
 
     /// Where `true`, `false` and `null` are, and what is wrong in them.
@@ -385,17 +472,20 @@ impl Number {
     /// What is wrong in numbers, which are these bytes; those that begin something begin a
     /// number with a digit or a minus.
     #[inline(always)]
-    fn check(&mut self, bits: &NumberBits, numbers: u64, begins: u64) -> u64 {
+    fn check(
+        &mut self,
+        bytes: &[u8; BLOCK],
+        classify: &impl Classify,
+        bits: &NumberBits,
+        numbers: u64,
+        begins: u64,
+    ) -> u64 {
         let digits = bits.digits & numbers;
-        let minuses = bits.minuses & numbers;
-        let signs = minuses | (bits.pluses & numbers);
+        let minuses = bits.minuses & numbers & begins;
         let points = bits.points & numbers;
-        let exponents = bits.exponents & numbers;
-        let mut faults = numbers & !(digits | signs | points | exponents);
 
-        let first_minuses = minuses & begins;
-        let after_minus = next(first_minuses, &mut self.after_minus);
-        faults |= after_minus & !digits;
+        let after_minus = next(minuses, &mut self.after_minus);
+        let mut faults = after_minus & !digits;
         let integers = (digits & begins) | (after_minus & digits);
         let after_zero = next(integers & bits.zeros, &mut self.after_zero);
         faults |= after_zero & digits;
@@ -406,14 +496,27 @@ impl Number {
         faults |= after_point & !digits;
         let fractions = after_point & digits;
         let after_fraction = through(fractions, &mut self.after_fraction, digits) & !digits;
-        faults |= exponents & !(after_integer | after_fraction);
 
-        let after_exponent = next(exponents, &mut self.after_exponent);
-        faults |= after_exponent & !(digits | signs);
-        let exponent_signs = after_exponent & signs;
+        let others = numbers & !(digits | minuses | points);
+        if others | self.after_exponent | self.after_sign != 0 {
+            let exponents = classify.exponents(bytes);
+            let signs = (bits.minuses | exponents.pluses) & others;
+            let letters = exponents.letters & others;
+            faults |= letters & !(after_integer | after_fraction);
+            faults |= self.exponents(others, letters, signs, digits);
+        }
+        faults
+    }
+
+    /// What is wrong in exponents and beside them.
+    #[inline(always)]
+    fn exponents(&mut self, others: u64, letters: u64, signs: u64, digits: u64) -> u64 {
+        let after_letter = next(letters, &mut self.after_exponent);
+        let mut faults = after_letter & !(digits | signs);
+        let exponent_signs = after_letter & signs;
         let after_sign = next(exponent_signs, &mut self.after_sign);
         faults |= after_sign & !digits;
-        faults | (signs & !(first_minuses | exponent_signs))
+        faults | (others & !(letters | exponent_signs))
     }
 }
 
@@ -439,15 +542,6 @@ fn through(begins: u64, carry: &mut u64, runs: u64) -> u64 {
     let (sum, overflow) = (begins | *carry).overflowing_add(runs);
     *carry = u64::from(overflow);
     sum
-}
-
-/// Whether the number of ones up to a bit, itself included, is odd.
-#[inline(always)]
-fn prefix_xor(mut bits: u64) -> u64 {
-    for shift in [1, 2, 4, 8, 16, 32] {
-        bits ^= bits << shift;
-    }
-    bits
 }
 
 /// The places of ones, from the lowest on.
