@@ -83,13 +83,15 @@ impl Instructions {
 }
 
 /// Closures, which are compiled for the instructions of the function that they stand in.
-impl<T, E, K, N, X, P> Classify for (T, E, K, N, X, P)
+impl<T, E, H, K, N, X, L, P> Classify for (T, E, H, K, N, X, L, P)
 where
     T: Fn(&[u8; BLOCK]) -> TextBits,
     E: Fn(&[u8; BLOCK]) -> EscapeBits,
+    H: Fn(&[u8; BLOCK]) -> u64,
     K: Fn(&[u8; BLOCK]) -> TokenBits,
     N: Fn(&[u8; BLOCK]) -> NumberBits,
     X: Fn(&[u8; BLOCK]) -> ExponentBits,
+    L: Fn(&[u8; BLOCK]) -> Option<bool>,
     P: Fn(u64) -> u64,
 {
     #[inline(always)]
@@ -103,23 +105,33 @@ where
     }
 
     #[inline(always)]
-    fn tokens(&self, bytes: &[u8; BLOCK]) -> TokenBits {
+    fn hex_digits(&self, bytes: &[u8; BLOCK]) -> u64 {
         self.2(bytes)
     }
 
     #[inline(always)]
-    fn numbers(&self, bytes: &[u8; BLOCK]) -> NumberBits {
+    fn tokens(&self, bytes: &[u8; BLOCK]) -> TokenBits {
         self.3(bytes)
     }
 
     #[inline(always)]
-    fn exponents(&self, bytes: &[u8; BLOCK]) -> ExponentBits {
+    fn numbers(&self, bytes: &[u8; BLOCK]) -> NumberBits {
         self.4(bytes)
     }
 
     #[inline(always)]
+    fn exponents(&self, bytes: &[u8; BLOCK]) -> ExponentBits {
+        self.5(bytes)
+    }
+
+    #[inline(always)]
+    fn plain_text(&self, bytes: &[u8; BLOCK]) -> Option<bool> {
+        self.6(bytes)
+    }
+
+    #[inline(always)]
     fn prefix_xor(&self, bits: u64) -> u64 {
-        self.5(bits)
+        self.7(bits)
     }
 }
 
@@ -163,7 +175,7 @@ fn halves(table: [u8; 16]) -> [u64; 2] {
 /// Makes `advance` of what the instruction sets differ in, which is beside it in a module of
 /// its own: `Part`, a vector; `PARTS`, how many a block has; `load`, which makes them;
 /// `bits`, which takes one bit of each byte that is all ones or all zeros, and `non_ascii`,
-/// which takes the highest of any byte; `splat`, `same`, `or`, `within`, which compares with
+/// which says whether any byte has its highest; `splat`, `same`, `or`, `within`, which compares with
 /// a range of bytes; `space`, `escape`, which look for some; and `prefix_xor`.
 #[cfg(any(
     target_arch = "x86_64",
@@ -171,7 +183,9 @@ fn halves(table: [u8; 16]) -> [u64; 2] {
 ))]
 macro_rules! classify_with {
     ($features:literal) => {
-        use super::super::grammar::{EscapeBits, ExponentBits, NumberBits, TextBits, TokenBits};
+        use super::super::grammar::{
+            Classify, EscapeBits, ExponentBits, NumberBits, TextBits, TokenBits,
+        };
         use super::super::{BLOCK, BlockChecker};
         use super::word;
 
@@ -179,15 +193,29 @@ macro_rules! classify_with {
 
         #[target_feature(enable = $features)]
         pub(super) fn advance(checker: &mut BlockChecker, chunk: &[u8]) {
-            let classify = (
+            while !checker.whole_blocks(chunk, &classify()) && !open_block(checker, chunk) {}
+        }
+
+        /// This is not in the loop over whole blocks, so that the loop has all registers.
+        #[inline(never)]
+        #[target_feature(enable = $features)]
+        fn open_block(checker: &mut BlockChecker, chunk: &[u8]) -> bool {
+            checker.open_block(chunk, &classify())
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn classify() -> impl Classify {
+            (
                 |bytes: &[u8; BLOCK]| text(bytes),
                 |bytes: &[u8; BLOCK]| escapes(bytes),
+                |bytes: &[u8; BLOCK]| hex_digits(bytes),
                 |bytes: &[u8; BLOCK]| tokens(bytes),
                 |bytes: &[u8; BLOCK]| numbers(bytes),
                 |bytes: &[u8; BLOCK]| exponents(bytes),
+                |bytes: &[u8; BLOCK]| plain_text(bytes),
                 |bits: u64| prefix_xor(bits),
-            );
-            checker.advance_with(chunk, &classify);
+            )
         }
 
         #[inline]
@@ -210,15 +238,26 @@ macro_rules! classify_with {
             for part in &mut letters {
                 *part = escape(*part);
             }
-            let mut hex_digits = range(all, b'0', 9);
-            for (part, letters) in hex_digits.iter_mut().zip(range(folded(all), b'a', 5)) {
-                *part = or(*part, letters);
-            }
             EscapeBits {
                 letters: bits(letters),
                 unicode: bits(equal(all, b'u')),
-                hex_digits: bits(hex_digits),
             }
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn hex_digits(bytes: &[u8; BLOCK]) -> u64 {
+            let all = load(bytes);
+            bits(either(range(all, b'0', 9), range(folded(all), b'a', 5)))
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn plain_text(bytes: &[u8; BLOCK]) -> Option<bool> {
+            let all = load(bytes);
+            let ends = either(equal(all, b'"'), equal(all, b'\\'));
+            let ends = either(ends, range(all, 0, 0x1F));
+            (bits(ends) == 0).then(|| non_ascii(all) != 0)
         }
 
         #[inline]
@@ -281,6 +320,15 @@ macro_rules! classify_with {
             all
         }
 
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn either(mut all: Parts, others: Parts) -> Parts {
+            for (part, other) in all.iter_mut().zip(others) {
+                *part = or(*part, other);
+            }
+            all
+        }
+
         /// The bytes from `first` on, and as many after it.
         #[inline]
         #[target_feature(enable = $features)]
@@ -308,10 +356,13 @@ mod avx2 {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn load(bytes: &[u8; BLOCK]) -> Parts {
-        let word = |at| word(bytes, at).cast_signed();
+        let half = |at| {
+            let [low, high] = [word(bytes, at), word(bytes, at + 1)].map(u64::cast_signed);
+            _mm_set_epi64x(high, low)
+        };
         [
-            _mm256_set_epi64x(word(3), word(2), word(1), word(0)),
-            _mm256_set_epi64x(word(7), word(6), word(5), word(4)),
+            _mm256_set_m128i(half(2), half(0)),
+            _mm256_set_m128i(half(6), half(4)),
         ]
     }
 
@@ -325,8 +376,8 @@ mod avx2 {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn non_ascii(all: Parts) -> u64 {
-        bits(all)
+    fn non_ascii([a, b]: Parts) -> u64 {
+        u64::from(_mm256_movemask_epi8(or(a, b)).cast_unsigned())
     }
 
     #[inline]
@@ -419,8 +470,8 @@ mod sse2 {
 
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn non_ascii(all: Parts) -> u64 {
-        bits(all)
+    fn non_ascii([a, b, c, d]: Parts) -> u64 {
+        u64::from(_mm_movemask_epi8(or(or(a, b), or(c, d))).cast_unsigned())
     }
 
     #[inline]
@@ -512,8 +563,8 @@ mod neon {
 
     #[inline]
     #[target_feature(enable = "neon")]
-    fn non_ascii(all: Parts) -> u64 {
-        bits(range(all, 0x80, 0x7F))
+    fn non_ascii([a, b, c, d]: Parts) -> u64 {
+        u64::from(vmaxvq_u8(or(or(a, b), or(c, d))) >> 7)
     }
 
     #[inline]

@@ -119,37 +119,41 @@ impl BlockChecker {
         }
     }
 
-    /// Looks at blocks up to one with a comma between elements, or where there is something
-    /// else to say, with these instructions, which are part of the code that calls this.
+    /// Looks at the whole blocks of a chunk, up to one with a comma between elements or with
+    /// something else to say, with these instructions, which are part of the code that calls
+    /// this. Whether there is something to say.
     #[inline(always)]
-    fn advance_with(&mut self, chunk: &[u8], classify: &impl Classify) {
-        if self.open_bytes > 0 && self.open_block(chunk, classify) {
-            return;
+    fn whole_blocks(&mut self, chunk: &[u8], classify: &impl Classify) -> bool {
+        if self.open_bytes > 0 {
+            return false;
         }
         while let Some(bytes) = chunk[self.at..].first_chunk() {
             let seen = self.grammar.check(bytes, u64::MAX, classify);
             self.block_at = self.at;
             self.at += BLOCK;
-            if !seen.is_nothing() {
+            if seen.is_plain {
+                self.skip_text(chunk, classify);
+            }
+            if seen.commas | seen.faults | seen.end != 0 {
                 self.note(&seen);
-                return;
+                return true;
             }
         }
-        if self.at == chunk.len() {
-            self.then = Some(self.more());
-        } else {
-            self.open_block(chunk, classify);
-        }
+        false
     }
 
-    /// Looks at a block that the chunk before ended in, or this one ends in. If it is not
-    /// whole, it is looked at again when more of it has come. Whether there is something to
-    /// say.
+    /// Looks at the block that the chunk before ended in, or that this one ends in. Whether
+    /// there is something to say.
     #[inline(always)]
     fn open_block(&mut self, chunk: &[u8], classify: &impl Classify) -> bool {
         let known = self.open_bytes;
-        let new = (BLOCK - known).min(chunk.len() - self.at);
-        self.open[known..known + new].copy_from_slice(&chunk[self.at..self.at + new]);
+        let rest = &chunk[self.at..];
+        if known == 0 && rest.is_empty() {
+            self.then = Some(self.more());
+            return true;
+        }
+        let new = (BLOCK - known).min(rest.len());
+        self.open[known..known + new].copy_from_slice(&rest[..new]);
         self.open[known + new..].fill(b' ');
         self.block_at = self.at.wrapping_sub(known);
         self.at += new;
@@ -158,19 +162,19 @@ impl BlockChecker {
         let before = self.grammar;
         let all = u64::MAX >> (BLOCK - known - new);
         let mut seen = self.grammar.check(&self.open, all, classify);
+        // Those before have been given.
         seen.commas &= u64::MAX << known;
         self.note(&seen);
         if self.open_bytes > 0 && self.then.is_none() {
             // A number or a literal at the end may go on.
-            let last = self.open[self.open_bytes - 1];
-            let is_token = b" \t\n\r\"]}".contains(&last);
+            let is_token = b" \t\n\r\"]}".contains(&self.open[self.open_bytes - 1]);
             self.then = Some(if is_token { self.more() } else { Course::More });
+            // The block is looked at again when more of it has come.
             self.grammar.go_back_to(before);
         }
-        !seen.is_nothing() || self.then.is_some()
+        self.commas != 0 || self.then.is_some()
     }
 
-    #[inline(always)]
     fn note(&mut self, seen: &Seen) {
         self.commas = seen.commas;
         if seen.faults != 0 {
@@ -178,6 +182,16 @@ impl BlockChecker {
         } else if seen.end != 0 {
             let bit = seen.end.trailing_zeros() as usize;
             self.then = Some(Course::End(self.block_at.wrapping_add(bit + 1)));
+        }
+    }
+
+    /// Goes on inside of a string for as long as there is nothing but text.
+    #[inline(always)]
+    fn skip_text(&mut self, chunk: &[u8], classify: &impl Classify) {
+        while let Some(bytes) = chunk[self.at..].first_chunk()
+            && self.grammar.is_text(bytes, classify)
+        {
+            self.at += BLOCK;
         }
     }
 
