@@ -170,19 +170,59 @@ impl ItemScanner {
         offset: u64,
     ) -> Result<Found, Error> {
         loop {
-            if self.reader == Reader::List
-                && let Some(found) = self.in_list(chunk, at, offset)?
-            {
+            while let (Reader::List, Some(blocks)) = (self.reader, &mut self.blocks) {
+                let course = blocks.next(chunk);
+                if let Course::Comma(comma) = course
+                    && self.is_plain(&chunk[*at..comma])
+                {
+                    let element = chunk.slice(*at..comma);
+                    self.begins_at = offset + *at as u64;
+                    self.count += 1;
+                    *at = comma + 1;
+                    return Ok(Found::Element(element));
+                }
+                if let Some(found) = self.in_list(course, chunk, at, offset)? {
+                    return Ok(found);
+                }
+            }
+            if let Some(found) = self.by_bytes(chunk, at, offset)? {
                 return Ok(found);
             }
+        }
+    }
+
+    /// Whether these bytes of a chunk, which a comma ends, are an element that can be handed
+    /// out as it is.
+    #[inline(always)]
+    fn is_plain(&self, element: &[u8]) -> bool {
+        let is_utf_8 = self.encoding == Encoding::Utf8
+            || self.check == Check::Nothing
+            || self.blocks.as_ref().is_some_and(BlockChecker::is_ascii);
+        let has_space = |byte: Option<&u8>| byte.is_none_or(|byte| *byte <= b' ');
+        self.state == ItemState::Value
+            && is_utf_8
+            && element.len() <= self.max_bytes
+            && !has_space(element.first())
+            && !has_space(element.last())
+    }
+
+    /// Reads what the checker follows; none where blocks begin to follow the array.
+    #[inline(never)]
+    fn by_bytes(
+        &mut self,
+        chunk: &Bytes,
+        at: &mut usize,
+        offset: u64,
+    ) -> Result<Option<Found>, Error> {
+        loop {
             if self.state == ItemState::Inside {
-                return self.inside(chunk, at, offset);
+                return self.inside(chunk, at, offset).map(Some);
             }
             if self.begins_list(chunk, *at) {
-                continue;
+                return Ok(None);
             }
             let Some(&byte) = chunk.get(*at) else {
-                return Ok(Found::More);
+                return Ok(Some(Found::More));
             };
             match (self.state, byte) {
                 (ItemState::EndOfLine, b'\n' | RECORD) | (ItemState::Line, RECORD) => {
@@ -192,7 +232,7 @@ impl ItemScanner {
                 _ if is_space(byte) => *at += 1,
                 (ItemState::ValueOrClose | ItemState::CommaOrClose, b']') => {
                     *at += 1;
-                    return Ok(Found::Close);
+                    return Ok(Some(Found::Close));
                 }
                 (ItemState::CommaOrClose, b',') => {
                     *at += 1;
@@ -251,52 +291,53 @@ impl ItemScanner {
         true
     }
 
-    /// The next element or the end of an array that is followed by blocks; none where they
-    /// cannot say what comes next.
+    /// What blocks that follow the array have come to; none where that is for what comes next
+    /// to say, or where they cannot say it.
+    #[inline(never)]
     fn in_list(
         &mut self,
+        course: Course,
         chunk: &Bytes,
         at: &mut usize,
         offset: u64,
     ) -> Result<Option<Found>, Error> {
-        while let Some(blocks) = &mut self.blocks {
-            let (end, state) = match blocks.next(chunk) {
-                Course::Comma(comma) if self.state == ItemState::CommaOrClose => {
-                    *at = comma + 1;
-                    self.state = ItemState::Value;
-                    continue;
+        let (end, state) = match course {
+            Course::Comma(comma) if self.state == ItemState::CommaOrClose => {
+                *at = comma + 1;
+                self.state = ItemState::Value;
+                return Ok(None);
+            }
+            Course::Comma(comma) => (comma, ItemState::Value),
+            Course::End(end) => {
+                self.reader = Reader::Bytes;
+                if !self.is_element(&chunk[*at..end - 1]) {
+                    *at = end;
+                    return Ok(Some(Found::Close));
                 }
-                Course::Comma(comma) => (comma, ItemState::Value),
-                Course::End(end) => {
-                    self.reader = Reader::Bytes;
-                    if !self.is_element(&chunk[*at..end - 1]) {
-                        *at = end;
-                        return Ok(Some(Found::Close));
-                    }
-                    (end - 1, ItemState::CommaOrClose)
+                (end - 1, ItemState::CommaOrClose)
+            }
+            Course::MoreAfterElement if self.state != ItemState::CommaOrClose => {
+                (chunk.len(), ItemState::CommaOrClose)
+            }
+            Course::More | Course::MoreAfterElement => {
+                self.keep(&chunk[*at..], offset + *at as u64)?;
+                *at = chunk.len();
+                return Ok(Some(Found::More));
+            }
+            Course::Doubtful => {
+                self.reader = Reader::Bytes;
+                self.is_doubtful = true;
+                if self.state == ItemState::Inside {
+                    self.read_again()?;
                 }
-                Course::MoreAfterElement if self.state != ItemState::CommaOrClose => {
-                    (chunk.len(), ItemState::CommaOrClose)
-                }
-                Course::More | Course::MoreAfterElement => {
-                    self.keep(&chunk[*at..], offset + *at as u64)?;
-                    *at = chunk.len();
-                    return Ok(Some(Found::More));
-                }
-                Course::Doubtful => break,
-            };
-            let element = self.cut(chunk, *at, end, offset)?;
-            // A comma has been read, too.
-            *at = end + usize::from(state == ItemState::Value);
-            self.state = state;
-            return Ok(Some(Found::Element(element)));
-        }
-        self.reader = Reader::Bytes;
-        self.is_doubtful = true;
-        if self.state == ItemState::Inside {
-            self.read_again()?;
-        }
-        Ok(None)
+                return Ok(None);
+            }
+        };
+        let element = self.cut(chunk, *at, end, offset)?;
+        // A comma has been read, too.
+        *at = end + usize::from(state == ItemState::Value);
+        self.state = state;
+        Ok(Some(Found::Element(element)))
     }
 
     /// Whether there is an element, or the end of one, in what stands before the end of the
@@ -310,7 +351,6 @@ impl ItemScanner {
     }
 
     /// The element that ends in this chunk before `end`, white space aside.
-    #[inline(always)]
     fn cut(&mut self, chunk: &Bytes, at: usize, end: usize, offset: u64) -> Result<Bytes, Error> {
         let mut begin = at;
         if self.state != ItemState::Inside {
@@ -412,7 +452,6 @@ impl ItemScanner {
 
     /// The element that ends in this chunk before `end`, and of which this chunk has what
     /// comes from `begin` on.
-    #[inline(always)]
     fn hand_out(
         &mut self,
         chunk: &Bytes,
