@@ -39,7 +39,7 @@ pub fn check_blocks(data: &[u8]) {
             // What is known not to be ASCII may stand after the value, too.
             (Outcome::End(found, found_ascii), Outcome::End(expected, expected_ascii)) => {
                 let is_ascii = text[..*expected].is_ascii();
-                found == expected && *found_ascii == is_ascii && (is_ascii || !expected_ascii)
+                found == expected && (is_ascii || !found_ascii && !expected_ascii)
             }
             _ => found == expected,
         };
@@ -66,13 +66,15 @@ fn by_bytes(chunks: &[&[u8]]) -> Outcome {
 
 fn by_blocks(instructions: Instructions, chunks: &[&[u8]]) -> Outcome {
     let mut checker = BlockChecker::new(instructions);
-    checker.begin();
+    checker.begin_value(0);
     let mut offset = 0;
     for (index, chunk) in chunks.iter().enumerate() {
-        match checker.feed(chunk, 0) {
+        checker.begin_chunk();
+        match checker.next(chunk) {
             Course::End(end) => return Outcome::End(offset + end, checker.is_ascii()),
             Course::More => offset += chunk.len(),
             Course::Doubtful => return Outcome::Refused(index),
+            course => panic!("{course:?} in a value"),
         }
     }
     Outcome::More

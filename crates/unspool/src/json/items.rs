@@ -4,7 +4,7 @@ use std::str::Utf8Error;
 
 use bytes::{Bytes, BytesMut};
 
-use super::blocks::{BlockChecker, Course, Instructions};
+use super::blocks::{Before, BlockChecker, Course, Instructions};
 use super::checker::{Checker, Fault, MAX_DEPTH, Reason, is_space};
 use super::envelope::display_byte;
 use crate::error::{Error, Kind};
@@ -29,16 +29,40 @@ pub(crate) struct ItemScanner {
     /// The state after an element.
     after: ItemState,
     checker: Checker,
-    /// Does the same for objects and arrays, faster, where the processor can.
+    /// Does the same for arrays of elements, and for objects and arrays, faster, where the
+    /// processor can.
     blocks: Option<BlockChecker>,
-    /// Whether the element in hand is followed by blocks.
-    in_blocks: bool,
+    reader: Reader,
+    /// Blocks have refused the next element, or the one in hand.
+    is_doubtful: bool,
+    /// What is known of the chunk from an element in it on.
+    encoding: Encoding,
     /// How long the last element was.
     last_bytes: usize,
     part: BytesMut,
     /// Where the element in hand begins in the document.
     begins_at: u64,
     count: u64,
+}
+
+/// Who follows the elements.
+#[derive(Clone, Copy, PartialEq)]
+enum Reader {
+    /// The checker follows the element in hand, if there is one.
+    Bytes,
+    /// Blocks follow the element in hand.
+    Blocks,
+    /// Blocks follow the array, and have looked further than what has been handed out.
+    List,
+}
+
+/// Whether bytes are UTF-8.
+#[derive(Clone, Copy, PartialEq)]
+enum Encoding {
+    Unknown,
+    Utf8,
+    /// Something in them is not.
+    Other,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -80,7 +104,9 @@ impl ItemScanner {
             after: ItemState::CommaOrClose,
             checker: Checker::new(),
             blocks: Instructions::best().map(BlockChecker::new),
-            in_blocks: false,
+            reader: Reader::Bytes,
+            is_doubtful: false,
+            encoding: Encoding::Unknown,
             last_bytes: LEAST_FOR_BLOCKS,
             part: BytesMut::new(),
             begins_at: 0,
@@ -120,6 +146,10 @@ impl ItemScanner {
     /// A chunk begins.
     pub(crate) fn begin_chunk(&mut self) {
         self.checker.begin_chunk();
+        self.encoding = Encoding::Unknown;
+        if let Some(blocks) = &mut self.blocks {
+            blocks.begin_chunk();
+        }
     }
 
     /// How many elements have come out.
@@ -140,11 +170,59 @@ impl ItemScanner {
         offset: u64,
     ) -> Result<Found, Error> {
         loop {
+            while let (Reader::List, Some(blocks)) = (self.reader, &mut self.blocks) {
+                let course = blocks.next(chunk);
+                if let Course::Comma(comma) = course
+                    && self.is_plain(&chunk[*at..comma])
+                {
+                    let element = chunk.slice(*at..comma);
+                    self.begins_at = offset + *at as u64;
+                    self.count += 1;
+                    *at = comma + 1;
+                    return Ok(Found::Element(element));
+                }
+                if let Some(found) = self.in_list(course, chunk, at, offset)? {
+                    return Ok(found);
+                }
+            }
+            if let Some(found) = self.by_bytes(chunk, at, offset)? {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Whether these bytes of a chunk, which a comma ends, are an element that can be handed
+    /// out as it is.
+    #[inline(always)]
+    fn is_plain(&self, element: &[u8]) -> bool {
+        let is_utf_8 = self.encoding == Encoding::Utf8
+            || self.check == Check::Nothing
+            || self.blocks.as_ref().is_some_and(BlockChecker::is_ascii);
+        let has_space = |byte: Option<&u8>| byte.is_none_or(|byte| *byte <= b' ');
+        self.state == ItemState::Value
+            && is_utf_8
+            && element.len() <= self.max_bytes
+            && !has_space(element.first())
+            && !has_space(element.last())
+    }
+
+    /// Reads what the checker follows; none where blocks begin to follow the array.
+    #[inline(never)]
+    fn by_bytes(
+        &mut self,
+        chunk: &Bytes,
+        at: &mut usize,
+        offset: u64,
+    ) -> Result<Option<Found>, Error> {
+        loop {
             if self.state == ItemState::Inside {
-                return self.inside(chunk, at, offset);
+                return self.inside(chunk, at, offset).map(Some);
+            }
+            if self.begins_list(chunk, *at) {
+                return Ok(None);
             }
             let Some(&byte) = chunk.get(*at) else {
-                return Ok(Found::More);
+                return Ok(Some(Found::More));
             };
             match (self.state, byte) {
                 (ItemState::EndOfLine, b'\n' | RECORD) | (ItemState::Line, RECORD) => {
@@ -154,7 +232,7 @@ impl ItemScanner {
                 _ if is_space(byte) => *at += 1,
                 (ItemState::ValueOrClose | ItemState::CommaOrClose, b']') => {
                     *at += 1;
-                    return Ok(Found::Close);
+                    return Ok(Some(Found::Close));
                 }
                 (ItemState::CommaOrClose, b',') => {
                     *at += 1;
@@ -163,7 +241,7 @@ impl ItemScanner {
                 (ItemState::ValueOrClose | ItemState::Value | ItemState::Line, _)
                     if begins_value(byte) =>
                 {
-                    self.begin(byte, offset + *at as u64);
+                    self.begin(byte, *at, offset);
                 }
                 (state, _) => return Err(self.unexpected(state, byte, offset + *at as u64)),
             }
@@ -178,6 +256,8 @@ impl ItemScanner {
         at: &mut usize,
         offset: u64,
     ) -> Result<Option<u8>, Error> {
+        // Blocks begin again after what is read here.
+        self.reader = Reader::Bytes;
         while let Some(&byte) = chunk.get(*at) {
             match (self.state, byte) {
                 _ if is_space(byte) => *at += 1,
@@ -192,16 +272,130 @@ impl ItemScanner {
         Ok(None)
     }
 
-    fn begin(&mut self, byte: u8, position: u64) {
-        self.begins_at = position;
+    /// Has blocks follow the array from here on, if they can.
+    fn begins_list(&mut self, chunk: &[u8], at: usize) -> bool {
+        let before = match self.state {
+            _ if self.after != ItemState::CommaOrClose => return false,
+            ItemState::ValueOrClose => Before::Open,
+            ItemState::Value => Before::Comma,
+            _ => Before::Element,
+        };
+        let Some(blocks) = &mut self.blocks else {
+            return false;
+        };
+        if self.is_doubtful || at == chunk.len() {
+            return false;
+        }
+        blocks.begin_list(before, at);
+        self.reader = Reader::List;
+        true
+    }
+
+    /// What blocks that follow the array have come to; none where that is for what comes next
+    /// to say, or where they cannot say it.
+    #[inline(never)]
+    fn in_list(
+        &mut self,
+        course: Course,
+        chunk: &Bytes,
+        at: &mut usize,
+        offset: u64,
+    ) -> Result<Option<Found>, Error> {
+        let (end, state) = match course {
+            Course::Comma(comma) if self.state == ItemState::CommaOrClose => {
+                *at = comma + 1;
+                self.state = ItemState::Value;
+                return Ok(None);
+            }
+            Course::Comma(comma) => (comma, ItemState::Value),
+            Course::End(end) => {
+                self.reader = Reader::Bytes;
+                if !self.is_element(&chunk[*at..end - 1]) {
+                    *at = end;
+                    return Ok(Some(Found::Close));
+                }
+                (end - 1, ItemState::CommaOrClose)
+            }
+            Course::MoreAfterElement if self.state != ItemState::CommaOrClose => {
+                (chunk.len(), ItemState::CommaOrClose)
+            }
+            Course::More | Course::MoreAfterElement => {
+                self.keep(&chunk[*at..], offset + *at as u64)?;
+                *at = chunk.len();
+                return Ok(Some(Found::More));
+            }
+            Course::Doubtful => {
+                self.reader = Reader::Bytes;
+                self.is_doubtful = true;
+                if self.state == ItemState::Inside {
+                    self.read_again()?;
+                }
+                return Ok(None);
+            }
+        };
+        let element = self.cut(chunk, *at, end, offset)?;
+        // A comma has been read, too.
+        *at = end + usize::from(state == ItemState::Value);
+        self.state = state;
+        Ok(Some(Found::Element(element)))
+    }
+
+    /// Whether there is an element, or the end of one, in what stands before the end of the
+    /// array.
+    fn is_element(&self, bytes: &[u8]) -> bool {
+        match self.state {
+            ItemState::Inside => true,
+            ItemState::CommaOrClose => false,
+            _ => !bytes.iter().all(|byte| is_space(*byte)),
+        }
+    }
+
+    /// The element that ends in this chunk before `end`, white space aside.
+    fn cut(&mut self, chunk: &Bytes, at: usize, end: usize, offset: u64) -> Result<Bytes, Error> {
+        let mut begin = at;
+        if self.state != ItemState::Inside {
+            while chunk.get(begin).is_some_and(|byte| is_space(*byte)) {
+                begin += 1;
+            }
+            self.begins_at = offset + begin as u64;
+        }
+        let mut end = end;
+        while end > begin && is_space(chunk[end - 1]) {
+            end -= 1;
+        }
+        let is_ascii = (self.blocks.as_ref()).is_some_and(BlockChecker::is_ascii);
+        self.hand_out(chunk, begin, end, is_ascii)
+    }
+
+    /// Keeps what comes of an element before the end of a chunk.
+    fn keep(&mut self, rest: &[u8], position: u64) -> Result<(), Error> {
+        let mut begin = 0;
+        if self.state != ItemState::Inside {
+            let Some(first) = rest.iter().position(|byte| !is_space(*byte)) else {
+                return Ok(());
+            };
+            begin = first;
+            self.begins_at = position + first as u64;
+            self.state = ItemState::Inside;
+        }
+        if self.part.len() + rest.len() - begin > self.max_bytes {
+            return Err(self.too_large());
+        }
+        self.part.extend_from_slice(&rest[begin..]);
+        Ok(())
+    }
+
+    fn begin(&mut self, byte: u8, at: usize, offset: u64) {
+        self.begins_at = offset + at as u64;
         self.state = ItemState::Inside;
-        self.in_blocks = false;
+        self.reader = Reader::Bytes;
         if matches!(byte, b'{' | b'[')
             && self.last_bytes >= LEAST_FOR_BLOCKS
+            && !self.is_doubtful
             && let Some(blocks) = &mut self.blocks
         {
-            blocks.begin();
-            self.in_blocks = true;
+            blocks.begin_value(at);
+            self.reader = Reader::Blocks;
         } else {
             self.checker.begin();
         }
@@ -209,13 +403,15 @@ impl ItemScanner {
 
     /// Follows the element in hand through a chunk: its end, if it ends there.
     fn follow(&mut self, chunk: &[u8], begin: usize, offset: u64) -> Result<Option<usize>, Error> {
-        if self.in_blocks
+        if self.reader == Reader::Blocks
             && let Some(blocks) = &mut self.blocks
         {
-            match blocks.feed(chunk, begin) {
+            match blocks.next(chunk) {
                 Course::End(end) => return Ok(Some(end)),
                 Course::More => return Ok(None),
-                Course::Doubtful => self.read_again()?,
+                Course::Doubtful | Course::Comma(_) | Course::MoreAfterElement => {
+                    self.read_again()?;
+                }
             }
         }
         (self.checker.feed(chunk, begin)).map_err(|fault| self.invalid(fault, chunk, offset))
@@ -223,7 +419,7 @@ impl ItemScanner {
 
     /// Reads what has come of the element once more, to say what is wrong with it.
     fn read_again(&mut self) -> Result<(), Error> {
-        self.in_blocks = false;
+        self.reader = Reader::Bytes;
         let part = std::mem::take(&mut self.part);
         self.checker.begin_chunk();
         self.checker.begin();
@@ -234,44 +430,71 @@ impl ItemScanner {
         Ok(())
     }
 
-    /// Whether the element in hand has nothing but ASCII, as far as that is known.
-    fn is_ascii(&self) -> bool {
-        match &self.blocks {
-            Some(blocks) if self.in_blocks => blocks.is_ascii(),
-            _ => self.checker.is_ascii(),
-        }
-    }
-
     /// Goes on with an element that began in this chunk or in one before it.
     fn inside(&mut self, chunk: &Bytes, at: &mut usize, offset: u64) -> Result<Found, Error> {
         let begin = *at;
         let end = self.follow(chunk, begin, offset)?;
-        let part = &chunk[begin..end.unwrap_or(chunk.len())];
-        if self.part.len() + part.len() > self.max_bytes {
-            return Err(self.too_large());
-        }
-        *at = begin + part.len();
+        *at = end.unwrap_or(chunk.len());
         if end.is_none() {
-            self.part.extend_from_slice(part);
+            self.keep(&chunk[begin..], offset + begin as u64)?;
             return Ok(Found::More);
         }
-        let element = if self.part.is_empty() {
-            chunk.slice(begin..*at)
+        let is_ascii = match &self.blocks {
+            Some(blocks) if self.reader == Reader::Blocks => blocks.is_ascii(),
+            _ => self.checker.is_ascii(),
+        };
+        let element = self.hand_out(chunk, begin, *at, is_ascii)?;
+        self.last_bytes = element.len();
+        self.state = self.after;
+        self.is_doubtful = false;
+        Ok(Found::Element(element))
+    }
+
+    /// The element that ends in this chunk before `end`, and of which this chunk has what
+    /// comes from `begin` on.
+    fn hand_out(
+        &mut self,
+        chunk: &Bytes,
+        begin: usize,
+        end: usize,
+        is_ascii: bool,
+    ) -> Result<Bytes, Error> {
+        if self.part.len() + end - begin > self.max_bytes {
+            return Err(self.too_large());
+        }
+        let is_whole = self.part.is_empty();
+        let element = if is_whole {
+            chunk.slice(begin..end)
         } else {
-            self.part.extend_from_slice(part);
+            self.part.extend_from_slice(&chunk[begin..end]);
             self.part.split().freeze()
         };
-        if self.check == Check::Valid
-            && !self.is_ascii()
+        let is_utf_8 = is_ascii
+            || self.check == Check::Nothing
+            || (is_whole && self.is_utf_8_from(chunk, begin));
+        if !is_utf_8
             && simdutf8::basic::from_utf8(&element).is_err()
             && let Err(error) = std::str::from_utf8(&element)
         {
             return Err(self.not_utf_8(error));
         }
-        self.last_bytes = element.len();
-        self.state = self.after;
         self.count += 1;
-        Ok(Found::Element(element))
+        Ok(element)
+    }
+
+    /// Whether this chunk is UTF-8 from the element on that begins here, but for a character
+    /// that it ends in the middle of: that is part of an element that does not end here. It is
+    /// found once for all elements of the chunk.
+    fn is_utf_8_from(&mut self, chunk: &[u8], begin: usize) -> bool {
+        if self.encoding == Encoding::Unknown {
+            let rest = &chunk[begin..];
+            let whole = rest.len() - unfinished(rest);
+            self.encoding = match simdutf8::basic::from_utf8(&rest[..whole]) {
+                Ok(_) => Encoding::Utf8,
+                Err(_) => Encoding::Other,
+            };
+        }
+        self.encoding == Encoding::Utf8
     }
 
     /// The error for the element that came last: it does not parse as it should.
@@ -350,6 +573,16 @@ impl ItemScanner {
                 self.max_bytes
             ),
         )
+    }
+}
+
+/// How many bytes at the end may be the begin of a character whose end is to come.
+fn unfinished(bytes: &[u8]) -> usize {
+    let last = bytes.iter().rev().take(3);
+    let after = last.take_while(|byte| **byte & 0xC0 == 0x80).count();
+    match bytes.iter().rev().nth(after) {
+        Some(byte) if after + 1 < byte.leading_ones() as usize => after + 1,
+        _ => 0,
     }
 }
 

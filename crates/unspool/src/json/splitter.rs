@@ -138,7 +138,10 @@ impl Splitter {
     /// The next item, or none where more bytes are needed.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
-            if let Some(first) = self.held.take() {
+            // To take what is not there would cost a write for each item.
+            if self.held.is_some()
+                && let Some(first) = self.held.take()
+            {
                 match self.after_first(first)? {
                     FirstElement::Open(first) => {
                         self.held = Some(first);
@@ -188,13 +191,10 @@ impl Splitter {
     /// Whether this is the first element of a bare list, and may be what speaks of the
     /// pages, with the items after it: `[{"page": 1, "total": 250}, […]]`.
     fn may_be_about_pages(&self, element: &[u8]) -> bool {
-        let is_root = self
-            .envelope
-            .found()
-            .is_some_and(|found| found.steps().is_empty());
-        is_root
+        let is_root = || (self.envelope.found()).is_some_and(|found| found.steps().is_empty());
+        self.elements.count() == 1
             && !self.on_lines
-            && self.elements.count() == 1
+            && is_root()
             && self.envelope.is_searching()
             && guess::is_about_pages(element)
     }

@@ -1,8 +1,8 @@
 //! Which bytes of a block are of which kind, by the vector instructions that the processor
 //! has.
 
-use super::grammar::{Classify, EscapeBits, NumberBits, TextBits, TokenBits};
-use super::{BLOCK, BlockChecker, Course};
+use super::grammar::{Classify, EscapeBits, ExponentBits, NumberBits, TextBits, TokenBits};
+use super::{BLOCK, BlockChecker};
 
 /// Vector instructions that this processor has.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +15,8 @@ enum Set {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Sse2,
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    Neon,
 }
 
 impl Instructions {
@@ -28,20 +30,31 @@ impl Instructions {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let has_avx2 = is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2");
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("pclmulqdq");
         let avx2 = has_avx2.then_some(Instructions(Set::Avx2));
         // A part of x86-64.
         avx2.into_iter().chain([Instructions(Set::Sse2)])
     }
 
     /// All that there are, the best first.
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        let has_neon = std::arch::is_aarch64_feature_detected!("neon");
+        has_neon.then_some(Instructions(Set::Neon)).into_iter()
+    }
+
+    /// All that there are, the best first.
+    #[cfg(not(any(
+        target_arch = "x86_64",
+        all(target_arch = "aarch64", target_endian = "little")
+    )))]
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         std::iter::empty()
     }
 
-    /// Follows a value with these.
-    pub(super) fn feed(self, checker: &mut BlockChecker, chunk: &[u8], at: usize) -> Course {
+    /// Goes on through a chunk with these.
+    pub(super) fn advance(self, checker: &mut BlockChecker, chunk: &[u8]) {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             #[expect(
@@ -50,25 +63,36 @@ impl Instructions {
             )]
             // SAFETY: the function is safe but for the instructions that it is made of. There
             // is a `Set::Avx2` only where they were found, in `Instructions::all`.
-            Set::Avx2 => unsafe { avx2::feed(checker, chunk, at) },
+            Set::Avx2 => unsafe { avx2::advance(checker, chunk) },
             #[cfg(target_arch = "x86_64")]
             #[expect(
                 unsafe_code,
                 reason = "the one way into code for a processor that has SSE2"
             )]
             // SAFETY: as above; and every x86-64 has it.
-            Set::Sse2 => unsafe { sse2::feed(checker, chunk, at) },
+            Set::Sse2 => unsafe { sse2::advance(checker, chunk) },
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            #[expect(
+                unsafe_code,
+                reason = "the one way into code for a processor that has NEON"
+            )]
+            // SAFETY: as for AVX2: there is a `Set::Neon` only where it was found.
+            Set::Neon => unsafe { neon::advance(checker, chunk) },
         }
     }
 }
 
 /// Closures, which are compiled for the instructions of the function that they stand in.
-impl<T, E, K, N> Classify for (T, E, K, N)
+impl<T, E, H, K, N, X, L, P> Classify for (T, E, H, K, N, X, L, P)
 where
     T: Fn(&[u8; BLOCK]) -> TextBits,
     E: Fn(&[u8; BLOCK]) -> EscapeBits,
+    H: Fn(&[u8; BLOCK]) -> u64,
     K: Fn(&[u8; BLOCK]) -> TokenBits,
     N: Fn(&[u8; BLOCK]) -> NumberBits,
+    X: Fn(&[u8; BLOCK]) -> ExponentBits,
+    L: Fn(&[u8; BLOCK]) -> Option<bool>,
+    P: Fn(u64) -> u64,
 {
     #[inline(always)]
     fn text(&self, bytes: &[u8; BLOCK]) -> TextBits {
@@ -81,20 +105,240 @@ where
     }
 
     #[inline(always)]
-    fn tokens(&self, bytes: &[u8; BLOCK]) -> TokenBits {
+    fn hex_digits(&self, bytes: &[u8; BLOCK]) -> u64 {
         self.2(bytes)
     }
 
     #[inline(always)]
-    fn numbers(&self, bytes: &[u8; BLOCK]) -> NumberBits {
+    fn tokens(&self, bytes: &[u8; BLOCK]) -> TokenBits {
         self.3(bytes)
+    }
+
+    #[inline(always)]
+    fn numbers(&self, bytes: &[u8; BLOCK]) -> NumberBits {
+        self.4(bytes)
+    }
+
+    #[inline(always)]
+    fn exponents(&self, bytes: &[u8; BLOCK]) -> ExponentBits {
+        self.5(bytes)
+    }
+
+    #[inline(always)]
+    fn plain_text(&self, bytes: &[u8; BLOCK]) -> Option<bool> {
+        self.6(bytes)
+    }
+
+    #[inline(always)]
+    fn prefix_xor(&self, bits: u64) -> u64 {
+        self.7(bits)
     }
 }
 
 /// Eight bytes of a block, as a number.
 #[inline(always)]
-fn word(bytes: &[u8; BLOCK], at: usize) -> i64 {
-    i64::from_le_bytes(bytes.as_chunks().0[at])
+fn word(bytes: &[u8; BLOCK], at: usize) -> u64 {
+    u64::from_le_bytes(bytes.as_chunks().0[at])
+}
+
+/// Whether the number of ones up to a bit, itself included, is odd.
+#[inline(always)]
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    expect(dead_code)
+)]
+fn prefix_xor_by_shifts(mut bits: u64) -> u64 {
+    for shift in [1, 2, 4, 8, 16, 32] {
+        bits ^= bits << shift;
+    }
+    bits
+}
+
+/// Each kind of white space where its lowest four bits look it up; elsewhere what no byte that
+/// looks it up is equal to.
+const SPACES: [u8; 16] = [
+    b' ', 0, 0, 0, 0, 0, 0, 0, 0, b'\t', b'\n', 0, 0, b'\r', 0, 0,
+];
+
+/// The same with what may come after a backslash, but for `"` and `r`, which have the lowest
+/// bits of `b`; and for `u`, which is not all of an escape sequence.
+const ESCAPES: [u8; 16] = [
+    b'b', 0, b'b', 0, b't', 0, b'f', 0, 0, 0, 0, 0, b'\\', 0, b'n', b'/',
+];
+
+/// A table as two numbers.
+fn halves(table: [u8; 16]) -> [u64; 2] {
+    let number = u128::from_le_bytes(table);
+    [number as u64, (number >> 64) as u64]
+}
+
+/// Makes `advance` of what the instruction sets differ in, which is beside it in a module of
+/// its own: `Part`, a vector; `PARTS`, how many a block has; `load`, which makes them;
+/// `bits`, which takes one bit of each byte that is all ones or all zeros, and `non_ascii`,
+/// which says whether any byte has its highest; `splat`, `same`, `or`, `within`, which compares with
+/// a range of bytes; `space`, `escape`, which look for some; and `prefix_xor`.
+#[cfg(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_endian = "little")
+))]
+macro_rules! classify_with {
+    ($features:literal) => {
+        use super::super::grammar::{
+            Classify, EscapeBits, ExponentBits, NumberBits, TextBits, TokenBits,
+        };
+        use super::super::{BLOCK, BlockChecker};
+        use super::word;
+
+        type Parts = [Part; PARTS];
+
+        #[target_feature(enable = $features)]
+        pub(super) fn advance(checker: &mut BlockChecker, chunk: &[u8]) {
+            while !checker.whole_blocks(chunk, &classify()) && !open_block(checker, chunk) {}
+        }
+
+        /// This is not in the loop over whole blocks, so that the loop has all registers.
+        #[inline(never)]
+        #[target_feature(enable = $features)]
+        fn open_block(checker: &mut BlockChecker, chunk: &[u8]) -> bool {
+            checker.open_block(chunk, &classify())
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn classify() -> impl Classify {
+            (
+                |bytes: &[u8; BLOCK]| text(bytes),
+                |bytes: &[u8; BLOCK]| escapes(bytes),
+                |bytes: &[u8; BLOCK]| hex_digits(bytes),
+                |bytes: &[u8; BLOCK]| tokens(bytes),
+                |bytes: &[u8; BLOCK]| numbers(bytes),
+                |bytes: &[u8; BLOCK]| exponents(bytes),
+                |bytes: &[u8; BLOCK]| plain_text(bytes),
+                |bits: u64| prefix_xor(bits),
+            )
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn text(bytes: &[u8; BLOCK]) -> TextBits {
+            let all = load(bytes);
+            TextBits {
+                quotes: bits(equal(all, b'"')),
+                backslashes: bits(equal(all, b'\\')),
+                controls: bits(range(all, 0, 0x1F)),
+                non_ascii: non_ascii(all),
+            }
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn escapes(bytes: &[u8; BLOCK]) -> EscapeBits {
+            let all = load(bytes);
+            let mut letters = all;
+            for part in &mut letters {
+                *part = escape(*part);
+            }
+            EscapeBits {
+                letters: bits(letters),
+                unicode: bits(equal(all, b'u')),
+            }
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn hex_digits(bytes: &[u8; BLOCK]) -> u64 {
+            let all = load(bytes);
+            bits(either(range(all, b'0', 9), range(folded(all), b'a', 5)))
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn plain_text(bytes: &[u8; BLOCK]) -> Option<bool> {
+            let all = load(bytes);
+            let ends = either(equal(all, b'"'), equal(all, b'\\'));
+            let ends = either(ends, range(all, 0, 0x1F));
+            (bits(ends) == 0).then(|| non_ascii(all) != 0)
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn tokens(bytes: &[u8; BLOCK]) -> TokenBits {
+            let all = load(bytes);
+            let folded = folded(all);
+            let mut spaces = all;
+            for part in &mut spaces {
+                *part = space(*part);
+            }
+            TokenBits {
+                spaces: bits(spaces),
+                commas: bits(equal(all, b',')),
+                colons: bits(equal(all, b':')),
+                opens: bits(equal(folded, b'{')),
+                closes: bits(equal(folded, b'}')),
+            }
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn numbers(bytes: &[u8; BLOCK]) -> NumberBits {
+            let all = load(bytes);
+            NumberBits {
+                digits: bits(range(all, b'0', 9)),
+                zeros: bits(equal(all, b'0')),
+                minuses: bits(equal(all, b'-')),
+                points: bits(equal(all, b'.')),
+            }
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn exponents(bytes: &[u8; BLOCK]) -> ExponentBits {
+            let all = load(bytes);
+            ExponentBits {
+                letters: bits(equal(folded(all), b'e')),
+                pluses: bits(equal(all, b'+')),
+            }
+        }
+
+        /// `[` and `{` differ in this bit only, and so do `]` and `}`, and letters of both
+        /// cases.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn folded(mut all: Parts) -> Parts {
+            for part in &mut all {
+                *part = or(*part, splat(0x20));
+            }
+            all
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn equal(mut all: Parts, byte: u8) -> Parts {
+            for part in &mut all {
+                *part = same(*part, splat(byte));
+            }
+            all
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn either(mut all: Parts, others: Parts) -> Parts {
+            for (part, other) in all.iter_mut().zip(others) {
+                *part = or(*part, other);
+            }
+            all
+        }
+
+        /// The bytes from `first` on, and as many after it.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn range(mut all: Parts, first: u8, more: u8) -> Parts {
+            for part in &mut all {
+                *part = within(*part, first, more);
+            }
+            all
+        }
+    };
 }
 
 /// 32 bytes at a time.
@@ -102,179 +346,93 @@ fn word(bytes: &[u8; BLOCK], at: usize) -> i64 {
 mod avx2 {
     use std::arch::x86_64::*;
 
-    use super::super::grammar::{EscapeBits, NumberBits, TextBits, TokenBits};
-    use super::super::{BLOCK, BlockChecker, Course};
-    use super::word;
+    use super::{ESCAPES, SPACES, halves};
 
-    /// A block.
-    type Parts = [__m256i; 2];
+    classify_with!("avx2,bmi1,bmi2,pclmulqdq");
 
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub(super) fn feed(checker: &mut BlockChecker, chunk: &[u8], at: usize) -> Course {
-        let classify = (
-            |bytes: &[u8; BLOCK]| text(bytes),
-            |bytes: &[u8; BLOCK]| escapes(bytes),
-            |bytes: &[u8; BLOCK]| tokens(bytes),
-            |bytes: &[u8; BLOCK]| numbers(bytes),
-        );
-        checker.feed_with(chunk, at, &classify)
-    }
+    type Part = __m256i;
+    const PARTS: usize = 2;
 
     #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn text(bytes: &[u8; BLOCK]) -> TextBits {
-        let all = load(bytes);
-        TextBits {
-            quotes: bits(equal(all, b'"')),
-            backslashes: bits(equal(all, b'\\')),
-            controls: bits(at_most(all, 0x1F)),
-            non_ascii: bits(all),
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn tokens(bytes: &[u8; BLOCK]) -> TokenBits {
-        let all = load(bytes);
-        let folded = folded(all);
-        TokenBits {
-            spaces: bits(spaces(all)),
-            commas: bits(equal(all, b',')),
-            colons: bits(equal(all, b':')),
-            opens: bits(equal(folded, b'{')),
-            closes: bits(equal(folded, b'}')),
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn numbers(bytes: &[u8; BLOCK]) -> NumberBits {
-        let all = load(bytes);
-        NumberBits {
-            digits: bits(range(all, b'0', 9)),
-            zeros: bits(equal(all, b'0')),
-            minuses: bits(equal(all, b'-')),
-            pluses: bits(equal(all, b'+')),
-            points: bits(equal(all, b'.')),
-            exponents: bits(equal(folded(all), b'e')),
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn escapes(bytes: &[u8; BLOCK]) -> EscapeBits {
-        let all = load(bytes);
-        EscapeBits {
-            letters: bits(any(all, b"\"\\/bfnrt")),
-            unicode: bits(equal(all, b'u')),
-            hex_digits: bits(either(range(all, b'0', 9), range(folded(all), b'a', 5))),
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    #[target_feature(enable = "avx2")]
     fn load(bytes: &[u8; BLOCK]) -> Parts {
+        let half = |at| {
+            let [low, high] = [word(bytes, at), word(bytes, at + 1)].map(u64::cast_signed);
+            _mm_set_epi64x(high, low)
+        };
         [
-            _mm256_set_epi64x(
-                word(bytes, 3),
-                word(bytes, 2),
-                word(bytes, 1),
-                word(bytes, 0),
-            ),
-            _mm256_set_epi64x(
-                word(bytes, 7),
-                word(bytes, 6),
-                word(bytes, 5),
-                word(bytes, 4),
-            ),
+            _mm256_set_m128i(half(2), half(0)),
+            _mm256_set_m128i(half(6), half(4)),
         ]
     }
 
-    /// The highest bit of each byte.
     #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    #[target_feature(enable = "avx2")]
     fn bits([a, b]: Parts) -> u64 {
         let low = u64::from(_mm256_movemask_epi8(a).cast_unsigned());
         let high = u64::from(_mm256_movemask_epi8(b).cast_unsigned());
         low | high << 32
     }
 
-    /// `[` and `{` differ in this bit only, and so do `]` and `}`, and letters of both cases.
     #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn folded([a, b]: Parts) -> Parts {
-        let bit = _mm256_set1_epi8(0x20);
-        [_mm256_or_si256(a, bit), _mm256_or_si256(b, bit)]
+    #[target_feature(enable = "avx2")]
+    fn non_ascii([a, b]: Parts) -> u64 {
+        u64::from(_mm256_movemask_epi8(or(a, b)).cast_unsigned())
     }
 
     #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn equal([a, b]: Parts, byte: u8) -> Parts {
-        let byte = _mm256_set1_epi8(byte.cast_signed());
-        [_mm256_cmpeq_epi8(a, byte), _mm256_cmpeq_epi8(b, byte)]
+    #[target_feature(enable = "avx2")]
+    fn splat(byte: u8) -> Part {
+        _mm256_set1_epi8(byte.cast_signed())
     }
 
     #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn either([a, b]: Parts, [a2, b2]: Parts) -> Parts {
-        [_mm256_or_si256(a, a2), _mm256_or_si256(b, b2)]
+    #[target_feature(enable = "avx2")]
+    fn same(a: Part, b: Part) -> Part {
+        _mm256_cmpeq_epi8(a, b)
     }
 
     #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn any(all: Parts, among: &[u8; 8]) -> Parts {
-        let mut found = equal(all, among[0]);
-        for &byte in &among[1..] {
-            found = either(found, equal(all, byte));
-        }
-        found
+    #[target_feature(enable = "avx2")]
+    fn or(a: Part, b: Part) -> Part {
+        _mm256_or_si256(a, b)
     }
 
     #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn at_most([a, b]: Parts, most: u8) -> Parts {
-        let most = _mm256_set1_epi8(most.cast_signed());
-        [
-            _mm256_cmpeq_epi8(_mm256_min_epu8(a, most), a),
-            _mm256_cmpeq_epi8(_mm256_min_epu8(b, most), b),
-        ]
-    }
-
-    /// The bytes from `first` on, and as many after it.
-    #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn range([a, b]: Parts, first: u8, more: u8) -> Parts {
-        let first = _mm256_set1_epi8(first.cast_signed());
-        at_most([_mm256_sub_epi8(a, first), _mm256_sub_epi8(b, first)], more)
+    #[target_feature(enable = "avx2")]
+    fn within(part: Part, first: u8, more: u8) -> Part {
+        // They become the greatest numbers with a sign.
+        let shift = 0x7F_u8.wrapping_sub(more).wrapping_sub(first);
+        _mm256_cmpgt_epi8(_mm256_add_epi8(part, splat(shift)), splat(0x7E - more))
     }
 
     #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn spaces([a, b]: Parts) -> Parts {
-        // Each kind of white space where its lowest four bits look it up; elsewhere what no
-        // byte that looks it up is equal to.
-        let table = _mm256_broadcastsi128_si256(_mm_setr_epi8(
-            b' ' as i8,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            b'\t' as i8,
-            b'\n' as i8,
-            0,
-            0,
-            b'\r' as i8,
-            0,
-            0,
-        ));
-        [
-            _mm256_cmpeq_epi8(_mm256_shuffle_epi8(table, a), a),
-            _mm256_cmpeq_epi8(_mm256_shuffle_epi8(table, b), b),
-        ]
+    #[target_feature(enable = "avx2")]
+    fn space(part: Part) -> Part {
+        same(part, looked_up(part, SPACES))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn escape(part: Part) -> Part {
+        let others = or(same(part, splat(b'"')), same(part, splat(b'r')));
+        or(same(part, looked_up(part, ESCAPES)), others)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn looked_up(part: Part, table: [u8; 16]) -> Part {
+        let [low, high] = halves(table).map(u64::cast_signed);
+        let table = _mm256_set_epi64x(high, low, high, low);
+        _mm256_shuffle_epi8(table, part)
+    }
+
+    #[inline]
+    #[target_feature(enable = "pclmulqdq")]
+    fn prefix_xor(bits: u64) -> u64 {
+        let bits = _mm_set_epi64x(0, bits.cast_signed());
+        let product = _mm_clmulepi64_si128::<0>(bits, _mm_set1_epi8(-1));
+        _mm_cvtsi128_si64(product).cast_unsigned()
     }
 }
 
@@ -283,87 +441,23 @@ mod avx2 {
 mod sse2 {
     use std::arch::x86_64::*;
 
-    use super::super::grammar::{EscapeBits, NumberBits, TextBits, TokenBits};
-    use super::super::{BLOCK, BlockChecker, Course};
-    use super::word;
+    use super::prefix_xor_by_shifts as prefix_xor;
 
-    /// A block.
-    type Parts = [__m128i; 4];
+    classify_with!("sse2");
 
-    #[target_feature(enable = "sse2")]
-    pub(super) fn feed(checker: &mut BlockChecker, chunk: &[u8], at: usize) -> Course {
-        let classify = (
-            |bytes: &[u8; BLOCK]| text(bytes),
-            |bytes: &[u8; BLOCK]| escapes(bytes),
-            |bytes: &[u8; BLOCK]| tokens(bytes),
-            |bytes: &[u8; BLOCK]| numbers(bytes),
-        );
-        checker.feed_with(chunk, at, &classify)
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn text(bytes: &[u8; BLOCK]) -> TextBits {
-        let all = load(bytes);
-        TextBits {
-            quotes: bits(equal(all, b'"')),
-            backslashes: bits(equal(all, b'\\')),
-            controls: bits(at_most(all, 0x1F)),
-            non_ascii: bits(all),
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn tokens(bytes: &[u8; BLOCK]) -> TokenBits {
-        let all = load(bytes);
-        let folded = folded(all);
-        TokenBits {
-            spaces: bits(spaces(all)),
-            commas: bits(equal(all, b',')),
-            colons: bits(equal(all, b':')),
-            opens: bits(equal(folded, b'{')),
-            closes: bits(equal(folded, b'}')),
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn numbers(bytes: &[u8; BLOCK]) -> NumberBits {
-        let all = load(bytes);
-        NumberBits {
-            digits: bits(range(all, b'0', 9)),
-            zeros: bits(equal(all, b'0')),
-            minuses: bits(equal(all, b'-')),
-            pluses: bits(equal(all, b'+')),
-            points: bits(equal(all, b'.')),
-            exponents: bits(equal(folded(all), b'e')),
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn escapes(bytes: &[u8; BLOCK]) -> EscapeBits {
-        let all = load(bytes);
-        EscapeBits {
-            letters: bits(any(all, b"\"\\/bfnrt")),
-            unicode: bits(equal(all, b'u')),
-            hex_digits: bits(either(range(all, b'0', 9), range(folded(all), b'a', 5))),
-        }
-    }
+    type Part = __m128i;
+    const PARTS: usize = 4;
 
     #[inline]
     #[target_feature(enable = "sse2")]
     fn load(bytes: &[u8; BLOCK]) -> Parts {
-        [
-            _mm_set_epi64x(word(bytes, 1), word(bytes, 0)),
-            _mm_set_epi64x(word(bytes, 3), word(bytes, 2)),
-            _mm_set_epi64x(word(bytes, 5), word(bytes, 4)),
-            _mm_set_epi64x(word(bytes, 7), word(bytes, 6)),
-        ]
+        let part = |at| {
+            let [low, high] = [word(bytes, at), word(bytes, at + 1)].map(u64::cast_signed);
+            _mm_set_epi64x(high, low)
+        };
+        [part(0), part(2), part(4), part(6)]
     }
 
-    /// The highest bit of each byte.
     #[inline]
     #[target_feature(enable = "sse2")]
     fn bits([a, b, c, d]: Parts) -> u64 {
@@ -374,84 +468,145 @@ mod sse2 {
         a | b << 16 | c << 32 | d << 48
     }
 
-    /// `[` and `{` differ in this bit only, and so do `]` and `}`, and letters of both cases.
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn folded([a, b, c, d]: Parts) -> Parts {
-        let bit = _mm_set1_epi8(0x20);
-        [
-            _mm_or_si128(a, bit),
-            _mm_or_si128(b, bit),
-            _mm_or_si128(c, bit),
-            _mm_or_si128(d, bit),
-        ]
+    fn non_ascii([a, b, c, d]: Parts) -> u64 {
+        u64::from(_mm_movemask_epi8(or(or(a, b), or(c, d))).cast_unsigned())
     }
 
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn equal([a, b, c, d]: Parts, byte: u8) -> Parts {
-        let byte = _mm_set1_epi8(byte.cast_signed());
-        [
-            _mm_cmpeq_epi8(a, byte),
-            _mm_cmpeq_epi8(b, byte),
-            _mm_cmpeq_epi8(c, byte),
-            _mm_cmpeq_epi8(d, byte),
-        ]
+    fn splat(byte: u8) -> Part {
+        _mm_set1_epi8(byte.cast_signed())
     }
 
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn either([a, b, c, d]: Parts, [a2, b2, c2, d2]: Parts) -> Parts {
-        [
-            _mm_or_si128(a, a2),
-            _mm_or_si128(b, b2),
-            _mm_or_si128(c, c2),
-            _mm_or_si128(d, d2),
-        ]
+    fn same(a: Part, b: Part) -> Part {
+        _mm_cmpeq_epi8(a, b)
     }
 
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn any(all: Parts, among: &[u8; 8]) -> Parts {
-        let mut found = equal(all, among[0]);
-        for &byte in &among[1..] {
-            found = either(found, equal(all, byte));
+    fn or(a: Part, b: Part) -> Part {
+        _mm_or_si128(a, b)
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn within(part: Part, first: u8, more: u8) -> Part {
+        // As for AVX2.
+        let shift = 0x7F_u8.wrapping_sub(more).wrapping_sub(first);
+        _mm_cmpgt_epi8(_mm_add_epi8(part, splat(shift)), splat(0x7E - more))
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn space(part: Part) -> Part {
+        any(part, b" \t\n\r")
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn escape(part: Part) -> Part {
+        any(part, b"\"\\/bfnrt")
+    }
+
+    /// It has no instruction that looks bytes up.
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn any(part: Part, among: &[u8]) -> Part {
+        let mut found = _mm_setzero_si128();
+        for &byte in among {
+            found = or(found, same(part, splat(byte)));
         }
         found
     }
+}
+
+/// 16 bytes at a time.
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod neon {
+    use std::arch::aarch64::*;
+
+    use super::prefix_xor_by_shifts as prefix_xor;
+    use super::{ESCAPES, SPACES, halves};
+
+    classify_with!("neon");
+
+    type Part = uint8x16_t;
+    const PARTS: usize = 4;
 
     #[inline]
-    #[target_feature(enable = "sse2")]
-    fn at_most([a, b, c, d]: Parts, most: u8) -> Parts {
-        let most = _mm_set1_epi8(most.cast_signed());
-        [
-            _mm_cmpeq_epi8(_mm_min_epu8(a, most), a),
-            _mm_cmpeq_epi8(_mm_min_epu8(b, most), b),
-            _mm_cmpeq_epi8(_mm_min_epu8(c, most), c),
-            _mm_cmpeq_epi8(_mm_min_epu8(d, most), d),
-        ]
-    }
-
-    /// The bytes from `first` on, and as many after it.
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn range([a, b, c, d]: Parts, first: u8, more: u8) -> Parts {
-        let first = _mm_set1_epi8(first.cast_signed());
-        at_most(
-            [
-                _mm_sub_epi8(a, first),
-                _mm_sub_epi8(b, first),
-                _mm_sub_epi8(c, first),
-                _mm_sub_epi8(d, first),
-            ],
-            more,
-        )
+    #[target_feature(enable = "neon")]
+    fn load(bytes: &[u8; BLOCK]) -> Parts {
+        let part = |at| vector([word(bytes, at), word(bytes, at + 1)]);
+        [part(0), part(2), part(4), part(6)]
     }
 
     #[inline]
-    #[target_feature(enable = "sse2")]
-    fn spaces(all: Parts) -> Parts {
-        let breaks = either(equal(all, b'\n'), equal(all, b'\r'));
-        either(breaks, either(equal(all, b' '), equal(all, b'\t')))
+    #[target_feature(enable = "neon")]
+    fn vector([low, high]: [u64; 2]) -> Part {
+        vcombine_u8(vcreate_u8(low), vcreate_u8(high))
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn bits(all: Parts) -> u64 {
+        // Each byte keeps the bit of its place among eight; then neighbours are added up
+        // until eight bytes have become one.
+        let places = vector([0x8040_2010_0804_0201; 2]);
+        let [a, b, c, d] = all.map(|part| vandq_u8(part, places));
+        let sums = vpaddq_u8(vpaddq_u8(a, b), vpaddq_u8(c, d));
+        vgetq_lane_u64::<0>(vreinterpretq_u64_u8(vpaddq_u8(sums, sums)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn non_ascii([a, b, c, d]: Parts) -> u64 {
+        u64::from(vmaxvq_u8(or(or(a, b), or(c, d))) >> 7)
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn splat(byte: u8) -> Part {
+        vdupq_n_u8(byte)
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn same(a: Part, b: Part) -> Part {
+        vceqq_u8(a, b)
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn or(a: Part, b: Part) -> Part {
+        vorrq_u8(a, b)
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn within(part: Part, first: u8, more: u8) -> Part {
+        vcleq_u8(vsubq_u8(part, splat(first)), splat(more))
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn space(part: Part) -> Part {
+        same(part, looked_up(part, SPACES))
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn escape(part: Part) -> Part {
+        let others = or(same(part, splat(b'"')), same(part, splat(b'r')));
+        or(same(part, looked_up(part, ESCAPES)), others)
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn looked_up(part: Part, table: [u8; 16]) -> Part {
+        vqtbl1q_u8(vector(halves(table)), vandq_u8(part, splat(0x0F)))
     }
 }

@@ -1,13 +1,14 @@
-//! Follows an object or an array through bytes that come in pieces, 64 bytes at a time,
-//! and checks it on the way (RFC 8259).
+//! Follows a list of values, or one object or array, through bytes that come in pieces, 64
+//! bytes at a time, and checks it on the way (RFC 8259).
 //!
 //! A block of 64 bytes becomes one bit per byte for each kind of byte
 //! ([`instructions`]), and JSON's grammar is checked with arithmetic on those bits
 //! ([`grammar`]): what a block costs does not depend on what stands in it, except for the
-//! brackets, which are looked at one by one.
+//! brackets, which are looked at one by one. The elements of a list are found by the same
+//! bits, so that a block is looked at once however many elements it holds.
 //!
 //! It says only that something is wrong, or that it cannot tell. What and where is then
-//! found by [`Checker`](super::checker::Checker), which reads the value again from its
+//! found by [`Checker`](super::checker::Checker), which reads the element again from its
 //! beginning; it also reads where the processor has no instructions for this.
 
 mod grammar;
@@ -15,6 +16,7 @@ mod instructions;
 
 use grammar::{Classify, Grammar, Seen};
 
+pub(crate) use grammar::Before;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) use grammar::MAX_DEPTH;
 pub(crate) use instructions::Instructions;
@@ -22,7 +24,7 @@ pub(crate) use instructions::Instructions;
 /// How many bytes are looked at together.
 const BLOCK: usize = 64;
 
-/// What has been seen of an object or an array so far.
+/// What has been seen of a list, or of an object or an array, so far.
 pub(crate) struct BlockChecker {
     instructions: Instructions,
     grammar: Grammar,
@@ -30,15 +32,29 @@ pub(crate) struct BlockChecker {
     open: [u8; BLOCK],
     /// How many have come.
     open_bytes: usize,
+    /// Where in the chunk the bytes begin that have not been looked at.
+    at: usize,
+    /// Where in the chunk the block that was looked at last begins; less than 0, by wrapping,
+    /// where that is in the chunk before.
+    block_at: usize,
+    /// The commas between elements in that block that have not been given.
+    commas: u64,
+    /// What there is to say after them, before the next block is looked at.
+    then: Option<Course>,
 }
 
-/// How a chunk leaves the value.
+/// What comes next in a chunk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Course {
-    /// The end of the value, an index in the chunk, after its last byte.
+    /// A comma between two elements of the list, at this index of the chunk.
+    Comma(usize),
+    /// The end of the object, of the array, or of the array that the list is: an index in
+    /// the chunk, after its last byte.
     End(usize),
-    /// More bytes are needed.
+    /// The end of the chunk.
     More,
+    /// The same, and the element in hand is whole.
+    MoreAfterElement,
     /// It is wrong, or nests deeper than is followed here.
     Doubtful,
 }
@@ -47,78 +63,143 @@ impl BlockChecker {
     pub(crate) fn new(instructions: Instructions) -> Self {
         BlockChecker {
             instructions,
-            grammar: Grammar::default(),
+            grammar: Grammar::of_value(),
             open: [b' '; BLOCK],
             open_bytes: 0,
+            at: 0,
+            block_at: 0,
+            commas: 0,
+            then: None,
         }
     }
 
-    /// An object or an array begins with the next byte.
-    pub(crate) fn begin(&mut self) {
-        self.grammar = Grammar::default();
-        self.open_bytes = 0;
+    /// A chunk begins.
+    pub(crate) fn begin_chunk(&mut self) {
+        self.at = 0;
     }
 
-    /// Whether the value has nothing but ASCII. If not, it must still be checked to be
-    /// UTF-8, once it is there as a whole.
+    /// An object or an array begins at this index of the chunk.
+    pub(crate) fn begin_value(&mut self, at: usize) {
+        self.begin(Grammar::of_value(), at);
+    }
+
+    /// From this index of the chunk on there are elements of an array with commas between
+    /// them, and its end.
+    pub(crate) fn begin_list(&mut self, before: Before, at: usize) {
+        self.begin(Grammar::of_list(before), at);
+    }
+
+    fn begin(&mut self, grammar: Grammar, at: usize) {
+        self.grammar = grammar;
+        self.open_bytes = 0;
+        self.at = at;
+        self.commas = 0;
+        self.then = None;
+    }
+
+    /// Whether there has been nothing but ASCII, up to the end of the block that was looked
+    /// at last. If not, what has come must still be checked to be UTF-8.
     pub(crate) fn is_ascii(&self) -> bool {
         self.grammar.is_ascii()
     }
 
-    /// Follows the value through a chunk from `at` on.
-    pub(crate) fn feed(&mut self, chunk: &[u8], at: usize) -> Course {
-        self.instructions.feed(self, chunk, at)
+    /// What comes next in the chunk.
+    #[inline(always)]
+    pub(crate) fn next(&mut self, chunk: &[u8]) -> Course {
+        loop {
+            if self.commas != 0 {
+                let bit = self.commas.trailing_zeros() as usize;
+                self.commas &= self.commas - 1;
+                return Course::Comma(self.block_at.wrapping_add(bit));
+            }
+            if let Some(course) = self.then.take() {
+                return course;
+            }
+            self.instructions.advance(self, chunk);
+        }
     }
 
-    /// The same with these instructions, which are part of the code that calls this.
+    /// Looks at the whole blocks of a chunk, up to one with a comma between elements or with
+    /// something else to say, with these instructions, which are part of the code that calls
+    /// this. Whether there is something to say.
     #[inline(always)]
-    fn feed_with(&mut self, chunk: &[u8], begin: usize, classify: &impl Classify) -> Course {
-        let mut at = begin;
+    fn whole_blocks(&mut self, chunk: &[u8], classify: &impl Classify) -> bool {
         if self.open_bytes > 0 {
-            let known = self.open_bytes;
-            let new = (BLOCK - known).min(chunk.len() - at);
-            self.open[known..known + new].copy_from_slice(&chunk[at..at + new]);
-            self.open_bytes = known + new;
-            match self.at_open_block(classify) {
-                // Its end was not among the bytes that were known.
-                Seen::End(bit) => return Course::End(at + bit + 1 - known),
-                Seen::Fault => return Course::Doubtful,
-                Seen::More if self.open_bytes < BLOCK => return Course::More,
-                Seen::More => self.open_bytes = 0,
-            }
-            at += new;
+            return false;
         }
-        while let Some(bytes) = chunk[at..].first_chunk() {
-            match self.grammar.check(bytes, u64::MAX, classify) {
-                Seen::End(bit) => return Course::End(at + bit + 1),
-                Seen::Fault => return Course::Doubtful,
-                Seen::More => at += BLOCK,
+        while let Some(bytes) = chunk[self.at..].first_chunk() {
+            let seen = self.grammar.check(bytes, u64::MAX, classify);
+            self.block_at = self.at;
+            self.at += BLOCK;
+            if seen.is_plain {
+                self.skip_text(chunk, classify);
+            }
+            if seen.commas | seen.faults | seen.end != 0 {
+                self.note(&seen);
+                return true;
             }
         }
-        let rest = &chunk[at..];
-        if rest.is_empty() {
-            return Course::More;
+        false
+    }
+
+    /// Looks at the block that the chunk before ended in, or that this one ends in. Whether
+    /// there is something to say.
+    #[inline(always)]
+    fn open_block(&mut self, chunk: &[u8], classify: &impl Classify) -> bool {
+        let known = self.open_bytes;
+        let rest = &chunk[self.at..];
+        if known == 0 && rest.is_empty() {
+            self.then = Some(self.more());
+            return true;
         }
-        self.open[..rest.len()].copy_from_slice(rest);
-        self.open_bytes = rest.len();
-        match self.at_open_block(classify) {
-            Seen::End(bit) => Course::End(at + bit + 1),
-            Seen::Fault => Course::Doubtful,
-            Seen::More => Course::More,
+        let new = (BLOCK - known).min(rest.len());
+        self.open[known..known + new].copy_from_slice(&rest[..new]);
+        self.open[known + new..].fill(b' ');
+        self.block_at = self.at.wrapping_sub(known);
+        self.at += new;
+        self.open_bytes = (known + new) % BLOCK;
+
+        let before = self.grammar;
+        let all = u64::MAX >> (BLOCK - known - new);
+        let mut seen = self.grammar.check(&self.open, all, classify);
+        // Those before have been given.
+        seen.commas &= u64::MAX << known;
+        self.note(&seen);
+        if self.open_bytes > 0 && self.then.is_none() {
+            // A number or a literal at the end may go on.
+            let is_token = b" \t\n\r\"]}".contains(&self.open[self.open_bytes - 1]);
+            self.then = Some(if is_token { self.more() } else { Course::More });
+            // The block is looked at again when more of it has come.
+            self.grammar.go_back_to(before);
+        }
+        self.commas != 0 || self.then.is_some()
+    }
+
+    fn note(&mut self, seen: &Seen) {
+        self.commas = seen.commas;
+        if seen.faults != 0 {
+            self.then = Some(Course::Doubtful);
+        } else if seen.end != 0 {
+            let bit = seen.end.trailing_zeros() as usize;
+            self.then = Some(Course::End(self.block_at.wrapping_add(bit + 1)));
         }
     }
 
-    /// Looks at a block that may not be whole. If the value does not end in it, it is
-    /// looked at again when more of it has come.
+    /// Goes on inside of a string for as long as there is nothing but text.
     #[inline(always)]
-    fn at_open_block(&mut self, classify: &impl Classify) -> Seen {
-        let before = self.grammar;
-        self.open[self.open_bytes..].fill(b' ');
-        let known = u64::MAX >> (BLOCK - self.open_bytes);
-        let seen = self.grammar.check(&self.open, known, classify);
-        if seen == Seen::More && self.open_bytes < BLOCK {
-            self.grammar = before;
+    fn skip_text(&mut self, chunk: &[u8], classify: &impl Classify) {
+        while let Some(bytes) = chunk[self.at..].first_chunk()
+            && self.grammar.is_text(bytes, classify)
+        {
+            self.at += BLOCK;
         }
-        seen
+    }
+
+    fn more(&self) -> Course {
+        if self.grammar.is_after_element() {
+            Course::MoreAfterElement
+        } else {
+            Course::More
+        }
     }
 }
