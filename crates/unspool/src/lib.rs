@@ -25,6 +25,7 @@ pub mod rows;
 mod secret;
 pub mod sinks;
 mod source;
+mod spans;
 mod split;
 pub mod sse;
 mod xml;

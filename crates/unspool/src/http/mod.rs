@@ -9,6 +9,7 @@ mod clean;
 mod client;
 mod cookies;
 mod credentials;
+mod dry;
 mod escapes;
 mod failure;
 mod idle;
@@ -24,7 +25,6 @@ mod refusal;
 mod retry;
 mod secrets;
 mod session;
-mod told;
 mod upgrade;
 mod visible;
 
@@ -44,7 +44,7 @@ pub use rate::Rate;
 pub(crate) use refusal::Refusal;
 pub(crate) use retry::{Attempts, Retry, wait_said};
 pub use secrets::Secrets;
-pub(crate) use secrets::is_secret_name;
+pub(crate) use secrets::{is_secret_name, redacted_address};
 pub(crate) use session::{Answer, HttpOptions, Reply, Session};
 pub(crate) use visible::{shortened, shortened_to, visible};
 
