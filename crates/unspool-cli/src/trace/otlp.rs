@@ -5,24 +5,23 @@
 //! time.
 
 use std::env;
-use std::fmt::{self, Write as _};
-use std::future::Future;
-use std::pin::Pin;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::BodyExt as _;
 use opentelemetry::trace::{
     SpanContext, SpanId, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
     TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue, Value};
-use opentelemetry_http::{HttpClient, HttpError, Request, Response};
-use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter as _, Tracer};
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, Tracer};
+use percent_encoding::percent_decode_str;
+use prost::Message as _;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use rustls::crypto::{CryptoProvider, ring};
 use tracing::Subscriber;
@@ -71,28 +70,19 @@ impl Export {
     pub(super) fn begin(to: &str) -> Result<Self, String> {
         let in_flag = |error: &dyn fmt::Display| format!("--trace-to: {error}");
         let address = address(to).map_err(|error| in_flag(&error))?;
-        keep_headers();
         let client = client(&address).map_err(|error| in_flag(&error))?;
-        let exporter = SpanExporter::builder()
-            .with_http()
-            .with_http_client(Client(client))
-            .with_endpoint(address.as_str())
-            .with_timeout(TIMEOUT)
-            .with_retry_policy(RetryPolicy::disabled())
-            .build()
-            .map_err(|error| in_flag(&error))?;
         let queue = Arc::new(Queue::default());
         let provider = SdkTracerProvider::builder()
             .with_resource(resource())
             .with_span_processor(Waiting(Arc::clone(&queue)))
             .build();
-        let mut exporter = exporter;
-        exporter.set_resource(&resource());
         let shown = shown(&address);
         let (is_sending, sent) = mpsc::channel();
         let thread = Sending {
             queue: Arc::clone(&queue),
-            exporter,
+            client,
+            headers: headers(),
+            address,
             shown: shown.clone(),
             _is_sending: is_sending,
         };
@@ -185,12 +175,25 @@ fn address(to: &str) -> Result<reqwest::Url, String> {
     Ok(url)
 }
 
-/// Keeps what the environment says for the collector out of all messages.
-fn keep_headers() {
-    for fields in HEADERS.iter().filter_map(|name| env::var(name).ok()) {
-        let values = fields.split(',').filter_map(|field| field.split_once('='));
-        values.for_each(|(_, value)| SECRETS.keep(value.trim()));
-    }
+/// The header fields that the environment says for the collector, which may be keys: their values
+/// are in no message.
+fn headers() -> HeaderMap {
+    let fields = HEADERS.iter().find_map(|name| env::var(name).ok());
+    let fields = fields.unwrap_or_default();
+    let pairs = fields.split(',').filter_map(|field| field.split_once('='));
+    let mut headers: HeaderMap = pairs
+        .filter_map(|(name, value)| {
+            let value = percent_decode_str(value.trim()).decode_utf8_lossy();
+            SECRETS.keep(&value);
+            let name: HeaderName = name.trim().parse().ok()?;
+            Some((name, value.parse().ok()?))
+        })
+        .collect();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/x-protobuf"),
+    );
+    headers
 }
 
 fn shown(address: &reqwest::Url) -> String {
@@ -227,33 +230,12 @@ fn client(address: &reqwest::Url) -> reqwest::Result<reqwest::Client> {
     (builder.redirect(Policy::none()).timeout(TIMEOUT)).build()
 }
 
-/// The client of the command, as the exporter has it.
-#[derive(Debug)]
-struct Client(reqwest::Client);
-
-impl HttpClient for Client {
-    fn send_bytes<'c, 'f>(
-        &'c self,
-        request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'f>>
-    where
-        'c: 'f,
-        Self: 'f,
-    {
-        Box::pin(async move {
-            let answer = self.0.execute(request.try_into()?).await;
-            let (head, body) =
-                Response::from(answer.map_err(reqwest::Error::without_url)?).into_parts();
-            let body = body.collect().await?.to_bytes();
-            Ok(Response::from_parts(head, body))
-        })
-    }
-}
-
 /// The thread that sends them.
 struct Sending {
     queue: Arc<Queue>,
-    exporter: SpanExporter,
+    client: reqwest::Client,
+    headers: HeaderMap,
+    address: reqwest::Url,
     shown: String,
     /// Dropped at the end of the thread.
     _is_sending: Sender<()>,
@@ -268,26 +250,42 @@ impl Sending {
             Ok(runtime) => runtime,
             Err(error) => return self.queue.warn(&self.shown, &error.to_string()),
         };
-        while let Some(mut spans) = self.queue.take() {
+        while let Some(spans) = self.queue.take() {
             if spans.is_empty() {
                 continue;
             }
-            spans.iter_mut().for_each(without_secrets);
-            if let Err(error) = runtime.block_on(self.exporter.export(spans)) {
-                self.queue.warn(&self.shown, &error.to_string());
+            if let Err(why) = runtime.block_on(self.send(spans)) {
+                self.queue.warn(&self.shown, &why);
             }
         }
         let left_out = self.queue.left_out();
         if left_out > 0 {
-            let mut why = String::new();
-            // Writing to a string does not fail.
-            let _ = write!(
-                why,
-                "{left_out} of them came faster than they could be sent"
-            );
+            let why = format!("{left_out} of them came faster than they could be sent");
             self.queue.warn(&self.shown, &why);
         }
     }
+
+    async fn send(&self, mut spans: Vec<SpanData>) -> Result<(), String> {
+        spans.iter_mut().for_each(without_secrets);
+        let resource_spans = group_spans_by_resource_and_scope(spans, &(&resource()).into());
+        let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+        let request = self.client.post(self.address.clone());
+        let request = request.headers(self.headers.clone()).body(body);
+        match request.send().await {
+            Ok(answer) if answer.status().is_success() => Ok(()),
+            Ok(answer) => Err(format!("it answered {}", answer.status())),
+            Err(error) => Err(cause(&error.without_url())),
+        }
+    }
+}
+
+/// What is at the bottom of an error.
+fn cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 /// Takes out what nobody may see: the library has done so with what it knows, and the command knows
