@@ -285,6 +285,7 @@ impl<T: Send, K: SourceKind> SourceStream<T, K> {
         self.kind.position(self.last)
     }
 
+    #[cfg(feature = "ask")]
     pub(crate) fn kind(&self) -> &K {
         &self.kind
     }

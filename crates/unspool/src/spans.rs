@@ -13,6 +13,7 @@ use tracing::{Level, Span, debug, span};
 use url::Url;
 
 use crate::account::{Account, Details, Verdict};
+#[cfg(feature = "ask")]
 use crate::ask::Usage;
 use crate::error::{Error, ErrorKind};
 use crate::http::{Call, Secrets, redacted_address};
@@ -106,6 +107,7 @@ pub(crate) fn pull() -> Span {
 }
 
 /// Says of the source that is being polled which database it asks.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub(crate) fn asks_database(name: &'static str) {
     let name = match name {
         // As the conventions have it.
@@ -121,6 +123,7 @@ pub(crate) fn follows(transport: &'static str) {
 }
 
 /// Says of the source that is being polled which model it asks.
+#[cfg(feature = "ask")]
 pub(crate) fn asks_model(provider: &str, model: &str) {
     let provider = match provider {
         // As the conventions have it.
@@ -134,6 +137,7 @@ pub(crate) fn asks_model(provider: &str, model: &str) {
 }
 
 /// What a model's server says of its answer.
+#[cfg(feature = "ask")]
 pub(crate) fn model_answered(span: &Span, id: Option<&str>, model: Option<&str>, usage: &Usage) {
     span.record("gen_ai.response.id", id)
         .record("gen_ai.response.model", model)

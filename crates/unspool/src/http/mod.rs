@@ -7,8 +7,11 @@ mod call;
 pub(crate) mod checked;
 mod clean;
 mod client;
+mod coding;
 mod cookies;
 mod credentials;
+#[cfg(feature = "compression")]
+mod decoder;
 mod dry;
 mod escapes;
 mod failure;

@@ -4,14 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{ACCEPT_ENCODING, CONNECTION, HeaderMap, TRANSFER_ENCODING};
+use reqwest::header::{CONNECTION, HeaderMap, TRANSFER_ENCODING};
 use reqwest::{Client, Request, Response, StatusCode, Version};
 use tokio::time::timeout;
 use url::Url;
 
-use super::body::{Body, ENCODINGS};
+use super::body::Body;
 use super::clean::{CleanCall, clean};
 use super::client::Clients;
+use super::coding::Coding;
 use super::cookies::Jar;
 use super::credentials::{Credentials, Grants};
 use super::failure::{no_answer, silence};
@@ -44,6 +45,7 @@ impl HttpOptions {
     }
 
     /// The headers of the caller's for an address.
+    #[cfg(feature = "ask")]
     pub(crate) fn headers_for(&self, url: &Url) -> HeaderMap {
         let shared = self.http.as_ref().map(|http| &http.shared.grants);
         let mut headers = shared.map_or_else(HeaderMap::new, |grants| grants.headers_at(url));
@@ -195,8 +197,7 @@ impl Session {
         mut request: Request,
         shown: &Url,
     ) -> Result<Response, Error> {
-        let headers = request.headers_mut();
-        headers.entry(ACCEPT_ENCODING).or_insert(ENCODINGS);
+        Coding::ask_for(request.headers_mut());
         if self.http.shared.is_dry {
             return Err(dry::not_sent(&request));
         }
