@@ -62,6 +62,13 @@ pub(crate) struct Common {
     #[arg(long, value_name = "FILE")]
     pub(crate) account: Option<PathBuf>,
 
+    /// Send spans of what is done to a collector of OpenTelemetry (OTLP over HTTP).
+    ///
+    /// Such as `http://localhost:4318`; `env` is what OTEL_EXPORTER_OTLP_ENDPOINT says. Without
+    /// credentials; a collector that is not there holds up nothing.
+    #[arg(long, value_name = "URL")]
+    pub(crate) trace_to: Option<String>,
+
     /// Write this as a pull of that name to `pulls.toml`, and send nothing.
     ///
     /// `unspool run` runs it. Credentials are to be named, as `'${TOKEN}'` or `@FILE`.

@@ -144,7 +144,7 @@ pub(crate) struct Args {
     pub(crate) common: Common,
 
     #[command(flatten)]
-    http: HttpArgs,
+    pub(crate) http: HttpArgs,
 
     /// Whether standard input is somebody else's.
     #[arg(skip)]

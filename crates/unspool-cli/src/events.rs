@@ -156,7 +156,7 @@ pub(crate) struct Args {
     pub(crate) common: Common,
 
     #[command(flatten)]
-    http: HttpArgs,
+    pub(crate) http: HttpArgs,
 
     #[command(flatten)]
     credentials: Credentials,

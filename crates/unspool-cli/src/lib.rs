@@ -31,7 +31,7 @@ mod shell;
 mod signals;
 mod stdin;
 mod system;
-mod verbose;
+mod trace;
 mod visible;
 
 use std::ffi::OsString;
@@ -42,6 +42,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use addresses::Kind;
 use exit::Exit;
 use output::Output;
+use trace::Trace;
+use tracing::Instrument as _;
 
 /// Data out of asynchronous sources, one item at a time, in constant memory, and
 /// never silently short.
@@ -93,14 +95,36 @@ enum Command {
 impl Command {
     /// The name under which it is to be written down, if it is.
     fn save(&self) -> Option<&str> {
-        let common = match self {
-            Command::Pages(args) => &args.common,
-            Command::Ask(args) => &args.common,
-            Command::Events(args) => &args.common,
-            Command::Rows(args) => &args.common,
-            _ => return None,
+        match self {
+            Command::Schema(_) => None,
+            _ => self.common()?.save.as_deref(),
+        }
+    }
+
+    /// The flags that all have that pull a source.
+    fn common(&self) -> Option<&args::Common> {
+        match self {
+            Command::Pages(args) | Command::Schema(args) => Some(&args.common),
+            Command::Ask(args) => Some(&args.common),
+            Command::Events(args) => Some(&args.common),
+            Command::Rows(args) => Some(&args.common),
+            _ => None,
+        }
+    }
+
+    /// Begins to show and to send what the flags ask for.
+    fn trace(&self) -> Result<Trace, String> {
+        let is_verbose = match self {
+            Command::Pages(args) | Command::Schema(args) => args.http.network.verbose,
+            Command::Ask(args) => args.http.network.verbose,
+            Command::Events(args) => args.http.network.verbose,
+            _ => false,
         };
-        common.save.as_deref()
+        let to = match self {
+            Command::Run(args) => args.trace_to.as_deref(),
+            _ => (self.common()).and_then(|common| common.trace_to.as_deref()),
+        };
+        Trace::begin(is_verbose, to)
     }
 }
 
@@ -189,6 +213,20 @@ async fn perform(command: Command, is_implied: bool, matches: &ArgMatches) -> Ex
         Command::Rows(args) if is_implied => read_by("rows", &args.common),
         _ => {}
     }
+    let trace = match command.trace() {
+        Ok(trace) => trace,
+        Err(message) => {
+            report::problem(&message);
+            return Exit::WrongRequest;
+        }
+    };
+    let span = trace.command(matches.subcommand_name().unwrap_or_default());
+    let exit = carry_out(command).instrument(span).await;
+    trace.end();
+    exit
+}
+
+async fn carry_out(command: Command) -> Exit {
     match command {
         Command::Pages(args) => pages::run(*args, &mut Output::stdout()).await,
         Command::Ask(args) => ask::run(*args, Output::stdout()).await,

@@ -7,7 +7,7 @@ use unspool::Http;
 
 use crate::args::Common;
 use crate::report::{self, SECRETS};
-use crate::{expand, flags, verbose};
+use crate::{expand, flags};
 
 const INSECURE: &str = "warning: `--insecure` trusts any certificate: whoever is on the way can read and change \
     what is sent and what comes, credentials included";
@@ -34,7 +34,7 @@ pub(crate) struct Network {
 
     /// Show each request with its status, or why there is none, on standard error.
     #[arg(short, long)]
-    verbose: bool,
+    pub(crate) verbose: bool,
 
     /// Show what would be asked for first, and send nothing.
     ///
@@ -44,11 +44,8 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Begins to show what is to be shown. Where nothing is sent, nothing is written.
+    /// Where nothing is sent, nothing is written.
     pub(crate) fn begin(&self, common: &mut Common) {
-        if self.verbose {
-            verbose::begin();
-        }
         if self.dry_run {
             (common.to, common.state, common.account) = (None, None, None);
         }

@@ -294,6 +294,22 @@ pub trait AsyncGenerator<Send = (), Throw = Infallible> {
 }
 
 /// Where the body of a generator stands.
+///
+/// ```
+/// use std::pin::pin;
+/// use unspool_core::{AsyncGenerator, GeneratorState, generator};
+///
+/// # futures_util::FutureExt::now_or_never(async {
+/// let mut numbers = pin!(generator! {
+///     yield 1;
+/// });
+/// assert_eq!(numbers.state(), GeneratorState::Unstarted);
+/// assert_eq!(numbers.anext().await, Some(1));
+/// assert_eq!(numbers.state(), GeneratorState::Suspended);
+/// assert_eq!(numbers.anext().await, None);
+/// assert_eq!(numbers.state(), GeneratorState::Ended);
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GeneratorState {
     /// Before its start.
@@ -307,6 +323,26 @@ pub enum GeneratorState {
 }
 
 /// What a body is resumed with.
+///
+/// ```
+/// use std::pin::pin;
+/// use std::task::{Context, Poll, Waker};
+/// use unspool_core::{AsyncGenerator, Resume, generator};
+///
+/// let mut doubled = pin!(generator! {
+///     let mut number = 1;
+///     loop {
+///         number = yield 2 * number;
+///     }
+/// });
+/// let cx = &mut Context::from_waker(Waker::noop());
+/// for (number, expected) in [(0, 2), (5, 10), (7, 14)] {
+///     // What the first step sends is for a `yield` that has not come.
+///     let step = doubled.as_mut().poll_resume(cx, &mut Some(Resume::Send(number)));
+///     assert_eq!(step, Poll::Ready(Some(expected)));
+/// }
+/// # let _: Poll<Option<i32>> = doubled.as_mut().poll_resume(cx, &mut Some(Resume::Close));
+/// ```
 #[derive(Debug)]
 pub enum Resume<S, T> {
     /// A value for its `yield`.
@@ -318,6 +354,22 @@ pub enum Resume<S, T> {
 }
 
 /// A value that could not be given to a body, since that stood at no `yield`.
+///
+/// ```
+/// use std::pin::pin;
+/// use unspool_core::{AsyncGenerator, GeneratorState, generator};
+///
+/// # futures_util::FutureExt::now_or_never(async {
+/// let mut echo = pin!(generator! {
+///     let word: &str = yield "ready";
+///     yield word;
+/// });
+/// // As in Python, nothing can be sent to a generator that has not been started.
+/// let rejected = echo.asend("hello").await.unwrap_err();
+/// assert_eq!(rejected.state, GeneratorState::Unstarted);
+/// assert_eq!(rejected.value, "hello");
+/// # }).unwrap();
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rejected<V> {
     /// Where the body stood.
@@ -340,6 +392,23 @@ impl<V> fmt::Display for Rejected<V> {
 impl<V: fmt::Debug> core::error::Error for Rejected<V> {}
 
 /// The item of a generator that yielded in a `finally` while it was being closed.
+///
+/// ```
+/// use std::pin::pin;
+/// use unspool_core::{AsyncGenerator, IgnoredClose, generator};
+///
+/// # futures_util::FutureExt::now_or_never(async {
+/// let mut stubborn = pin!(generator! {
+///     try {
+///         yield 1;
+///     } finally {
+///         yield 2;
+///     }
+/// });
+/// assert_eq!(stubborn.anext().await, Some(1));
+/// assert_eq!(stubborn.aclose().await, Err(IgnoredClose(2)));
+/// # }).unwrap();
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub struct IgnoredClose<Y>(pub Y);
 

@@ -44,6 +44,30 @@ pub trait AsyncIterator {
 }
 
 /// An [`AsyncIterator`] that may fail. [`try_aiter`] makes a stream of it.
+///
+/// ```
+/// use std::pin::pin;
+/// use unspool_core::{AnextExt, TryAsyncIterator, try_aiter};
+///
+/// /// The numbers in a text, up to what is none.
+/// struct Numbers<'t>(std::str::Split<'t, char>);
+///
+/// impl TryAsyncIterator for Numbers<'_> {
+///     type Item = u32;
+///     type Error = std::num::ParseIntError;
+///
+///     async fn anext(&mut self) -> Result<Option<u32>, Self::Error> {
+///         self.0.next().map(str::parse).transpose()
+///     }
+/// }
+///
+/// # futures_util::FutureExt::now_or_never(async {
+/// let mut numbers = pin!(try_aiter(Numbers("1,x,3".split(','))));
+/// assert_eq!(numbers.anext().await, Some(Ok(1)));
+/// assert!(numbers.anext().await.unwrap().is_err());
+/// assert_eq!(numbers.anext().await, None);
+/// # }).unwrap();
+/// ```
 pub trait TryAsyncIterator {
     /// What comes out.
     type Item;
@@ -67,6 +91,8 @@ pub trait TryAsyncIterator {
 ///
 /// Nothing is fetched before it is asked for, and nothing is allocated.
 ///
+/// It is in the example of [`AsyncIterator`].
+///
 /// # Dropping
 ///
 /// Drops the call that is under way, if there is one, and the iterator.
@@ -79,6 +105,8 @@ pub fn aiter<I: AsyncIterator>(mut iterator: I) -> impl FusedStream<Item = I::It
 }
 
 /// A stream of what a fallible iterator of yours fetches; an error is its last item.
+///
+/// It is in the example of [`TryAsyncIterator`].
 ///
 /// # Dropping
 ///
@@ -136,6 +164,21 @@ where
 }
 
 /// `anext` for every stream: Python's `await anext(iterator)`.
+///
+/// ```
+/// use std::pin::pin;
+/// use unspool_core::{AnextExt, stream};
+///
+/// # futures_util::FutureExt::now_or_never(async {
+/// let mut words = pin!(stream! {
+///     yield "hello";
+///     yield "world";
+/// });
+/// while let Some(word) = words.anext().await {
+///     println!("{word}");
+/// }
+/// # }).unwrap();
+/// ```
 pub trait AnextExt: Stream {
     /// The next item; `None` after the last one.
     ///

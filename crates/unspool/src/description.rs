@@ -17,12 +17,13 @@ use crate::item::RawItem;
 use crate::position::Position;
 use crate::secret::Secret;
 use crate::source::Source;
-use crate::{ask, events, pages};
+use crate::{events, pages};
 
 /// All sources. To add one: its module, a line here.
 static SOURCES: &[SourceEntry] = &[
     pages::SOURCE,
-    ask::SOURCE,
+    #[cfg(feature = "ask")]
+    crate::ask::SOURCE,
     events::SOURCE,
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     crate::rows::SOURCE,
@@ -119,8 +120,8 @@ impl Description {
 
     /// The parts that can be opened apart from each other, and whose items together are
     /// those of the source, in order. One, the source itself, where it cannot be cut: so
-    /// it is with `pages`, `events` and one answer, and with `rows` and [records that are asked
-    /// about](ask::EachDescription) that are not asked for in parts.
+    /// it is with `pages`, `events` and one answer, and with `rows` and records that are asked
+    /// about (`ask::EachDescription`) that are not asked for in parts.
     ///
     /// # Errors
     ///

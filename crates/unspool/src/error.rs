@@ -76,6 +76,10 @@ pub enum ErrorKind {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "ask"),
+    expect(dead_code, reason = "what only answers come to")
+)]
 pub(crate) enum Kind {
     /// The caller asked for something that cannot be.
     Request,
@@ -174,6 +178,7 @@ impl Error {
     }
 
     /// The same of an upstream that has answered before: it may be there again in a while.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     pub(crate) fn after_answers(mut self) -> Self {
         if matches!(self.inner.kind, Kind::Unreachable) {
             self.inner.kind = Kind::Connection;

@@ -2,6 +2,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use memchr::memchr2;
+#[cfg(feature = "ask")]
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -33,6 +34,7 @@ impl RawItem {
     }
 
     /// The JSON text of a value; none where it has none.
+    #[cfg(feature = "ask")]
     pub(crate) fn of(value: &impl Serialize) -> Option<Self> {
         let text = serde_json::to_vec(value).ok()?;
         Some(RawItem { text: text.into() })

@@ -4,6 +4,7 @@
 #![deny(unsafe_code)]
 
 mod account;
+#[cfg(feature = "ask")]
 pub mod ask;
 mod boxed;
 mod description;
@@ -25,11 +26,13 @@ pub mod rows;
 mod secret;
 pub mod sinks;
 mod source;
+mod spans;
 mod split;
 pub mod sse;
 mod xml;
 
 pub use account::{Account, Details, Stated, Verdict};
+#[cfg(feature = "ask")]
 #[doc(inline)]
 pub use ask::ask;
 pub use boxed::{BoxGenerator, Generators, Shutdown};

@@ -125,6 +125,7 @@ impl Lines {
     }
 
     /// There is no more: what came after the end of the last line.
+    #[cfg(feature = "ask")]
     pub(crate) fn end(&mut self) -> Bytes {
         self.begun.split().freeze()
     }

@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use serde::Serialize;
+use tracing::Instrument;
 
 use crate::account::Account;
 use crate::error::Error;
@@ -12,6 +13,7 @@ use crate::item::RawItem;
 use crate::position::Position;
 use crate::sinks::{Ended, Sink, SinkAccount, Writer};
 use crate::source::{Source, SourceExt};
+use crate::spans;
 
 /// What a run from a source into a sink did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -52,6 +54,17 @@ pub struct Pulled {
 ///
 /// The target keeps what was durable.
 pub async fn pull<S, T>(
+    open: impl FnOnce(Option<Position>) -> Result<S, Error>,
+    sink: Sink,
+) -> Result<Pulled, Error>
+where
+    S: Source<T>,
+    T: Deliverable,
+{
+    run(open, sink).instrument(spans::pull()).await
+}
+
+async fn run<S, T>(
     open: impl FnOnce(Option<Position>) -> Result<S, Error>,
     sink: Sink,
 ) -> Result<Pulled, Error>

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::{FusedStream, Stream};
+use tracing::Span;
 use unspool_core::{AsyncGenerator, Resume};
 
 use crate::account::{Account, Conclusion, Counts, Details};
 use crate::error::Error;
 use crate::http::Secrets;
 use crate::position::Position;
+use crate::spans;
 
 /// Items of an asynchronous source, one after the other.
 ///
@@ -194,6 +196,12 @@ pub trait SourceKind: Send + Sync + 'static {
     /// The generator is over or gone.
     #[doc(hidden)]
     fn over(&self) {}
+
+    /// Says on the source's span, at its end, what only this source has to say.
+    #[doc(hidden)]
+    fn tell(&self, span: &Span) {
+        let _ = span;
+    }
 }
 
 /// The generator of a source.
@@ -226,6 +234,8 @@ pub struct SourceStream<T: Send, K: SourceKind> {
     items: u64,
     end: Option<End<K::Details>>,
     allows_doubts: bool,
+    /// What is told of it: none before the first poll, and once it is over.
+    span: Option<Span>,
 }
 
 /// How a stream ended.
@@ -244,6 +254,7 @@ impl<T: Send, K: SourceKind> SourceStream<T, K> {
             items: 0,
             end: None,
             allows_doubts: false,
+            span: None,
         }
     }
 
@@ -274,6 +285,7 @@ impl<T: Send, K: SourceKind> SourceStream<T, K> {
         self.kind.position(self.last)
     }
 
+    #[cfg(feature = "ask")]
     pub(crate) fn kind(&self) -> &K {
         &self.kind
     }
@@ -303,15 +315,32 @@ impl<T: Send, K: SourceKind> SourceStream<T, K> {
                 let conclusion = self.kind.conclude(returned);
                 let is_doubted = !conclusion.doubts.is_empty();
                 self.end = Some(End::Concluded(conclusion));
+                self.tell_end(None);
                 (is_doubted && !self.allows_doubts)
                     .then(|| Error::incomplete(self.account().erased()))
             }
             Err(error) => {
                 self.end = Some(End::Failed);
                 let error = error.without_secrets(&self.kind.secrets());
+                self.tell_end(Some(&error));
                 Some(error.with_account(self.account().erased()))
             }
         }
+    }
+
+    /// Ends its span, if that has begun.
+    fn tell_end(&mut self, error: Option<&Error>) {
+        let Some(span) = self.span.take().filter(|span| !span.is_disabled()) else {
+            return;
+        };
+        self.kind.tell(&span);
+        spans::source_ended(&span, &self.account(), error);
+    }
+}
+
+impl<T: Send, K: SourceKind> Drop for SourceStream<T, K> {
+    fn drop(&mut self) {
+        self.tell_end(None);
     }
 }
 
@@ -332,8 +361,10 @@ impl<T: Send, K: SourceKind> Stream for SourceStream<T, K> {
             let Some(generator) = &mut this.generator else {
                 return Poll::Ready(None);
             };
+            let span = this.span.get_or_insert_with(|| spans::source(K::NAME));
             let input = &mut Some(Resume::Send(()));
-            match ready!(generator.as_mut().poll_resume(cx, input)) {
+            let polled = span.in_scope(|| generator.as_mut().poll_resume(cx, input));
+            match ready!(polled) {
                 Some(batch) => this.batch = Some(batch),
                 None => return Poll::Ready(this.finish().map(Err)),
             }
@@ -385,6 +416,7 @@ impl<T: Send, K: SourceKind> Source<T> for SourceStream<T, K> {
             this.generator = None;
             this.kind.over();
         }
+        this.tell_end(None);
         Poll::Ready(())
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use serde_json::json;
+use tracing::{Instrument, info_span};
 use unspool::{Error, ask, events, pages, rows};
 
 use super::{FILE, Pull, Pulls};
@@ -40,6 +41,12 @@ pub(crate) struct Args {
     /// Write one account of all pulls as JSON to FILE; `-` is standard error.
     #[arg(long, value_name = "FILE")]
     account: Option<PathBuf>,
+
+    /// Send spans of what is done to a collector of OpenTelemetry (OTLP over HTTP).
+    ///
+    /// Such as `http://localhost:4318`; `env` is what OTEL_EXPORTER_OTLP_ENDPOINT says.
+    #[arg(long, value_name = "URL")]
+    pub(crate) trace_to: Option<String>,
 }
 
 const HELP: &str = "\
@@ -81,7 +88,8 @@ pub(crate) async fn run(args: Args) -> Exit {
             report::problem(&format!("pull `{name}`"));
         }
         let common = pull.common(args.overwrite, args.quiet, gathered.named(&name));
-        let exit = pull.run(&common).await;
+        let span = info_span!(target: "unspool::pull", "pull", otel.name = name.as_str());
+        let exit = pull.run(&common).instrument(span).await;
         exits.push((name, exit));
         if exit == Exit::Interrupted {
             break;

@@ -130,7 +130,7 @@ const MEMBERS_OF: &[(&str, Member)] = &[
 ];
 
 /// What only concerns the one run.
-const OF_THE_RUN: [&str; 4] = ["save", "quiet", "explain", "upsert"];
+const OF_THE_RUN: [&str; 5] = ["save", "quiet", "explain", "upsert", "trace_to"];
 
 /// How the text of a flag becomes a value.
 #[derive(Clone, Copy)]

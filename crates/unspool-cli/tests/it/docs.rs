@@ -75,6 +75,24 @@ fn links_lead_to_files_and_headings_that_are_there() {
     }
 }
 
+#[test]
+fn all_spans_and_fields_are_described() {
+    let described = fs::read_to_string(root().join("docs/observability.md")).unwrap();
+    let spans = fs::read_to_string(root().join("crates/unspool/src/spans.rs")).unwrap();
+    let is_in_name = |char: char| char.is_ascii_lowercase() || "._".contains(char);
+    let mut count = 0;
+    for line in spans.lines().map(str::trim) {
+        let assigned = line.split_once(" = ").map(|(name, _)| name);
+        let field = assigned.filter(|name| name.contains('.') && name.chars().all(is_in_name));
+        let target = line.split('"').find(|text| text.starts_with("unspool::"));
+        for name in field.into_iter().chain(target) {
+            count += 1;
+            assert!(described.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+    assert!(count > 40, "{count}");
+}
+
 /// `unspool demo --serve`, until it is dropped.
 struct Demo {
     child: Child,

@@ -34,6 +34,8 @@ mod sinks;
 mod streams;
 mod terminal;
 mod tls;
+#[cfg(feature = "otlp")]
+mod traces;
 
 use std::process::{Command, Output, Stdio};
 

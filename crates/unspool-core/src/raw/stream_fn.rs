@@ -15,6 +15,8 @@ use crate::ending::{MayLeaveItem, Silent, YieldsError};
 ///
 /// It belongs to the one body that it was given to: the lifetime is not known
 /// outside of it, so that it can neither leave it nor be exchanged for another.
+///
+/// It is in the example of [`stream_fn`](crate::stream_fn).
 #[derive(Debug)]
 pub struct Yields<'b, Y> {
     slot: *const Slot<Y, ()>,

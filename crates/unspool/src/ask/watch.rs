@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::event::Event;
 use super::outcome::{Answered, Doubt, Stop};
@@ -10,6 +11,7 @@ use crate::account::{Conclusion, Counts};
 use crate::http::{Meter, Secrets, shortened};
 use crate::position::Position;
 use crate::source::SourceKind;
+use crate::spans;
 
 /// The name of the source.
 pub(super) const NAME: &str = "ask";
@@ -71,6 +73,7 @@ impl Watch {
         draft.begin.get_or_insert_with(Instant::now);
         draft.outcome.provider = Some(provider.to_owned());
         draft.outcome.model = Some(model.to_owned());
+        spans::asks_model(provider, model);
     }
 
     /// What came of an earlier try does not count.
@@ -211,5 +214,13 @@ impl SourceKind for Watch {
 
     fn over(&self) {
         self.draft().end.get_or_insert_with(Instant::now);
+    }
+
+    fn tell(&self, span: &Span) {
+        let draft = self.draft();
+        let Answered {
+            id, model, usage, ..
+        } = &draft.outcome;
+        spans::model_answered(span, id.as_deref(), model.as_deref(), usage);
     }
 }

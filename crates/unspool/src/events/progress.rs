@@ -17,6 +17,7 @@ use crate::account::{Conclusion, Counts};
 use crate::http::{Call, Meter, Secrets};
 use crate::position::Position;
 use crate::source::SourceKind;
+use crate::spans;
 
 /// How many doubts are kept, the first ones.
 const DOUBTS: usize = 100;
@@ -126,6 +127,7 @@ impl Feeds {
 
     /// A connection is made.
     pub(super) fn connected(&self, transport: &'static str) {
+        spans::follows(transport);
         let followed = &mut self.draft().followed;
         followed.transport = Some(transport);
         followed.connections += 1;

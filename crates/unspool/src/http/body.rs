@@ -4,39 +4,20 @@
 //! for all of them and drops what is in the others, and it takes out of the head what
 //! says how long the body is.
 
-use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZstdDecoder};
-use async_compression::zstd::DParameter;
-use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyDataStream, BodyExt as _, combinators::MapErr};
+use bytes::Bytes;
 use reqwest::Response;
-use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
-use tokio::io::AsyncBufRead;
 use tokio::task::coop::consume_budget;
-use tokio_util::io::{StreamReader, poll_read_buf};
 
 use super::Meter;
-use super::failure::{corrupt, cut, silence};
+use super::coding::Coding;
+#[cfg(feature = "compression")]
+use super::decoder::Compressed;
+use super::failure::{cut, silence};
 use super::idle::IdleTimer;
 use crate::error::{Error, Kind};
-
-/// What a server may compress with.
-pub(super) const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, br, zstd");
-
-/// How much is decompressed at a time.
-const CHUNK: usize = 32 << 10;
-
-/// Less room than this is not worth a chunk.
-const LEAST: usize = 4 << 10;
-
-/// The largest window that a decoder has to keep, as a power of two: 8 MiB (RFC 9659).
-const ZSTD_WINDOW: u32 = 23;
 
 /// How many times the longest silence is waited for something useful, whatever else comes:
 /// half an hour for a model that thinks and sends signs of life, a quarter for an item.
@@ -91,26 +72,9 @@ impl Default for Wanted {
 
 enum Source {
     Plain(Response),
+    #[cfg(feature = "compression")]
     Compressed(Box<Compressed>),
 }
-
-struct Compressed {
-    decoder: Decoder,
-    buffer: BytesMut,
-}
-
-enum Decoder {
-    Gzip(GzipDecoder<Reader>),
-    Brotli(BrotliDecoder<Reader>),
-    Zstd(ZstdDecoder<Reader>),
-}
-
-/// What arrives, to be read from.
-type Reader =
-    StreamReader<BodyDataStream<MapErr<reqwest::Body, fn(reqwest::Error) -> io::Error>>, Bytes>;
-
-/// What undoes one kind of compression.
-type Make = fn(Reader) -> Decoder;
 
 impl Body {
     /// The body of an answer.
@@ -123,12 +87,12 @@ impl Body {
         idle: Duration,
         meter: Option<Arc<Meter>>,
     ) -> Result<Self, Error> {
-        let source = match encoding(response.headers())? {
+        let source = match Coding::of(response.headers())? {
             None => Source::Plain(response),
-            Some(make) => Source::Compressed(Box::new(Compressed {
-                decoder: make(reader(response)),
-                buffer: BytesMut::new(),
-            })),
+            #[cfg(feature = "compression")]
+            Some(coding) => Source::Compressed(Box::new(Compressed::new(coding, response))),
+            #[cfg(not(feature = "compression"))]
+            Some(coding) => return Err(coding.not_undone()),
         };
         Ok(Body {
             source,
@@ -157,12 +121,8 @@ impl Body {
         let next = async {
             match &mut self.source {
                 Source::Plain(response) => response.chunk().await.map_err(cut),
-                Source::Compressed(body) => body.chunk().await.map_err(|error| match error
-                    .downcast::<reqwest::Error>(
-                ) {
-                    Ok(error) => cut(error),
-                    Err(error) => corrupt(error),
-                }),
+                #[cfg(feature = "compression")]
+                Source::Compressed(body) => body.chunk().await,
             }
         };
         let chunk = match self.timer.wait(next).await {
@@ -233,76 +193,6 @@ impl Body {
         }
         Ok(body)
     }
-}
-
-impl Compressed {
-    async fn chunk(&mut self) -> io::Result<Option<Bytes>> {
-        if self.buffer.capacity() < LEAST {
-            self.buffer.reserve(CHUNK);
-        }
-        let (decoder, buffer) = (&mut self.decoder, &mut self.buffer);
-        let count = poll_fn(|cx| match decoder {
-            Decoder::Gzip(decoder) => poll_read_buf(Pin::new(decoder), cx, buffer),
-            Decoder::Brotli(decoder) => poll_read_buf(Pin::new(decoder), cx, buffer),
-            Decoder::Zstd(decoder) => poll_read_buf(Pin::new(decoder), cx, buffer),
-        })
-        .await?;
-        if count > 0 {
-            return Ok(Some(self.buffer.split().freeze()));
-        }
-        // Whatever is after the end of the compressed data would be lost.
-        match poll_fn(|cx| self.decoder.poll_rest(cx)).await? {
-            0 => Ok(None),
-            rest => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("{rest} bytes or more follow the end of the compressed data"),
-            )),
-        }
-    }
-}
-
-impl Decoder {
-    /// How many bytes are there that were not decompressed.
-    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let reader = match self {
-            Decoder::Gzip(decoder) => decoder.get_mut(),
-            Decoder::Brotli(decoder) => decoder.get_mut(),
-            Decoder::Zstd(decoder) => decoder.get_mut(),
-        };
-        Pin::new(reader).poll_fill_buf(cx).map_ok(<[u8]>::len)
-    }
-}
-
-/// How to undo the compression of a body, if it has one.
-fn encoding(headers: &HeaderMap) -> Result<Option<Make>, Error> {
-    let mut fields = headers.get_all(CONTENT_ENCODING).into_iter();
-    let (field, other) = (fields.next(), fields.next());
-    let name = field.map_or("", |field| field.to_str().unwrap_or("?").trim());
-    match name.to_ascii_lowercase().as_str() {
-        "" | "identity" if other.is_none() => Ok(None),
-        "gzip" | "x-gzip" if other.is_none() => Ok(Some(|reader| {
-            let mut decoder = GzipDecoder::new(reader);
-            decoder.multiple_members(true);
-            Decoder::Gzip(decoder)
-        })),
-        "br" if other.is_none() => Ok(Some(|reader| Decoder::Brotli(BrotliDecoder::new(reader)))),
-        "zstd" if other.is_none() => Ok(Some(|reader| {
-            let window = DParameter::window_log_max(ZSTD_WINDOW);
-            let mut decoder = ZstdDecoder::with_params(reader, &[window]);
-            decoder.multiple_members(true);
-            Decoder::Zstd(decoder)
-        })),
-        _ => Err(Error::content(format!(
-            "the body is compressed as `{name}`, which was not asked for"
-        ))),
-    }
-}
-
-fn reader(response: Response) -> Reader {
-    let to_io: fn(reqwest::Error) -> io::Error = io::Error::other;
-    StreamReader::new(BodyDataStream::new(
-        reqwest::Body::from(response).map_err(to_io),
-    ))
 }
 
 #[cfg(test)]

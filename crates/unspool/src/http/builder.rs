@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Proxy};
+#[cfg(feature = "tls")]
+use reqwest::Certificate;
+use reqwest::{Client, Proxy};
 use url::Url;
 
 use super::client::{Clients, Network};
@@ -129,6 +131,7 @@ impl HttpBuilder {
     /// # Errors
     ///
     /// There is none in the text, or one that cannot be read.
+    #[cfg(feature = "tls")]
     pub fn trust(mut self, pem: &[u8]) -> Result<Self, Error> {
         let roots = Certificate::from_pem_bundle(pem);
         let wrong =
@@ -143,6 +146,7 @@ impl HttpBuilder {
 
     /// Trusts any certificate of any server, so that anybody on the way can read and change
     /// all that is sent, credentials included. For tests.
+    #[cfg(feature = "tls")]
     pub fn danger_trust_anybody(mut self) -> Self {
         self.network.is_insecure = true;
         self

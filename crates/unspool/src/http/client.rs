@@ -3,9 +3,12 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use reqwest::Certificate;
 use reqwest::header::UPGRADE;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder, Proxy, Request};
+use reqwest::{Client, ClientBuilder, Proxy, Request};
+#[cfg(feature = "tls")]
 use rustls::crypto::{CryptoProvider, ring};
 use url::Url;
 
@@ -38,8 +41,10 @@ pub(super) struct Network {
     /// In the place of the proxies of the environment, with its address.
     pub(super) proxy: Option<(Proxy, String)>,
     /// Trusted beside those of the system.
+    #[cfg(feature = "tls")]
     pub(super) roots: Vec<Certificate>,
     /// Whether any certificate will do.
+    #[cfg(feature = "tls")]
     pub(super) is_insecure: bool,
 }
 
@@ -91,6 +96,12 @@ impl Clients {
             } => (network, plain, secure, leaving),
         };
         let is_secure = request.url().scheme() == "https";
+        if is_secure && !cfg!(feature = "tls") {
+            return Err(Error::request(
+                "`https:` needs TLS, and this program was built without the feature `tls` of \
+                 `unspool`",
+            ));
+        }
         let is_leaving = request.headers().contains_key(UPGRADE);
         let cell = match (is_secure, is_leaving) {
             (false, _) => plain,
@@ -103,7 +114,7 @@ impl Clients {
         let builder = if is_secure || network.proxy.is_some() || has_tls_proxy() {
             network.builder()
         } else {
-            Client::builder().tls_certs_only([])
+            without_tls(Client::builder())
         };
         let builder = if is_leaving {
             builder.http1_only()
@@ -117,15 +128,34 @@ impl Clients {
 
 impl Network {
     fn builder(&self) -> ClientBuilder {
-        let mut builder = Client::builder().tls_certs_merge(self.roots.iter().cloned());
-        if let Some((proxy, _)) = &self.proxy {
-            builder = builder.proxy(proxy.clone());
+        let builder = self.with_tls(Client::builder());
+        match &self.proxy {
+            Some((proxy, _)) => builder.proxy(proxy.clone()),
+            None => builder,
         }
+    }
+
+    #[cfg(feature = "tls")]
+    fn with_tls(&self, builder: ClientBuilder) -> ClientBuilder {
+        let builder = builder.tls_certs_merge(self.roots.iter().cloned());
         if self.is_insecure {
-            builder = builder.tls_danger_accept_invalid_certs(true);
+            builder.tls_danger_accept_invalid_certs(true)
+        } else {
+            builder
         }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn with_tls(&self, builder: ClientBuilder) -> ClientBuilder {
         builder
     }
+}
+
+/// Certificates take long to read, and are of no use to a client that speaks no TLS.
+fn without_tls(builder: ClientBuilder) -> ClientBuilder {
+    #[cfg(feature = "tls")]
+    let builder = builder.tls_certs_only([]);
+    builder
 }
 
 /// Whether the proxy for `http:` is itself reached by TLS.
@@ -142,6 +172,7 @@ fn proxies<'n>(names: &'n [&str]) -> impl Iterator<Item = String> + 'n {
 /// the credentials. Nor does it decompress, so that the head stays as it came.
 fn client(builder: ClientBuilder) -> Result<Client, Error> {
     // The program's own choice of cryptography stays, where it has made one.
+    #[cfg(feature = "tls")]
     if CryptoProvider::get_default().is_none() {
         let _ = ring::default_provider().install_default();
     }

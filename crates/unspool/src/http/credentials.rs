@@ -115,6 +115,7 @@ impl Credentials {
     }
 
     /// The headers among them.
+    #[cfg(feature = "ask")]
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.headers
     }
@@ -242,6 +243,7 @@ impl Grants {
     }
 
     /// The caller's headers at the origin of an address.
+    #[cfg(feature = "ask")]
     pub(super) fn headers_at(&self, url: &Url) -> HeaderMap {
         self.at(url)
             .map_or_else(HeaderMap::new, |grant| grant.headers.clone())

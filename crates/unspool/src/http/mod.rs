@@ -7,8 +7,12 @@ mod call;
 pub(crate) mod checked;
 mod clean;
 mod client;
+mod coding;
 mod cookies;
 mod credentials;
+#[cfg(feature = "compression")]
+mod decoder;
+mod dry;
 mod escapes;
 mod failure;
 mod idle;
@@ -24,7 +28,6 @@ mod refusal;
 mod retry;
 mod secrets;
 mod session;
-mod told;
 mod upgrade;
 mod visible;
 
@@ -44,7 +47,7 @@ pub use rate::Rate;
 pub(crate) use refusal::Refusal;
 pub(crate) use retry::{Attempts, Retry, wait_said};
 pub use secrets::Secrets;
-pub(crate) use secrets::is_secret_name;
+pub(crate) use secrets::{is_secret_name, redacted_address};
 pub(crate) use session::{Answer, HttpOptions, Reply, Session};
 pub(crate) use visible::{shortened, shortened_to, visible};
 

@@ -235,9 +235,8 @@ impl OAuth {
     }
 
     async fn ask(&self, session: &Session) -> Result<Token, Error> {
-        let response = session
-            .transmit(self.client.request(self.url.clone()))
-            .await?;
+        let request = self.client.request(self.url.clone());
+        let response = session.transmit(request, &self.url).await?;
         if response.url() != &self.url {
             // A client of the caller's that follows redirects by itself.
             let message = "the token endpoint redirects, which must not be followed";

@@ -11,6 +11,7 @@ use super::Meter;
 use super::limits::{exhausted, in_range, server_time, wait};
 use super::prose::wait_in;
 use crate::error::Error;
+use crate::spans;
 
 /// The longest wait. What a server asks for beyond is not waited for in part: until then
 /// it would refuse again.
@@ -88,6 +89,7 @@ impl Attempts {
             self.allowed,
             error.message()
         ));
+        spans::waits(wait, self.made, self.allowed);
         tokio::time::sleep(wait).await;
         self.meter.retry();
         Ok(())

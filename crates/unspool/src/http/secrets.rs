@@ -298,9 +298,19 @@ fn without(text: &str, mut ranges: Vec<Range<usize>>) -> String {
 /// A request as messages name it: without user, password, fragment, and the values
 /// of parameters that may be secrets.
 pub(super) fn redacted(method: &Method, url: &Url) -> String {
+    let address = redacted_address(url);
+    match url.scheme() {
+        "http" | "https" => format!("{method} {address}"),
+        // What is not HTTP is not asked with a method.
+        _ => address,
+    }
+}
+
+/// The address of a request, in the same way.
+pub(crate) fn redacted_address(url: &Url) -> String {
     let mut text = match (url.scheme(), url.host_str()) {
-        ("http" | "https", _) => format!("{method} {}", url.origin().ascii_serialization()),
-        // Those have no origin, and are not asked with a method.
+        ("http" | "https", _) => url.origin().ascii_serialization(),
+        // Those have no origin.
         (scheme, host) => format!("{scheme}://{}", host.unwrap_or_default()),
     };
     if let (false, Some(port)) = (url.origin().is_tuple(), url.port()) {

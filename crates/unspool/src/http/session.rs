@@ -2,25 +2,27 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use reqwest::header::{ACCEPT_ENCODING, CONNECTION, HeaderMap, TRANSFER_ENCODING};
+use reqwest::header::{CONNECTION, HeaderMap, TRANSFER_ENCODING};
 use reqwest::{Client, Request, Response, StatusCode, Version};
 use tokio::time::timeout;
 use url::Url;
 
-use super::body::{Body, ENCODINGS};
+use super::body::Body;
 use super::clean::{CleanCall, clean};
 use super::client::Clients;
+use super::coding::Coding;
 use super::cookies::Jar;
 use super::credentials::{Credentials, Grants};
 use super::failure::{no_answer, silence};
 use super::oauth::Token;
 use super::pace::Queue;
 use super::{
-    Attempts, Call, Http, Meter, Rate, Refusal, Retry, Secrets, Settings, check_scheme, told,
+    Attempts, Call, Http, Meter, Rate, Refusal, Retry, Secrets, Settings, check_scheme, dry,
 };
 use crate::error::Error;
+use crate::spans;
 
 /// What a source is given for its requests.
 #[derive(Clone, Default)]
@@ -43,6 +45,7 @@ impl HttpOptions {
     }
 
     /// The headers of the caller's for an address.
+    #[cfg(feature = "ask")]
     pub(crate) fn headers_for(&self, url: &Url) -> HeaderMap {
         let shared = self.http.as_ref().map(|http| &http.shared.grants);
         let mut headers = shared.map_or_else(HeaderMap::new, |grants| grants.headers_at(url));
@@ -156,8 +159,7 @@ impl Session {
     /// One request and the head of its answer. A token that is not taken is asked
     /// for once more: it may have been withdrawn before its time.
     pub(super) async fn exchange(&self, call: &CleanCall) -> Result<Response, Error> {
-        let call = call.call();
-        let Some(oauth) = self.grants.oauth_for(&call.url) else {
+        let Some(oauth) = self.grants.oauth_for(&call.call().url) else {
             return self.exchange_as(call, None).await;
         };
         let token = oauth.token(self).await?;
@@ -171,39 +173,49 @@ impl Session {
         self.exchange_as(call, Some(&token)).await
     }
 
-    async fn exchange_as(&self, call: &Call, token: Option<&Token>) -> Result<Response, Error> {
+    async fn exchange_as(
+        &self,
+        call: &CleanCall,
+        token: Option<&Token>,
+    ) -> Result<Response, Error> {
+        let shown = &call.stored().url;
+        let call = call.call();
         let url = self.grants.address(&call.url);
         let mut request = Request::new(call.method(), url);
         let cookies = self.jar.header_for(&call.url, SystemTime::now());
         *request.headers_mut() = self.grants.headers_for(call, token, cookies)?;
         *request.body_mut() = call.body.as_ref().map(|body| body.to_string().into());
-        let begun = Instant::now();
-        let answer = self.transmit(request).await;
-        told::exchanged(call, &answer, begun.elapsed());
-        let response = answer?;
+        let response = self.transmit(request, shown).await?;
         (self.jar).store(response.url(), response.headers(), SystemTime::now());
         Ok(response)
     }
 
-    /// Sends a request when its turn has come, and waits for the head of the answer.
-    pub(super) async fn transmit(&self, mut request: Request) -> Result<Response, Error> {
-        let headers = request.headers_mut();
-        headers.entry(ACCEPT_ENCODING).or_insert(ENCODINGS);
+    /// Sends a request when its turn has come, and waits for the head of the answer; `shown` is
+    /// its address without credentials.
+    pub(super) async fn transmit(
+        &self,
+        mut request: Request,
+        shown: &Url,
+    ) -> Result<Response, Error> {
+        Coding::ask_for(request.headers_mut());
         if self.http.shared.is_dry {
-            return Err(told::not_sent(&request));
+            return Err(dry::not_sent(&request));
         }
         let client = self.clients.for_request(&request)?;
         let (pace, url) = (&self.http.shared.pace, request.url().clone());
         let turn = pace.turn(url.origin(), &self.queue, &self.meter).await?;
         self.meter.request();
-        match timeout(self.timeout, client.execute(request)).await {
+        let span = spans::request(request.method(), shown);
+        let answer = match timeout(self.timeout, client.execute(request)).await {
             Ok(Ok(response)) => {
                 turn.answered(response.status(), response.headers());
                 Ok(response)
             }
             Ok(Err(error)) => Err(no_answer(error, &url, turn.is_known())),
             Err(_) => Err(silence(self.timeout, "no answer")),
-        }
+        };
+        spans::answered(&span, &answer, || self.secrets());
+        answer
     }
 
     /// Reads a body that is known to be small.

@@ -10,6 +10,7 @@ use std::vec::IntoIter;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::fetch::PageFetcher;
 use super::kinds::Kind;
@@ -269,7 +270,9 @@ impl Ahead {
         let (sender, messages) = mpsc::channel(BATCHES);
         let (summary_sender, summary) = oneshot::channel();
         let fetcher = Arc::new(fetcher);
-        let task = tokio::spawn(run(fetcher, call.clone(), batch, sender, summary_sender));
+        let run = run(fetcher, call.clone(), batch, sender, summary_sender);
+        // What it asks for is told as the walk's.
+        let task = tokio::spawn(run.in_current_span());
         Ahead {
             call,
             turn,

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
+use tracing::{Instrument, Span};
 
 use super::fetch::{PageBody, PageFetcher};
 use super::seen::{Fingerprint, mark_of};
 use crate::error::Error;
 use crate::http::{Attempts, Call, CleanCall};
 use crate::json::Envelope;
+use crate::spans;
 
 /// The text of an item, and its mark.
 #[derive(Clone, Debug)]
@@ -47,18 +49,25 @@ pub(super) struct PageReader {
     /// What is wrong with what follows the last item.
     fault: Option<Error>,
     is_whole: bool,
+    /// What is told of it.
+    span: Span,
 }
 
 impl PageReader {
     /// Asks for a page, and again where that may help, up to its first item.
     pub(super) async fn open(fetcher: Arc<PageFetcher>, call: CleanCall) -> Result<Self, Error> {
-        let mut attempts = fetcher.http.attempts();
-        loop {
-            match PageReader::open_once(Arc::clone(&fetcher), call.clone()).await {
-                Ok(reader) => return Ok(reader),
-                Err(error) => attempts.after(error).await?,
+        let span = spans::page(call.stored());
+        let opening = async {
+            let mut attempts = fetcher.http.attempts();
+            loop {
+                match fetcher.open(&call).await {
+                    Ok(reading) => return Ok(reading),
+                    Err(error) => attempts.after(error).await?,
+                }
             }
-        }
+        };
+        let opened = opening.instrument(span.clone()).await;
+        PageReader::of(opened, fetcher, call, span)
     }
 
     /// The same without another try.
@@ -66,7 +75,20 @@ impl PageReader {
         fetcher: Arc<PageFetcher>,
         call: CleanCall,
     ) -> Result<Self, Error> {
-        let reading = fetcher.open(&call).await?;
+        let span = spans::page(call.stored());
+        let opened = fetcher.open(&call).instrument(span.clone()).await;
+        PageReader::of(opened, fetcher, call, span)
+    }
+
+    fn of(
+        opened: Result<PageBody, Error>,
+        fetcher: Arc<PageFetcher>,
+        call: CleanCall,
+        span: Span,
+    ) -> Result<Self, Error> {
+        let reading = opened.inspect_err(|error| {
+            spans::failed(&span, error, || fetcher.http.secrets());
+        })?;
         Ok(PageReader {
             fetcher,
             call,
@@ -77,6 +99,7 @@ impl PageReader {
             last: None,
             fault: None,
             is_whole: false,
+            span,
         })
     }
 
@@ -98,11 +121,17 @@ impl PageReader {
             };
             match next {
                 Ok(text) => break text,
-                Err(error) if error.is_retryable() => self.again(error).await?,
+                Err(error) if error.is_retryable() => {
+                    let span = self.span.clone();
+                    self.again(error).instrument(span).await?;
+                }
                 Err(error) => return Err(error),
             }
         };
-        self.is_whole = text.is_none();
+        if text.is_none() {
+            self.is_whole = true;
+            self.tell_end();
+        }
         Ok(text.map(|text| self.take(text)))
     }
 
@@ -126,6 +155,12 @@ impl PageReader {
         self.fingerprint.add(mark);
         self.last = Some(item.clone());
         item
+    }
+
+    /// Ends its span, if that has not ended.
+    fn tell_end(&mut self) {
+        let span = std::mem::replace(&mut self.span, Span::none());
+        spans::page_read(&span, self.taken, self.is_whole);
     }
 
     pub(super) fn summary(&mut self) -> Option<Summary> {
@@ -178,5 +213,11 @@ impl PageReader {
             }
         }
         Ok((fingerprint.mark() == self.fingerprint.mark()).then_some(reading))
+    }
+}
+
+impl Drop for PageReader {
+    fn drop(&mut self) {
+        self.tell_end();
     }
 }

@@ -38,6 +38,10 @@ pub(super) struct Batch {
     /// How many rows there are.
     pub(super) rows: usize,
     /// How many bytes their values have.
+    #[cfg_attr(
+        not(feature = "sqlite"),
+        expect(dead_code, reason = "what only a handover looks at")
+    )]
     pub(super) bytes: usize,
     #[cfg(feature = "arrow")]
     pub(super) columns: Option<arrow_array::RecordBatch>,

@@ -77,6 +77,7 @@ pub(super) fn not_unique(query: &Query, key: &[String]) -> Error {
 
 /// What is said where the rows are to begin at a value of another kind than their keys: what a
 /// database makes of that leaves out rows.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
 pub(super) fn other_kind(key: &str, are: &str, since: &str) -> Error {
     Error::request(format!(
         "the key `{key}` holds {are}, and the rows are to begin at `{since}`; a text stands in double quotes"

@@ -12,6 +12,10 @@
 
 mod account;
 #[cfg(feature = "arrow")]
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "mysql")),
+    expect(dead_code, reason = "what only servers have")
+)]
 mod arrow;
 mod batch;
 mod database;
@@ -22,6 +26,10 @@ mod keyset;
 #[cfg(feature = "mysql")]
 mod mysql;
 mod param;
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "mysql")),
+    expect(dead_code, reason = "how PostgreSQL is not cut")
+)]
 mod parts;
 mod position;
 #[cfg(feature = "postgres")]

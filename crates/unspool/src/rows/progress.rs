@@ -11,6 +11,7 @@ use crate::account::{Conclusion, Counts};
 use crate::http::{Meter, Secrets};
 use crate::position::Position;
 use crate::source::SourceKind;
+use crate::spans;
 
 /// A query of a database, as one of the sources.
 #[derive(Default)]
@@ -46,6 +47,7 @@ impl Cursor {
         query: String,
         secrets: Secrets,
     ) {
+        spans::asks_database(database);
         // A query is begun once.
         let _ = self.secrets.set(secrets);
         let mut state = self.state();

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use twox_hash::XxHash3_64;
 
-use super::compression::{Compression, Frame};
+use super::compression::Compression;
+use super::frame::Frame;
 use super::state::{Extent, sync_folder_of};
 
 /// How much of the end of a file it is known again by.
@@ -68,7 +69,7 @@ impl Body {
         self.is_sealed = false;
         self.go_to_end()?;
         if self.frame.is_none() {
-            self.frame = self.compression.frame()?;
+            self.frame = Frame::begin(self.compression)?;
         }
         match &mut self.frame {
             None => {
@@ -109,7 +110,7 @@ impl Body {
     pub(super) fn close(&mut self, tail: &[u8]) -> io::Result<Extent> {
         if self.whole == 0 && self.frame.is_none() && tail.is_empty() {
             self.cut_to_whole()?;
-            self.frame = self.compression.frame()?;
+            self.frame = Frame::begin(self.compression)?;
             self.is_sealed = false;
         }
         self.seal(tail)
@@ -162,7 +163,7 @@ impl Body {
             return Ok(());
         }
         self.is_at_end = false;
-        match self.compression.frame()? {
+        match Frame::begin(self.compression)? {
             None => {
                 self.file.write_all(tail)?;
                 self.end += tail.len() as u64;

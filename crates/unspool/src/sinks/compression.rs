@@ -1,14 +1,6 @@
-//! Compression in frames, each of which can be read, and cut off, by itself.
+//! How files are compressed, by their names.
 
-use std::io::{self, Write};
-
-use flate2::write::GzEncoder;
-
-/// The level of gzip: the fastest, as who wants small files takes zstd.
-const GZIP_LEVEL: u32 = 1;
-
-/// The level of zstd.
-const ZSTD_LEVEL: i32 = 3;
+use crate::error::Error;
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,50 +22,19 @@ impl Compression {
         (Compression::None, name)
     }
 
-    /// Begins a frame; none where nothing is compressed.
-    pub(super) fn frame(self) -> io::Result<Option<Frame>> {
-        Ok(match self {
-            Compression::None => None,
-            Compression::Gzip => {
-                let level = flate2::Compression::new(GZIP_LEVEL);
-                Some(Frame::Gzip(GzEncoder::new(Vec::new(), level)))
-            }
-            Compression::Zstd => {
-                let mut encoder = zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
-                encoder.include_checksum(true)?;
-                Some(Frame::Zstd(encoder))
-            }
-        })
-    }
-}
-
-/// A frame that is being written: a member of a gzip, a frame of zstd.
-pub(super) enum Frame {
-    Gzip(GzEncoder<Vec<u8>>),
-    Zstd(zstd::Encoder<'static, Vec<u8>>),
-}
-
-impl Frame {
-    pub(super) fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        match self {
-            Frame::Gzip(encoder) => encoder.write_all(text),
-            Frame::Zstd(encoder) => encoder.write_all(text),
-        }
-    }
-
-    /// What has been compressed since this was called last; whoever has written it clears it.
-    pub(super) fn output(&mut self) -> &mut Vec<u8> {
-        match self {
-            Frame::Gzip(encoder) => encoder.get_mut(),
-            Frame::Zstd(encoder) => encoder.get_mut(),
-        }
-    }
-
-    /// Ends the frame: the rest of its bytes.
-    pub(super) fn finish(self) -> io::Result<Vec<u8>> {
-        match self {
-            Frame::Gzip(encoder) => encoder.finish(),
-            Frame::Zstd(encoder) => encoder.finish(),
+    /// That files can be compressed so.
+    ///
+    /// # Errors
+    ///
+    /// This program was built without what does it.
+    pub(super) fn check(self) -> Result<(), Error> {
+        if cfg!(feature = "compression") || self == Compression::None {
+            Ok(())
+        } else {
+            Err(Error::request(
+                "the target is to be compressed, and this program was built without the feature \
+                 `compression` of `unspool`",
+            ))
         }
     }
 }

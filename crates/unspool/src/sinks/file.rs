@@ -72,6 +72,7 @@ pub(crate) fn open(
             "a key is for tables: an item of a file is not replaced by a later one",
         ));
     }
+    Compression::of(target).0.check()?;
     let encoder = encoder(&options)?;
     let path = PathBuf::from(target);
     Ok(Sink::new(target, move || {

@@ -31,6 +31,8 @@ mod csv;
 mod delivery;
 mod encoder;
 mod file;
+#[cfg_attr(not(feature = "compression"), path = "no_frame.rs")]
+mod frame;
 mod identity;
 mod json;
 mod lock;

@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
+use tracing::Span;
 use unspool_core::AsyncGenerator;
 
 use super::delivery::{Batch, Delivery, Ended, Mark, Memory};
 use super::{Notes, Pace, Sink, SinkAccount, SinkGenerator};
 use crate::error::Error;
+use crate::http::Secrets;
 use crate::position::Position;
+use crate::spans;
 
 /// How many bytes of items travel together, unless one alone has more.
 const BATCH: usize = 256 << 10;
@@ -54,6 +57,8 @@ pub struct Writer {
     used: (mpsc::Sender<Memory>, mpsc::Receiver<Memory>),
     durable: watch::Receiver<Durable>,
     result: Option<oneshot::Receiver<Result<(), Error>>>,
+    /// What is told of it.
+    span: Span,
 }
 
 /// What the sink has made durable.
@@ -82,6 +87,7 @@ impl Writer {
             takes_arrow,
             make,
         } = sink;
+        let span = spans::sink(&target);
         let (to_sink, deliveries) = mpsc::channel(WAITING);
         let (to_durable, mut durable) = watch::channel(Durable::default());
         let (to_result, result) = oneshot::channel();
@@ -113,6 +119,7 @@ impl Writer {
             to_sink,
             durable,
             result: Some(result),
+            span,
         };
         if is_open {
             Ok(writer)
@@ -422,7 +429,19 @@ impl Writer {
         };
         let result = result.await;
         self.result = None;
-        result.unwrap_or_else(|_| Err(Error::sink_ended()))
+        let result = result.unwrap_or_else(|_| Err(Error::sink_ended()));
+        if let Err(error) = &result {
+            spans::failed(&self.span, error, Secrets::new);
+        }
+        result
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if !self.span.is_disabled() {
+            spans::sink_ended(&self.span, &self.account());
+        }
     }
 }
 

@@ -29,6 +29,7 @@ mod listings;
 mod macros;
 mod members;
 mod oauth;
+mod observed;
 mod pacing;
 mod positions;
 mod replay;

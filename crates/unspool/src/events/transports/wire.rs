@@ -109,6 +109,7 @@ impl Wire {
     }
 
     /// Whether something has been read that is not taken yet.
+    #[cfg(feature = "nats")]
     pub(super) fn has_more(&self) -> bool {
         !self.buffer.is_empty()
     }

@@ -1,35 +1,15 @@
-//! What is told of a request to whoever watches: by `tracing`, or in the place of sending it.
+//! What is said of a request in the place of sending it.
 
-use std::time::Duration;
-
+use reqwest::Request;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Request, Response};
-use tracing::{Level, debug, enabled};
 
-use super::Call;
-use crate::error::{Error, ErrorKind, Kind};
+use crate::error::{Error, Kind};
 
 /// What is shown in the place of a secret.
 const HIDDEN: &str = "…";
 
 /// The longest part of a body that is shown, in characters.
 const LONGEST_BODY: usize = 4000;
-
-/// Tells `tracing` of a request and how it was answered, without credentials: `request`,
-/// `status` or `error`, and `took`.
-pub(super) fn exchanged(call: &Call, answer: &Result<Response, Error>, took: Duration) {
-    if !enabled!(target: "unspool::http", Level::DEBUG) {
-        return;
-    }
-    let request = call.redacted();
-    match answer {
-        Ok(response) => debug!(
-            target: "unspool::http", %request, status = response.status().as_u16(), ?took
-        ),
-        Err(error) if error.kind() == ErrorKind::NotSent => {}
-        Err(error) => debug!(target: "unspool::http", %request, %error, ?took),
-    }
-}
 
 /// The error in the place of an answer to a request that is only shown: what it would hold
 /// beside method and URL, with which errors begin.
