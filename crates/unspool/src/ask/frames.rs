@@ -77,7 +77,7 @@ enum Form {
     /// So far there has been nothing, or so much white space. What comes then tells the form,
     /// for the content type does not always.
     Unknown(BytesMut, usize),
-    Events(Decoder),
+    Events(Box<Decoder>),
     /// JSON on lines; whether the first one has come.
     Lines(Lines, bool),
     /// A document over several lines, as far as it has come.
@@ -262,7 +262,7 @@ impl Frames {
             _ => {
                 let mut decoder = Decoder::new().max_event(self.max_bytes);
                 decoder.push(begun);
-                self.form = Form::Events(decoder);
+                self.form = Form::Events(Box::new(decoder));
             }
         }
         Ok(())

@@ -47,7 +47,7 @@ pub use rate::Rate;
 pub(crate) use refusal::Refusal;
 pub(crate) use retry::{Attempts, Retry, wait_said};
 pub use secrets::Secrets;
-pub(crate) use secrets::{is_secret_name, redacted_address};
+pub(crate) use secrets::{is_secret_name, redacted, redacted_address};
 pub(crate) use session::{Answer, HttpOptions, Reply, Session};
 pub(crate) use visible::{shortened, shortened_to, visible};
 

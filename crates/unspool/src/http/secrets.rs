@@ -297,7 +297,7 @@ fn without(text: &str, mut ranges: Vec<Range<usize>>) -> String {
 
 /// A request as messages name it: without user, password, fragment, and the values
 /// of parameters that may be secrets.
-pub(super) fn redacted(method: &Method, url: &Url) -> String {
+pub(crate) fn redacted(method: &Method, url: &Url) -> String {
     let address = redacted_address(url);
     match url.scheme() {
         "http" | "https" => format!("{method} {address}"),

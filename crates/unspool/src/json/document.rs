@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::memchr2;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::map::Entry;
 use serde_json::value::RawValue;
@@ -103,6 +104,79 @@ pub(crate) fn members<'t>(
     serde_json::Deserializer::from_slice(object)
         .deserialize_map(Members(each))
         .ok()
+}
+
+/// Calls `each` with the members of an object, as they are written but for the quotation marks
+/// of the keys; nothing if it is not one. For texts that are known to be JSON, of which no more
+/// is looked at than it takes to find where values end. Keys are not read: one with escapes is
+/// another than the same without.
+pub(crate) fn valid_members<'t>(
+    object: &'t [u8],
+    each: &mut dyn FnMut(&'t [u8], &'t [u8]),
+) -> Option<()> {
+    let mut at = past_space(object, 0);
+    if *object.get(at)? != b'{' {
+        return None;
+    }
+    loop {
+        at = past_space(object, at + 1);
+        if *object.get(at)? == b'}' {
+            return Some(());
+        }
+        let key = at + 1..past_string(object, at)? - 1;
+        at = past_space(object, key.end + 1);
+        let value = past_space(object, at + 1);
+        at = past_value(object, value)?;
+        each(object.get(key)?, &object[value..at]);
+        at = past_space(object, at);
+        if *object.get(at)? == b'}' {
+            return Some(());
+        }
+    }
+}
+
+fn past_space(text: &[u8], at: usize) -> usize {
+    let space = text
+        .iter()
+        .skip(at)
+        .take_while(|byte| byte.is_ascii_whitespace());
+    at + space.count()
+}
+
+/// Where the string ends that begins there.
+fn past_string(text: &[u8], at: usize) -> Option<usize> {
+    let mut at = at + 1;
+    loop {
+        at += memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text[at] == b'"' {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+/// Where the value ends that begins there.
+fn past_value(text: &[u8], at: usize) -> Option<usize> {
+    let (mut at, mut depth) = (at, 0_usize);
+    loop {
+        match text.get(at)? {
+            b'"' => at = past_string(text, at)?,
+            b'{' | b'[' => (at, depth) = (at + 1, depth + 1),
+            b'}' | b']' => (at, depth) = (at + 1, depth.checked_sub(1)?),
+            b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' => at += 1,
+            _ => {
+                let rest = text[at..].iter();
+                at += rest
+                    .take_while(|byte| {
+                        !matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r')
+                    })
+                    .count();
+            }
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
 }
 
 /// Makes a tree, and counts what goes into it.
@@ -307,6 +381,46 @@ mod tests {
             "null",
         ] {
             assert_eq!(found(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn members_of_valid_objects_are_those_that_a_parser_finds() {
+        for text in [
+            "{}",
+            " { } ",
+            r#"{"a":1}"#,
+            r#" { "a" : -1.5e3 , "b" : [ {"c": "}]\\"} , 2 ] , "" : "\"," } "#,
+            "{\"a\":\ttrue\n,\"b\":{\"c\":{}},\"d\":[[],[\"[\"]],\"e\":null}",
+            "[1]",
+            "5",
+        ] {
+            let (mut found, mut theirs) = (Vec::new(), Vec::new());
+            let is_object = valid_members(text.as_bytes(), &mut |key, value| {
+                found.push((key.to_vec(), value.to_vec()));
+            });
+            let expected = members(text.as_bytes(), &mut |key, value| {
+                theirs.push((key.as_bytes().to_vec(), value.get().as_bytes().to_vec()));
+            });
+            assert_eq!((is_object, found), (expected, theirs), "{text}");
+        }
+        // What is no JSON is no reason to panic.
+        for text in [
+            "",
+            "{",
+            "{\"",
+            "{\"a\"",
+            "{\"a\":",
+            "{\"a\":[",
+            "{\"a\":1",
+            "{\"a\":\"\\",
+            "{]",
+        ] {
+            assert_eq!(
+                valid_members(text.as_bytes(), &mut |_, _| ()),
+                None,
+                "{text}"
+            );
         }
     }
 

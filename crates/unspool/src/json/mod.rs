@@ -18,7 +18,7 @@ mod window;
 pub use pointer::Pointer;
 
 pub(crate) use checker::is_space;
-pub(crate) use document::{Document, member, members, value_at};
+pub(crate) use document::{Document, member, members, valid_members, value_at};
 pub(crate) use items::{Check, RECORD};
 pub(crate) use place::Place;
 pub(crate) use splitter::{End, Envelope, Splitter};

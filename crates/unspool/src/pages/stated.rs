@@ -1,7 +1,10 @@
 //! What an upstream says of its own size.
 
+use std::sync::LazyLock;
+
 use reqwest::header::{CONTENT_RANGE, HeaderMap};
-use serde_json::Value;
+use rustc_hash::FxHashMap;
+use serde_json::{Map, Value};
 
 use super::place::number_of;
 
@@ -73,22 +76,20 @@ const SIZE_KEYS: &[&str] = &[
     "size",
 ];
 
-/// Objects around those keys.
-const AROUND: &[&str] = &[
-    "",
-    "/meta",
-    "/pagination",
-    "/meta/pagination",
-    "/page",
-    "/paging",
-    "/page_info",
-    "/info",
-    "/hits",
-    "/message",
-    "/response",
-    "/result",
-    // Of a list that begins with what speaks of the page.
-    "/0",
+/// Objects around those keys, by the keys that lead to them.
+const AROUND: &[&[&str]] = &[
+    &["meta"],
+    &["pagination"],
+    &["meta", "pagination"],
+    &["page"],
+    &["paging"],
+    &["page_info"],
+    &["info"],
+    &["hits"],
+    &["message"],
+    &["response"],
+    &["result"],
+    &["0"],
 ];
 
 /// What one page states.
@@ -108,36 +109,82 @@ impl Stated {
             let field = names.iter().find_map(|name| headers.get(*name))?;
             field.to_str().ok()?.trim().parse().ok()
         };
-        // The element around all others, where the envelope was XML.
-        let root = envelope.as_object().filter(|fields| fields.len() == 1);
-        let root = root.and_then(|fields| fields.values().next());
-        let around: Vec<&Value> = (AROUND.iter().filter_map(|path| below(envelope, path)))
-            .chain(root)
-            .filter(|value| value.is_object())
-            .collect();
-        let in_envelope = |names: &[&str]| {
-            (around.iter())
-                .flat_map(|object| names.iter().filter_map(|name| object.get(*name)))
-                .find_map(number)
-        };
+        let mut stated = Stated::default();
+        around(envelope, &mut |object| stated.add(object));
+        let of_all = in_headers(ITEMS_HEADERS).or_else(|| of_range(headers));
         Stated {
-            items: in_headers(ITEMS_HEADERS)
-                .or_else(|| of_range(headers))
-                .or_else(|| in_envelope(ITEMS_KEYS)),
-            pages: in_headers(PAGES_HEADERS).or_else(|| in_envelope(PAGES_KEYS)),
-            size: in_envelope(SIZE_KEYS),
-            count: in_envelope(&[COUNT_KEY]),
+            items: of_all.or(stated.items),
+            pages: in_headers(PAGES_HEADERS).or(stated.pages),
+            ..stated
+        }
+    }
+
+    /// Takes in what an object states that those before it did not.
+    fn add(&mut self, object: &Map<String, Value>) {
+        // Of each kind, the key that stands first in its list.
+        let mut best: [Option<(usize, u64)>; KINDS.len()] = [None; KINDS.len()];
+        for (key, value) in object {
+            let Some(&(kind, rank)) = KEYS.get(key.as_str()) else {
+                continue;
+            };
+            if best[kind].is_none_or(|(known, _)| rank < known)
+                && let Some(number) = number(value)
+            {
+                best[kind] = Some((rank, number));
+            }
+        }
+        let places = [
+            &mut self.items,
+            &mut self.pages,
+            &mut self.size,
+            &mut self.count,
+        ];
+        for (place, best) in places.into_iter().zip(best) {
+            *place = place.or(best.map(|(_, number)| number));
         }
     }
 }
 
-/// The value at a pointer without `~`, which `Value::pointer` would look for in each of its
-/// steps.
-fn below<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
-    (pointer.split('/').skip(1)).try_fold(value, |value, step| match value {
-        Value::Array(elements) => elements.get(step.parse::<usize>().ok()?),
-        value => value.get(step),
-    })
+/// The kinds of keys, in the order of the members of [`Stated`].
+const KINDS: [&[&str]; 4] = [ITEMS_KEYS, PAGES_KEYS, SIZE_KEYS, &[COUNT_KEY]];
+
+/// Which kind a key is of, and where in its list it stands.
+static KEYS: LazyLock<FxHashMap<&str, (usize, usize)>> = LazyLock::new(|| {
+    let kinds = KINDS.iter().enumerate();
+    let keys = kinds.flat_map(|(kind, names)| {
+        let names = names.iter().enumerate();
+        names.map(move |(rank, name)| (*name, (kind, rank)))
+    });
+    keys.collect()
+});
+
+/// Calls `each` with the objects that may state something, the outermost first.
+fn around<'v>(envelope: &'v Value, each: &mut dyn FnMut(&'v Map<String, Value>)) {
+    let fields = match envelope {
+        Value::Object(fields) => fields,
+        // Of a list that begins with what speaks of the page.
+        Value::Array(parts) => {
+            if let Some(first) = parts.first().and_then(Value::as_object) {
+                each(first);
+            }
+            return;
+        }
+        _ => return,
+    };
+    each(fields);
+    let of = |fields: &'v Map<String, Value>, key: &str| fields.get(key).and_then(Value::as_object);
+    if fields.values().any(Value::is_object) {
+        for path in AROUND {
+            let mut steps = path.iter();
+            if let Some(object) = steps.try_fold(fields, |fields, step| of(fields, step)) {
+                each(object);
+            }
+        }
+    }
+    // The element around all others, where the envelope was XML.
+    if let (1, Some(root)) = (fields.len(), fields.values().next()) {
+        root.as_object().into_iter().for_each(each);
+    }
 }
 
 /// The `7` of `Content-Range: items 0-2/7`, as PostgREST and others count items, not

@@ -1,10 +1,10 @@
 //! Where a walk has been, what it has seen there, and what speaks against it.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
+use reqwest::Method;
 use serde_json::Value;
-use serde_json::value::RawValue;
+use url::Url;
 
 use super::account::{Doubt, Ended, Try, Walked};
 use super::audit::{self, Sizes};
@@ -16,7 +16,7 @@ use super::seen::{Keys, Repeats, Seen, mark_of};
 use super::stated::{Stated, Total};
 use crate::account::Conclusion;
 use crate::error::{Error, Kind as ErrorKind};
-use crate::http::{Call, CleanCall, Secrets, Session};
+use crate::http::{Call, CleanCall, Secrets, Session, redacted};
 use crate::json::{self, Envelope, Pointer, partial, value_at};
 
 /// How many pages in a row may hold nothing new. There are databases that give one empty
@@ -76,7 +76,7 @@ pub(super) struct Trail {
     pub(super) left_out: u64,
     pub(super) calls: Seen<u64>,
     pub(super) last_call: u64,
-    pub(super) contents: Seen<(u64, Box<str>)>,
+    pub(super) contents: Seen<(u64, Asked)>,
     pub(super) repeats: Repeats,
     pub(super) unique: Option<Unique>,
     /// The first item of the first page, and what identifies it.
@@ -233,11 +233,10 @@ impl Trail {
         page: Summary,
         kind: &dyn Kind,
     ) -> Result<(PageEnd, Pointer), Error> {
-        let redacted = page.call.redacted();
-        self.check_contents(&page, &redacted)?;
-        self.check_progress(&redacted)?;
+        self.check_contents(&page)?;
+        self.check_progress(&page.call)?;
         self.check_errors(&page)?;
-        self.check_place(&page.envelope, &redacted)?;
+        self.check_place(&page)?;
         let envelope = page.envelope;
         if envelope.is_lines && page.ends_with_connection {
             self.doubts.push(Doubt::NoEndMark);
@@ -282,7 +281,8 @@ impl Trail {
 
     /// Pages that were sent ahead of the first one's end were searched for their items, each
     /// by itself.
-    fn check_place(&self, envelope: &Envelope, redacted: &str) -> Result<(), Error> {
+    fn check_place(&self, page: &Summary) -> Result<(), Error> {
+        let envelope = &page.envelope;
         let Some(items_at) = self.items_at.as_ref().filter(|_| self.pages_read > 0) else {
             return Ok(());
         };
@@ -295,24 +295,25 @@ impl Trail {
             envelope.items_at.described(),
             items_at.described()
         ))
-        .at_request(redacted))
+        .at_request(page.call.redacted()))
     }
 
     /// Two pages with the same items are one.
-    fn check_contents(&mut self, page: &Summary, redacted: &str) -> Result<(), Error> {
+    fn check_contents(&mut self, page: &Summary) -> Result<(), Error> {
         if page.items == 0 {
             return Ok(());
         }
-        match self.contents.note(page.mark, (self.page, redacted.into())) {
+        match self.contents.note(page.mark, (self.page, Asked::of(&page.call))) {
             None => Ok(()),
             Some((earlier, request)) => Err(Error::new(
                 ErrorKind::Looped,
                 format!(
-                    "page {} of the walk holds the same items as page {earlier}, which was `{request}`: the upstream does not move on",
-                    self.page
+                    "page {} of the walk holds the same items as page {earlier}, which was `{}`: the upstream does not move on",
+                    self.page,
+                    request.redacted()
                 ),
             )
-            .at_request(redacted)),
+            .at_request(page.call.redacted())),
         }
     }
 
@@ -335,7 +336,7 @@ impl Trail {
 
     /// What a page without items says in their place, if it is an error.
     pub(super) fn says_failure(&self, page: &Summary) -> Option<Error> {
-        if let Err(error) = self.check_place(&page.envelope, &page.call.redacted()) {
+        if let Err(error) = self.check_place(page) {
             return Some(error);
         }
         let document = &page.envelope.document;
@@ -368,7 +369,7 @@ impl Trail {
     }
 
     /// A walk that brings nothing new for so long does not go on.
-    fn check_progress(&mut self, redacted: &str) -> Result<(), Error> {
+    fn check_progress(&mut self, call: &Call) -> Result<(), Error> {
         self.stale = if std::mem::take(&mut self.has_new) {
             0
         } else {
@@ -384,7 +385,7 @@ impl Trail {
                  does not move on"
             ),
         )
-        .at_request(redacted))
+        .at_request(call.redacted()))
     }
 
     /// How many of so many items to take are not on the pages that have been read.
@@ -570,20 +571,44 @@ impl Unique {
 
 /// The mark of what identifies an item, if it has that.
 fn identity(item: &[u8]) -> Option<u64> {
-    let mut found: Option<(Cow<'_, str>, &RawValue)> = None;
-    json::members(item, &mut |key, value| {
-        let is_one = (IDENTITIES.iter()).any(|name| key.eq_ignore_ascii_case(name));
+    let mut found: Option<(&[u8], &[u8])> = None;
+    json::valid_members(item, &mut |key, value| {
+        let is_one = (IDENTITIES.iter()).any(|name| key.eq_ignore_ascii_case(name.as_bytes()));
         let is_first = || found.as_ref().is_none_or(|(known, _)| key <= *known);
         if is_one && is_first() {
             found = Some((key, value));
         }
     })?;
-    let text = found?.1.get();
-    if !text.starts_with(|char: char| matches!(char, '"' | '-') || char.is_ascii_digit()) {
+    let text = found?.1;
+    if !matches!(text.first(), Some(b'"' | b'-' | b'0'..=b'9')) {
         return None;
     }
-    let value: Value = serde_json::from_str(text).ok()?;
+    let value: Value = serde_json::from_slice(text).ok()?;
     Some(mark_of(value.to_string().as_bytes()))
+}
+
+/// The request for a page, to be told again: what people may see of it is found out when they
+/// see it.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    method: Method,
+    url: Box<str>,
+}
+
+impl Asked {
+    fn of(call: &Call) -> Self {
+        Asked {
+            method: call.method(),
+            url: call.url.as_str().into(),
+        }
+    }
+
+    fn redacted(&self) -> String {
+        match Url::parse(&self.url) {
+            Ok(url) => redacted(&self.method, &url),
+            Err(_) => String::new(),
+        }
+    }
 }
 
 fn mark_of_call(call: &Call) -> u64 {
