@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+use simd_json::prelude::*;
 use test_servers::orders::Orders;
 use unspool::internals::{Items, split};
 
@@ -24,20 +25,27 @@ const RUNS: usize = 7;
 /// Megabytes a second of checked items.
 const TARGET: f64 = 800.0;
 
+/// The engines of the table of kinds.
+const COMPARED: [&str; 5] = [CHECKED, PEER, RAW, SONIC, SIMD];
+
 const OURS: &str = "splitter/16 KB/unspool, checked";
 const CHECKED: &str = "unspool, checked";
 const PEER: &str = "serde_json, Vec<IgnoredAny>";
+const RAW: &str = "serde_json, Vec<&RawValue>";
+const SONIC: &str = "sonic-rs, to_array_iter";
+const SIMD: &str = "simd-json, to_tape";
 const FLOOR: &str = "splitter/16 KB/memchr, quotes";
 
 /// The sizes that bodies arrive in: what one read of a socket gives at most, and
 /// what a decoder gives.
 const CHUNKS: [(&str, usize); 2] = [("16 KB", 16 << 10), ("64 KB", 64 << 10)];
 
-/// Counts the items.
-type Engine = fn(&Document, usize) -> Result<u64, Box<dyn Error>>;
+/// Counts the items of the document in chunks of a size. The last argument is a copy of the
+/// document, for those that overwrite what they read; that it is made is not measured.
+type Engine = fn(&Document, usize, &mut [u8]) -> Result<u64, Box<dyn Error>>;
 
 const ENGINES: &[(&str, Engine)] = &[
-    ("memchr, quotes", |document, chunk| {
+    ("memchr, quotes", |document, chunk, _| {
         let chunks = document.whole.chunks(chunk);
         black_box(
             chunks
@@ -46,23 +54,41 @@ const ENGINES: &[(&str, Engine)] = &[
         );
         Ok(document.items.len() as u64)
     }),
-    ("unspool, checked", |document, chunk| {
+    (CHECKED, |document, chunk, _| {
         own(document, chunk, Items::Checked)
     }),
-    ("unspool, UTF-8 unchecked", |document, chunk| {
+    ("unspool, UTF-8 unchecked", |document, chunk, _| {
         own(document, chunk, Items::AnyEncoding)
     }),
-    // Not in chunks: the next two need the whole document.
-    ("serde_json, Vec<&RawValue>", |document, _| {
+    // Not in chunks: the next four need the whole document. Items as slices of it, checked to
+    // be UTF-8: as much work as ours.
+    (RAW, |document, _, _| {
         let items: Vec<&RawValue> = serde_json::from_slice(&document.whole)?;
         Ok(black_box(items).len() as u64)
     }),
-    ("serde_json, Vec<IgnoredAny>", |document, _| {
+    // Nothing is handed out, and strings are not checked to be UTF-8.
+    (PEER, |document, _, _| {
         let items: Vec<IgnoredAny> = serde_json::from_slice(&document.whole)?;
         Ok(black_box(items).len() as u64)
     }),
+    // Items as slices of the document, checked.
+    (SONIC, |document, _, _| {
+        let mut count = 0;
+        for item in sonic_rs::to_array_iter(&document.whole) {
+            black_box(item?);
+            count += 1;
+        }
+        Ok(count)
+    }),
+    // A tape of all values: numbers read, strings without escape sequences.
+    (SIMD, |_, _, copy| {
+        let tape = simd_json::to_tape(copy)?;
+        let items = tape.as_value();
+        let items = items.as_array().ok_or("not an array")?;
+        Ok(black_box(items).len() as u64)
+    }),
     // Less work than ours: where the items are is known beforehand.
-    ("serde_json, IgnoredAny an item", |document, _| {
+    ("serde_json, IgnoredAny an item", |document, _, _| {
         for item in &document.items {
             let text = std::str::from_utf8(item)?;
             black_box(serde_json::from_str::<IgnoredAny>(text)?);
@@ -106,15 +132,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     compare_kinds(is_named)
 }
 
-/// The same with items of other kinds, against the fastest of what people use, which needs the
-/// whole document and does not check that strings are UTF-8.
+/// The same with items of other kinds, against what people use.
 fn compare_kinds(is_named: impl Fn(&str) -> bool) -> Result<(), Box<dyn Error>> {
     println!("\n## Other items, 16 KB a chunk, best of {RUNS} by CPU time\n");
-    println!("| items | engine | MB/s | to `{PEER}` |");
+    println!("| items | engine | MB/s | unspool is |");
     println!("|---|---|---|---|");
-    let engines = ENGINES
-        .iter()
-        .filter(|(name, _)| [CHECKED, PEER].contains(name));
+    let engines = ENGINES.iter().filter(|(name, _)| COMPARED.contains(name));
     let engines: Vec<_> = engines.filter(|(name, _)| is_named(name)).collect();
     for (kind, append) in KINDS {
         let document = Document::of(KIND_ITEMS, *append);
@@ -131,11 +154,12 @@ fn compare_kinds(is_named: impl Fn(&str) -> bool) -> Result<(), Box<dyn Error>> 
                 row.measure(&document)?;
             }
         }
-        let peer = rows.iter().find(|row| row.name == PEER).map(|row| row.best);
+        let own = rows.iter().find(|row| row.name == CHECKED);
+        let own = own.map(|row| row.best.as_secs_f64());
         for row in &rows {
             let speed = row.megabytes_a_second(document.whole.len());
-            let times = peer.map_or_else(String::new, |peer| {
-                format!("{:.1}x", peer.as_secs_f64() / row.best.as_secs_f64())
+            let times = own.map_or_else(String::new, |own| {
+                format!("{:.2}x", row.best.as_secs_f64() / own)
             });
             println!("| {kind} | {} | {speed:.0} | {times} |", row.name);
         }
@@ -190,8 +214,9 @@ struct Row {
 
 impl Row {
     fn measure(&mut self, document: &Document) -> Result<(), Box<dyn Error>> {
+        let mut copy = document.whole.to_vec();
         let begin = cpu_time()?;
-        let count = (self.engine)(document, self.chunk)?;
+        let count = (self.engine)(document, self.chunk, &mut copy)?;
         let took = cpu_time()? - begin;
         let expected = document.items.len();
         if count != expected as u64 {

@@ -3,6 +3,7 @@ use serde_json::value::RawValue;
 
 use super::{Random, cut};
 use crate::error::Error;
+use crate::json::blocks::Instructions;
 use crate::json::{Check, End, Place, Pointer, Splitter};
 
 /// Whether the splitter checks the items that it hands out.
@@ -54,8 +55,9 @@ fn feed(
 ///
 /// # Panics
 ///
-/// The chunks give other items or another error than the whole, a document is
-/// taken that serde_json refuses or the other way round, or a part of a document
+/// The chunks give other items or another error than the whole, or with one of the sets of
+/// instructions of this processor other items after one of the chunks than without them; a
+/// document is taken that serde_json refuses or the other way round, or a part of a document
 /// is taken for a whole one.
 pub fn check_splitter(data: &[u8]) {
     let [mode, seed, document @ ..] = data else {
@@ -68,6 +70,7 @@ pub fn check_splitter(data: &[u8]) {
     let whole = outcome(&place, [document]);
     let mut random = Random::new(u64::from(*seed));
     let chunks = cut(document, &mut random);
+    compare_instructions(&place, &chunks);
     assert_eq!(outcome(&place, chunks), whole, "cut with seed {seed}");
     match place {
         Place::At(_) | Place::Members(_) => compare_items(document, &whole),
@@ -93,6 +96,40 @@ fn outcome<'d>(place: &Place, chunks: impl IntoIterator<Item = &'d [u8]>) -> Out
         Ok(End::Late(_, late)) => outcome(&Place::At(Pointer::default()), [&*late]),
         Err(error) => Err((error.to_string(), items.len())),
     }
+}
+
+/// What is read 64 bytes at a time comes out with the same chunk as what is read byte by byte,
+/// and so does what is wrong.
+fn compare_instructions(place: &Place, chunks: &[&[u8]]) {
+    let expected = progress(place, chunks, None);
+    for instructions in Instructions::all() {
+        let found = progress(place, chunks, Some(instructions));
+        assert_eq!(found, expected, "{instructions:?}");
+    }
+}
+
+/// How many items have come with each chunk, and the message of the error.
+fn progress(
+    place: &Place,
+    chunks: &[&[u8]],
+    instructions: Option<Instructions>,
+) -> (Vec<usize>, Option<String>) {
+    let splitter = Splitter::new(place.clone(), Check::Valid, 1 << 20);
+    let mut splitter = splitter.with_instructions(instructions);
+    let mut counts = Vec::new();
+    for chunk in chunks {
+        splitter.push(Bytes::copy_from_slice(chunk));
+        let mut count = 0;
+        loop {
+            match splitter.next() {
+                Ok(Some(_)) => count += 1,
+                Ok(None) => break,
+                Err(error) => return (counts, Some(format!("{error} after {count} more"))),
+            }
+        }
+        counts.push(count);
+    }
+    (counts, splitter.end().err().map(|error| error.to_string()))
 }
 
 fn compare_items(document: &[u8], ours: &Outcome) {
@@ -162,6 +199,11 @@ fn random_documents_hold_the_properties_that_are_fuzzed() {
         b"{\"items\":[1,{\"b\":2}]}",
         b"{\"x\":1}\n",
         b"[{\"a\":[]},\"x\"",
+        b",{\"a\":1},",
+        b"1,2,",
+        b",\"a text that is longer than a block of sixty-four bytes, \xC3\xA9, and ends here\",",
+        b"                                                                     ",
+        b"\xC3",
     ];
     super::check_random(parts, check_splitter);
 }

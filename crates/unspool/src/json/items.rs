@@ -114,6 +114,15 @@ impl ItemScanner {
         }
     }
 
+    /// The same with other instructions than the best, or with none.
+    #[cfg(any(test, feature = "internals"))]
+    pub(super) fn with_instructions(self, instructions: Option<Instructions>) -> Self {
+        ItemScanner {
+            blocks: instructions.map(BlockChecker::new),
+            ..self
+        }
+    }
+
     /// Values on lines of their own, after as many as have been read elsewhere.
     pub(super) fn on_lines(check: Check, max_bytes: usize, count: u64) -> Self {
         ItemScanner {

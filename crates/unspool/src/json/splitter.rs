@@ -5,6 +5,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Pointer;
+#[cfg(any(test, feature = "internals"))]
+use super::blocks::Instructions;
 use super::document::{Document, not_json};
 use super::envelope::{EnvelopeScanner, Late, Stop};
 use super::guess;
@@ -102,6 +104,13 @@ impl Splitter {
             on_lines: true,
             ..Splitter::new(Place::Auto, check, max_bytes)
         }
+    }
+
+    /// The same with other instructions than the best, or with none.
+    #[cfg(any(test, feature = "internals"))]
+    pub(crate) fn with_instructions(mut self, instructions: Option<Instructions>) -> Self {
+        self.elements = self.elements.with_instructions(instructions);
+        self
     }
 
     /// Begins at this position in the body: nothing but white space was before.

@@ -5,6 +5,7 @@ mod suite;
 
 use bytes::Bytes;
 
+use super::blocks::Instructions;
 use super::{Check, End, Place, Pointer, Splitter};
 use crate::error::Error;
 
@@ -102,6 +103,86 @@ fn tokens_of_all_kinds_can_be_cut_anywhere() {
         &items,
         r#"{"a":-12500.0,"b":"é\\","c":[-0.0,100000.0],"items":[]}"#,
     );
+}
+
+/// How many items each chunk gives: an element does not wait for the comma after it, unless
+/// it is a number or a literal, which may go on.
+#[track_caller]
+fn check_at_once(chunks: &[&str], expected: &[usize]) {
+    let sets = Instructions::all().map(Some).chain([None]);
+    for instructions in sets {
+        let splitter = Splitter::new(Place::Auto, Check::Valid, LIMIT);
+        let mut splitter = splitter.with_instructions(instructions);
+        let counts = chunks.iter().map(|chunk| {
+            splitter.push(Bytes::copy_from_slice(chunk.as_bytes()));
+            std::iter::from_fn(|| splitter.next().unwrap()).count()
+        });
+        let counts: Vec<usize> = counts.collect();
+        assert_eq!(counts, expected, "{instructions:?}");
+        splitter.end().unwrap();
+    }
+}
+
+#[test]
+fn an_item_is_handed_out_with_its_last_byte() {
+    check_at_once(&["[{\"a\":1}", ",[2]", "]"], &[1, 1, 0]);
+    check_at_once(&["[\"a\"", ",\"b", "\"", " ,\"c\" ", "]"], &[1, 0, 1, 1, 0]);
+    check_at_once(&["[1", "2", " ", ",3,", "true", "]"], &[0, 0, 1, 1, 0, 1]);
+    check_at_once(&["[1,2,{},3", "]"], &[3, 1]);
+    let long = format!("[{{\"a\":\"{}\"}}", "é".repeat(70));
+    check_at_once(&[&long, " ", "\n,{}", "]"], &[1, 0, 1, 0]);
+}
+
+/// What blocks do not follow, the checker reads; what comes after is in blocks again.
+#[test]
+fn items_that_nest_deeply_are_read_among_others() {
+    let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let items = [
+        deep(3),
+        deep(200),
+        "{}".to_owned(),
+        deep(62),
+        deep(63),
+        deep(1000),
+    ];
+    let document = format!("[{}]", items.join(","));
+    let chunks: Vec<&[u8]> = document.as_bytes().chunks(100).collect();
+    for chunks in [&[document.as_bytes()][..], &chunks] {
+        let (found, _) = split(chunks, &Place::Auto, Check::Valid).unwrap();
+        assert_eq!(found, items);
+    }
+}
+
+#[test]
+fn bytes_that_are_not_utf_8_are_refused_in_the_item_that_has_them() {
+    let front = "{\"a\":\"Здравствуй\"},".repeat(3);
+    for wrong in [
+        &b"\xD0"[..],
+        b"\xFF",
+        b"\xED\xA0\x80",
+        b"\xF0\x9F\x98",
+        b"\x80",
+    ] {
+        let document = [b"[", front.as_bytes(), b"\"", wrong, b"\",{}]"].concat();
+        check_error(
+            &document,
+            "item 4, at byte 88, is not valid JSON: invalid unicode",
+        );
+    }
+}
+
+#[test]
+fn an_item_over_the_limit_is_refused_however_it_comes() {
+    let document = format!("[1,\"{}\",2]", "x".repeat(LIMIT));
+    for size in [1000, LIMIT * 2] {
+        let chunks: Vec<&[u8]> = document.as_bytes().chunks(size).collect();
+        let error = split(&chunks, &Place::Auto, Check::Valid).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains("item 2, at byte 3, is over the limit"),
+            "{message}"
+        );
+    }
 }
 
 #[test]
