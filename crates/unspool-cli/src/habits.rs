@@ -15,7 +15,7 @@ const FLAGS: &[(&[&str], &str)] = &[
     (&["-A", "--user-agent"], "write `-H 'User-Agent: NAME'`"),
     (&["-e", "--referer"], "write `-H 'Referer: URL'`"),
     (
-        &["-f", "--fail"],
+        &["-f", "--fail", "--fail-with-body", "--check-status"],
         "an error status is an error in any case, and the exit code is not 0",
     ),
     (
@@ -45,7 +45,18 @@ const FLAGS: &[(&[&str], &str)] = &[
     ),
     (&["--retry", "--max-retries"], "write `--retries N`"),
     (
-        &["--jq", "--filter", "-q"],
+        &[
+            "--jq",
+            "--filter",
+            "-q",
+            "-r",
+            "--raw",
+            "-t",
+            "--template",
+            "--pretty",
+            "--print",
+            "--body",
+        ],
         "pipe the lines into `jq`; `--items POINTER` says which array the items are",
     ),
     (
@@ -63,6 +74,89 @@ const FLAGS: &[(&[&str], &str)] = &[
     (
         &["--token", "--auth", "--oauth2-bearer"],
         "write `--bearer '${TOKEN}'`, or `-u USER:PASSWORD`",
+    ),
+    (
+        &["-G", "--get", "--data-urlencode", "--field", "--raw-field"],
+        "`--query NAME=VALUE` adds to the URL; `--data` sends a JSON document",
+    ),
+    (
+        &["--url", "--hostname"],
+        "write the whole URL, without a flag",
+    ),
+    (
+        &["-N", "--no-buffer", "--stream"],
+        "items are written as they arrive in any case",
+    ),
+    (
+        &[
+            "--http1.0",
+            "--http1.1",
+            "--http2",
+            "--http3",
+            "--http-version",
+        ],
+        "the version of HTTP is agreed on with the server",
+    ),
+    (
+        &["-w", "--write-out", "-D", "--dump-header", "--headers"],
+        "`-v` shows each request with its status; `--account FILE` has what was done as JSON",
+    ),
+    (
+        &["--trace", "--trace-ascii", "--debug"],
+        "`-v` shows each request; `--trace-to URL` sends spans to a collector",
+    ),
+    (
+        &["-c", "--cookie-jar", "--session"],
+        "cookies are kept while the command runs; `--cookie` sends some from the start",
+    ),
+    (
+        &["-C", "--continue-at", "--continue", "--cache"],
+        "`--to FILE --resume` goes on where the run before ended",
+    ),
+    (
+        &["-O", "--remote-name", "--download"],
+        "write `--to FILE`, such as `--to posts.jsonl`",
+    ),
+    (
+        &["--max-redirs", "--max-redirects"],
+        "up to ten redirects are followed, to the same origin with the credentials",
+    ),
+    (
+        &["--digest", "--ntlm", "--negotiate", "-E", "--cert"],
+        "that way to log in is not supported; `unspool help auth` has those that are",
+    ),
+    (
+        &["--verify"],
+        "`--cacert FILE` trusts a certificate of your own; `--insecure` trusts any",
+    ),
+    (
+        &["--no-paginate", "--rsh-no-paginate"],
+        "write `--paginate single`",
+    ),
+    (&["--rsh-header"], "write `-H 'NAME: VALUE'`"),
+    (
+        &["--noproxy"],
+        "`NO_PROXY` in the environment has the hosts that are reached without a proxy",
+    ),
+    (
+        &["-U", "--proxy-user"],
+        "write user and password into the URL of `--proxy`",
+    ),
+    (
+        &["--limit-rate"],
+        "`--rate N/UNIT` is for requests; a body comes as fast as its items are read",
+    ),
+    (
+        &["--color", "--no-color"],
+        "items have no colours; `NO_COLOR` is heard for the rest",
+    ),
+    (
+        &["--resolve", "--connect-to"],
+        "the addresses of hosts come from the system",
+    ),
+    (
+        &["--ignore-stdin"],
+        "standard input is read only where a value is `@-`",
     ),
 ];
 

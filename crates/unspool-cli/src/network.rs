@@ -33,7 +33,7 @@ pub(crate) struct Network {
     insecure: bool,
 
     /// Show each request with its status, or why there is none, on standard error.
-    #[arg(short, long)]
+    #[arg(short, long, overrides_with = "verbose")]
     pub(crate) verbose: bool,
 
     /// Show what would be asked for first, and send nothing.

@@ -12,6 +12,23 @@ use serde_json::Value;
 /// The head is the same for all sources; [`details`](Account::details) is the source's
 /// own part, whose fields can be read from the account itself. In the JSON object that
 /// this serialises to both stand side by side; times are in seconds.
+///
+/// ```no_run
+/// use futures_util::TryStreamExt;
+///
+/// # async fn example() -> Result<(), unspool::Error> {
+/// let mut posts = unspool::pages("https://api.example.com/posts").raw().allow_doubts();
+/// while posts.try_next().await?.is_some() {}
+/// let account = posts.account();
+/// println!("{} items in {} requests, {} retries", account.items, account.requests, account.retries);
+/// if !account.complete {
+///     println!("not proved complete: {:?}", account.doubts);
+/// }
+/// println!("{} pages, {}", account.pages, account.ended);
+/// println!("{}", serde_json::to_string(&account).unwrap_or_default());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Account<D: Details = Value> {
@@ -40,6 +57,9 @@ pub struct Account<D: Details = Value> {
 }
 
 /// The part of an account that only one source has.
+///
+/// Implemented by the sources of this crate; it is in the example of [`Account`], whose `pages` is a field
+/// of the details.
 pub trait Details: Clone + fmt::Debug + Serialize + Send {
     /// Why a source ends.
     type Ended: Clone + fmt::Debug + fmt::Display + Serialize + Send;
@@ -69,6 +89,23 @@ pub trait Details: Clone + fmt::Debug + Serialize + Send {
 }
 
 /// How a source ended, in one word.
+///
+/// ```no_run
+/// use futures_util::TryStreamExt;
+///
+/// # async fn example() -> Result<(), unspool::Error> {
+/// use unspool::Verdict;
+///
+/// let mut posts = unspool::pages("https://api.example.com/posts").raw().allow_doubts();
+/// while posts.try_next().await?.is_some() {}
+/// match posts.account().verdict() {
+///     Verdict::Complete | Verdict::Asked => println!("all there"),
+///     Verdict::Stopped => println!("left before the end"),
+///     other => println!("{other}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -89,6 +126,15 @@ pub enum Verdict {
 }
 
 /// A reason or a doubt of any source: data for programs, a sentence for people.
+///
+/// ```
+/// use unspool::Account;
+///
+/// /// Why any source ended, for people and for a program.
+/// fn why(account: &Account) -> (String, serde_json::Value) {
+///     (account.ended.to_string(), account.ended.data().clone())
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stated {
     data: Value,

@@ -72,6 +72,8 @@ enum Closed {
 }
 
 /// What [`Generators::shutdown`] did.
+///
+/// It is in the example of [`Generators`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Shutdown {

@@ -42,6 +42,8 @@ pub(crate) struct SourceEntry {
 pub(crate) type Parts = Pin<Box<dyn Future<Output = Result<Vec<Value>, Error>> + Send>>;
 
 /// A source whose kind is not known where it is used: items as JSON text.
+///
+/// It is in the example of [`Description`].
 pub type AnySource = Pin<Box<dyn Source<RawItem>>>;
 
 /// A source as plain data: what is asked, where and how, with credentials
@@ -189,6 +191,16 @@ pub(crate) fn check_url(url: &str) -> Result<(), Error> {
 
 /// How requests are sent, as plain data: credentials for the origin of the URL, by name,
 /// and what is waited for.
+///
+/// ```
+/// use unspool::HttpDescription;
+///
+/// let http: HttpDescription = serde_json::from_str(
+///     r#"{"bearer": "${API_TOKEN}", "headers": {"Accept": "application/json"}, "rate": "10/s"}"#,
+/// )
+/// .unwrap();
+/// assert!(http.bearer.unwrap().is_named());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

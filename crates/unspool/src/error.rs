@@ -15,6 +15,24 @@ const LONGEST_REQUEST: usize = 1000;
 ///
 /// The message says what was expected and what came, for which request and, in a
 /// body, at which item or byte. It never holds a credential.
+///
+/// ```no_run
+/// use futures_util::TryStreamExt;
+///
+/// # async fn example() -> Result<(), unspool::Error> {
+/// let mut posts = unspool::pages("https://api.example.com/posts").raw();
+/// loop {
+///     match posts.try_next().await {
+///         Ok(Some(post)) => println!("{post}"),
+///         Ok(None) => break,
+///         Err(error) if error.is_truncated() => return Err(error),
+///         Err(error) if error.status() == Some(404) => println!("there are no posts"),
+///         Err(error) => println!("after {} items: {error}", posts.account().items),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Error {
     inner: Box<Inner>,
 }
@@ -34,6 +52,19 @@ struct Inner {
 }
 
 /// What kind of failure an error is, for whoever decides by it.
+///
+/// ```
+/// use unspool::{Error, ErrorKind};
+///
+/// /// Whether another run may succeed without any change.
+/// fn is_for_later(error: &Error) -> bool {
+///     matches!(error.kind(), ErrorKind::Throttled | ErrorKind::Timeout | ErrorKind::Connection)
+/// }
+///
+/// let error = "https:".parse::<unspool::Rate>().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Request);
+/// assert!(!is_for_later(&error));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -511,9 +542,10 @@ impl fmt::Debug for Error {
             f.write_str(&told)?;
             let mut cause = self.source();
             while let Some(error) = cause {
-                let said = shown(&error.to_string(), LONGEST_MESSAGE);
+                let said = said_by(error);
                 if !told.contains(&said) {
-                    write!(f, "\n  caused by: {said}")?;
+                    let space = if said.starts_with('\n') { "" } else { " " };
+                    write!(f, "\n  caused by:{space}{said}")?;
                     told.push_str(&said);
                 }
                 cause = error.source();
@@ -529,6 +561,17 @@ impl fmt::Debug for Error {
             .field("source", &self.inner.source)
             .finish()
     }
+}
+
+/// What a cause says. Only a place in a statement has lines of its own.
+fn said_by(cause: &(dyn StdError + 'static)) -> String {
+    let said = cause.to_string();
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    if cause.is::<crate::rows::SqlPosition>() {
+        let lines = said.lines().map(|line| shown(line, LONGEST_MESSAGE));
+        return lines.fold(String::new(), |text, line| format!("{text}\n    {line}"));
+    }
+    shown(&said, LONGEST_MESSAGE)
 }
 
 /// Words that an upstream may have chosen, on one line and not without end.

@@ -11,6 +11,26 @@ use serde::de::DeserializeOwned;
 ///
 /// It is a slice of the chunk that it arrived in, which lives as long as the item
 /// does: whoever keeps many items for long copies them.
+///
+/// ```no_run
+/// use futures_util::TryStreamExt;
+///
+/// # async fn example() -> Result<(), unspool::Error> {
+/// #[derive(serde::Deserialize)]
+/// struct Post {
+///     title: String,
+/// }
+///
+/// let mut posts = unspool::pages("https://api.example.com/posts").raw();
+/// while let Some(post) = posts.try_next().await? {
+///     println!("{}", post.as_str());
+///     if let Ok(Post { title }) = post.parse() {
+///         println!("{title}");
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RawItem {
     text: Bytes,

@@ -17,6 +17,27 @@ use crate::error::Error;
 ///
 /// It serialises to a JSON object whose members are in the order of their names, so that
 /// the same position has the same bytes in every build and on every machine.
+///
+/// ```no_run
+/// use futures_util::TryStreamExt;
+///
+/// # async fn example() -> Result<(), unspool::Error> {
+/// use unspool::Position;
+///
+/// let posts = unspool::pages("https://api.example.com/posts");
+/// let mut first = posts.raw();
+/// first.try_next().await?;
+/// let text = serde_json::to_string(&first.position()).unwrap_or_default();
+///
+/// // Later, perhaps on another machine.
+/// let position: Option<Position> = serde_json::from_str(&text).unwrap_or_default();
+/// let mut rest = unspool::pages("https://api.example.com/posts").resume(position).raw();
+/// while let Some(post) = rest.try_next().await? {
+///     println!("{post}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Position {
     #[serde(default)]

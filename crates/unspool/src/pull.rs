@@ -16,6 +16,8 @@ use crate::source::{Source, SourceExt};
 use crate::spans;
 
 /// What a run from a source into a sink did.
+///
+/// It is in the example of [`pull`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Pulled {
@@ -108,6 +110,8 @@ where
 }
 
 /// What goes from a source into a sink as it is: JSON texts, and Arrow batches.
+///
+/// Implemented by [`RawItem`] and, with the feature `arrow`, by `RecordBatch`.
 pub trait Deliverable: sealed::Sealed {
     /// Puts it into a sink at work.
     #[doc(hidden)]

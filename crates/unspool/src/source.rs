@@ -70,6 +70,19 @@ pub trait Source<T>: FusedStream<Item = Result<T, Error>> + Send {
 }
 
 /// What follows from [`Source::poll_close`], for every source.
+///
+/// ```no_run
+/// use futures_util::TryStreamExt;
+/// use unspool::SourceExt;
+///
+/// # async fn example() -> Result<(), unspool::Error> {
+/// let mut feed = Box::pin(unspool::events("https://example.com/feed").raw());
+/// println!("{:?}", feed.try_next().await?);
+/// // Waits until the connection is closed, which a drop does not.
+/// SourceExt::close(&mut feed).await;
+/// # Ok(())
+/// # }
+/// ```
 pub trait SourceExt<T>: Source<T> {
     /// Ends the source: runs its clean-up, and closes its connections. Nothing comes
     /// after it.
@@ -220,6 +233,18 @@ pub(crate) type SourceGenerator<T, K> = Pin<
 /// proved complete, ends with an error, too ([`Error::is_incomplete`]), unless
 /// [doubts are allowed](SourceStream::allow_doubts): so a list that was collected is a
 /// whole list.
+///
+/// ```no_run
+/// use futures_util::TryStreamExt;
+///
+/// # async fn example() -> Result<(), unspool::Error> {
+/// let mut posts = unspool::pages("https://api.example.com/posts").raw();
+/// let first = posts.try_next().await?;
+/// println!("{first:?}; what comes next resumes after {:?}", posts.position());
+/// posts.close().await;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Dropping
 ///

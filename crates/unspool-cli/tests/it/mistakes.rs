@@ -91,6 +91,31 @@ const MISTAKES: &[(&[&str], &str)] = &[
         &["rows", "postgress://localhost/shop", "select 1"],
         "such as `sqlite:users.db`",
     ),
+    (
+        &["pages", "http://localhost/", "-G"],
+        "`--query NAME=VALUE` adds to the URL",
+    ),
+    (
+        &["pages", "http://localhost/", "--verify=no"],
+        "`--cacert FILE` trusts",
+    ),
+    (
+        &["pages", "http://localhost/", "--no-paginate"],
+        "`--paginate single`",
+    ),
+    (
+        &["pages", "http://localhost/", "-w", "%{http_code}"],
+        "`--account FILE`",
+    ),
+    (
+        &["pages", "http://localhost/", "--cookie-jar", "jar"],
+        "`--cookie` sends some",
+    ),
+    (&["pages", "http://localhost/", "-O"], "`--to posts.jsonl`"),
+    (
+        &["pages", "http://localhost/", "--noproxy", "*"],
+        "`NO_PROXY`",
+    ),
     (&["help", "everything"], "there is no help for `everything`"),
 ];
 
@@ -266,7 +291,7 @@ fn a_dry_run_shows_the_first_request_and_sends_and_writes_nothing() {
 fn each_request_is_shown_as_it_is_answered_when_asked_for() {
     let server = Server::linked_pages(2, 2);
     let url = server.url("/things");
-    let key = ["--api-key-query", "key=s3cret-key", "-v", "-q"];
+    let key = ["--api-key-query", "key=s3cret-key", "-vv", "-q"];
     let (code, lines, words) = run(&[&["pages", url.as_str()], &key[..]].concat());
     assert_eq!((code, lines.len()), (0, 4), "{words}");
     let shown: Vec<&str> = words.lines().collect();

@@ -12,6 +12,14 @@ use crate::source::SourceStream;
 pub type Answer<T> = SourceStream<T, Watch>;
 
 /// An answer that came to its end, which is not always the model's.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), unspool::Error> {
+/// let whole = unspool::ask("Name the longest river.").await?;
+/// println!("{} ({})", whole.text, whole.outcome.stop);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Whole {

@@ -13,6 +13,17 @@ use crate::error::Error;
 /// What it is, is found from its content. Protocols take different kinds of files; one that
 /// cannot be carried is an error before anything is sent. As JSON it is `{"name": "…", "data": "…"}`
 /// with the content in base64.
+///
+/// ```
+/// use unspool::ask::Attachment;
+///
+/// let report = Attachment::new("report.pdf", b"%PDF-1.7 ...")?;
+/// assert_eq!(report.media_type(), "application/pdf");
+/// let question = unspool::ask("What does it say?").attach(report);
+/// assert!(Attachment::new("notes.txt", b"words").is_err());
+/// # drop(question);
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(into = "Written")]
 pub struct Attachment {

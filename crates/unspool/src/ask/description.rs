@@ -42,6 +42,18 @@ pub(crate) const SOURCE: SourceEntry = SourceEntry {
 /// As [any source](crate::Description::open) its items are the elements at
 /// [`items`](Description::items) of the document in the answer, or else its events; or where it is
 /// asked for [each](Description::each) record of a file, the records with their answers.
+///
+/// ```
+/// use unspool::ask::Description;
+///
+/// let mut question = Description::new("Name the longest river.");
+/// question.model = Some("claude-x".to_owned());
+/// let text = serde_json::to_string(&question).unwrap();
+/// assert_eq!(text, r#"{"prompt":"Name the longest river.","model":"claude-x"}"#);
+/// let answer = question.request()?.text();
+/// # drop(answer);
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

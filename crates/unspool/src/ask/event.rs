@@ -5,6 +5,8 @@ use super::outcome::{Stop, Usage};
 
 /// Something that happens in an answer. Serialises to the JSON that `unspool ask
 /// --events` prints.
+///
+/// It is in the example of [`Tool`](super::Tool).
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]

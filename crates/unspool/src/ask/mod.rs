@@ -144,6 +144,25 @@ pub fn ask(prompt: impl Into<String>) -> Request {
 }
 
 /// Asks a language model for the next message of a conversation.
+///
+/// ```no_run
+/// use futures_util::TryStreamExt;
+///
+/// # async fn example() -> Result<(), unspool::Error> {
+/// use unspool::ask::{Message, conversation};
+///
+/// let messages = [
+///     Message::user("What is the longest river?"),
+///     Message::assistant("The Nile."),
+///     Message::user("And in Europe?"),
+/// ];
+/// let mut answer = conversation(messages).text();
+/// while let Some(piece) = answer.try_next().await? {
+///     print!("{piece}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub fn conversation(messages: impl IntoIterator<Item = Message>) -> Request {
     let mut request = ask("");
     request.prompt.messages.extend(messages);

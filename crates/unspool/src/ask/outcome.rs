@@ -7,6 +7,18 @@ use serde_json::Value;
 use crate::account::{Details, Verdict, seconds};
 
 /// How an answer ended, and what it took: the part of its account that only answers have.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), unspool::Error> {
+/// let answer = unspool::ask("Name the longest river.").await?;
+/// let outcome = &answer.outcome;
+/// println!("{} in {:?}, {:?}", outcome.stop, outcome.took, outcome.usage);
+/// if !outcome.stop.is_natural() {
+///     println!("not the whole answer: {:?}", outcome.reason);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Answered {
@@ -48,9 +60,13 @@ pub struct Answered {
 
 /// What an answer did, and how it ended. Serialises to the JSON object that `unspool ask
 /// --account` writes; times are in seconds.
+///
+/// It is in the example of [`Answered`].
 pub type Outcome = crate::Account<Answered>;
 
 /// Something that speaks against an answer being complete.
+///
+/// They are the `doubts` of the outcome in the example of [`Answered`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "doubt")]
 #[non_exhaustive]
@@ -69,6 +85,8 @@ pub enum Doubt {
 }
 
 /// Why an answer ended.
+///
+/// It is in the example of [`Answered`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -109,6 +127,8 @@ pub enum Stop {
 }
 
 /// What an answer used, by the upstream's count; none where that was not stated.
+///
+/// It is in the example of [`Answered`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Usage {

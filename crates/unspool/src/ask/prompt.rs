@@ -13,6 +13,20 @@ use crate::error::Error;
 /// As JSON it is `{"role": "user", "content": "…"}`. A content that is not a string, and what
 /// stands beside these two, goes to the upstream as it is, in the form that its protocol has
 /// for it: calls of tools and their results, parts, items.
+///
+/// ```
+/// use unspool::ask::Message;
+///
+/// let message = Message::user("And in Europe?");
+/// let text = serde_json::to_string(&message).unwrap();
+/// assert_eq!(text, r#"{"role":"user","content":"And in Europe?"}"#);
+/// // What a protocol has beside these two goes along as it is.
+/// let result: Message = serde_json::from_str(
+///     r#"{"role": "tool", "content": "21 °C", "tool_call_id": "call_7"}"#,
+/// )
+/// .unwrap();
+/// assert_eq!(result.more["tool_call_id"], "call_7");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// `user`, `assistant` or `system`, or another that the protocol has; empty for what has
@@ -28,6 +42,31 @@ pub struct Message {
 }
 
 /// A tool that the model may call.
+///
+/// ```no_run
+/// use futures_util::TryStreamExt;
+///
+/// # async fn example() -> Result<(), unspool::Error> {
+/// use unspool::ask::{Event, Tool};
+///
+/// let weather = Tool {
+///     name: "weather".to_owned(),
+///     description: "The weather at a place, now".to_owned(),
+///     parameters: serde_json::json!({
+///         "type": "object",
+///         "properties": {"place": {"type": "string"}},
+///         "required": ["place"],
+///     }),
+/// };
+/// let mut events = unspool::ask("Is it raining in Oslo?").tool(weather).events();
+/// while let Some(event) = events.try_next().await? {
+///     if let Event::ToolCall { name, arguments, .. } = event {
+///         println!("{name}({arguments})");
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tool {

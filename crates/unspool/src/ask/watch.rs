@@ -27,6 +27,8 @@ const REFUSAL: usize = 64 << 10;
 const SHOWN: usize = 1000;
 
 /// What is known of an answer so far, for whoever watches it from outside.
+///
+/// Made by [`Request::text`](super::Request::text) and its like, for the stream.
 #[derive(Default)]
 pub struct Watch {
     meter: Arc<Meter>,

@@ -6,6 +6,25 @@ use serde::Serialize;
 use crate::account::{Details, Verdict, seconds};
 
 /// What following a feed took: the part of its account that only feeds have.
+///
+/// ```no_run
+/// use futures_util::TryStreamExt;
+///
+/// # async fn example() -> Result<(), unspool::Error> {
+/// use std::time::Duration;
+///
+/// let feed = unspool::events("https://stream.example.com/changes");
+/// let mut changes = feed.stop_after(Duration::from_secs(60)).events().allow_doubts();
+/// while changes.try_next().await?.is_some() {}
+/// let account = changes.account();
+/// println!("{} events by {:?}: {}", account.items, account.transport, account.ended);
+/// println!("{} connections, {} gaps", account.connections, account.gaps);
+/// for doubt in &account.doubts {
+///     println!("{doubt}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Followed {
@@ -27,9 +46,13 @@ pub struct Followed {
 
 /// What following a feed came to. Serialises to the JSON object that `unspool events
 /// --account` writes; times are in seconds.
+///
+/// It is in the example of [`Followed`].
 pub type Account = crate::Account<Followed>;
 
 /// Why a feed ended.
+///
+/// It is in the example of [`Followed`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -52,6 +75,8 @@ pub enum Ended {
 }
 
 /// Something that speaks against having all events of a feed.
+///
+/// It is in the example of [`Followed`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "doubt")]
 #[non_exhaustive]

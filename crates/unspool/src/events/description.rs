@@ -26,6 +26,14 @@ pub(crate) const SOURCE: SourceEntry = SourceEntry {
 };
 
 /// A live feed as plain data, with credentials by name.
+///
+/// ```
+/// use unspool::events::Description;
+///
+/// let mut feed = Description::new("https://stream.example.com/changes");
+/// feed.http.bearer = Some(unspool::Secret::new("${TOKEN}"));
+/// println!("{}", serde_json::to_string(&feed).unwrap());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

@@ -14,6 +14,8 @@ const BLOCK: usize = 32 << 10;
 ///
 /// Its texts are slices of the chunk that it arrived in, which lives as long as the event
 /// does: whoever keeps many events for long copies them.
+///
+/// It is in the example of [`Request`](super::Request).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Event {

@@ -38,6 +38,8 @@ use crate::source::SourceStream;
 /// [`items`](Request::items) and [`raw`](Request::raw).
 ///
 /// To drop it closes the connection.
+///
+/// It is in the example of [`Request`].
 pub type Events<T> = SourceStream<T, Feeds>;
 
 /// Starts the description of what to follow: the live feed at `url`.

@@ -26,6 +26,8 @@ const DOUBTS: usize = 100;
 pub(super) type Listener = Box<dyn Fn(&Doubt) + Send + Sync>;
 
 /// Live feeds, as one of the sources.
+///
+/// Made by [`Request::raw`](super::Request::raw) and its like, for the stream.
 pub struct Feeds {
     pub(super) meter: Arc<Meter>,
     listener: Option<Listener>,

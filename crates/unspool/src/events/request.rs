@@ -34,6 +34,23 @@ const MAX_ITEM: usize = 16 << 20;
 const RECONNECTS: usize = 20;
 
 /// What to ask a live feed for. Made by [`events`](super::events()).
+///
+/// ```no_run
+/// use futures_util::TryStreamExt;
+///
+/// # async fn example() -> Result<(), unspool::Error> {
+/// use std::time::Duration;
+///
+/// let mut changes = unspool::events("https://stream.example.com/changes")
+///     .stop_after(Duration::from_secs(60))
+///     .events();
+/// while let Some(change) = changes.try_next().await? {
+///     println!("{} {}: {}", change.id, change.name, change.data);
+/// }
+/// println!("{} events so far", changes.account().items);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a request does nothing until its events are asked for"]
 pub struct Request {
     urls: Vec<String>,
@@ -62,10 +79,27 @@ pub struct Request {
 }
 
 /// How a feed is carried. `"sse".parse()` reads one.
+///
+/// ```
+/// use unspool::events::Transport;
+///
+/// let feed = unspool::events("https://example.com/log").transport("sse".parse::<Transport>()?);
+/// assert!("carrier-pigeon".parse::<Transport>().is_err());
+/// # drop(feed);
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Transport(&'static TransportEntry);
 
 /// Where the position goes in the request that goes on after it.
+///
+/// ```
+/// use unspool::events::ResumeAs;
+///
+/// assert_eq!("since".parse::<ResumeAs>()?, ResumeAs::Query("since".to_owned()));
+/// assert_eq!("seq+1".parse::<ResumeAs>()?, ResumeAs::QueryAfter("seq".to_owned()));
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResumeAs {

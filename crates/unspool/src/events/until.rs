@@ -8,6 +8,15 @@ use crate::json::Pointer;
 
 /// Which event is to be the last one: `POINTER=VALUE`, where VALUE is JSON, or else a text.
 /// Without a pointer it is compared with the data as it came.
+///
+/// ```
+/// use unspool::events::Until;
+///
+/// let feed = unspool::events("https://example.com/jobs/7").until("/status=done".parse::<Until>()?);
+/// assert!("done".parse::<Until>().is_err());
+/// # drop(feed);
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Until {
     pointer: Option<Pointer>,

@@ -78,6 +78,8 @@ impl fmt::Debug for Http {
 }
 
 /// What an [`Http`] is to be. Made by [`Http::builder`].
+///
+/// It is in the example of [`Http`].
 #[derive(Clone, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct HttpBuilder {

@@ -27,6 +27,20 @@ const HARMLESS: [HeaderName; 3] = [ACCEPT, ACCEPT_LANGUAGE, USER_AGENT];
 /// [`HttpBuilder::for_origin`](crate::HttpBuilder::for_origin).
 ///
 /// What cannot be sent is said by whatever is made of it, before anything is sent.
+///
+/// ```
+/// use unspool::{Credentials, Http};
+///
+/// let credentials = Credentials::new()
+///     .bearer_auth("a-token")
+///     .api_key_header("X-Api-Key", "a-key")
+///     .also_origin("https://eu.api.example.com");
+/// let http = Http::builder()
+///     .for_origin("https://api.example.com", credentials)
+///     .build()?;
+/// # drop(http);
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Default)]
 #[must_use = "credentials do nothing until they are given to something"]
 pub struct Credentials {

@@ -4,6 +4,16 @@ use std::str::FromStr;
 use crate::Error;
 
 /// A JSON pointer (RFC 6901): where in a document a value stands.
+///
+/// ```
+/// use unspool::Pointer;
+///
+/// let items: Pointer = "/data/items".parse()?;
+/// let posts = unspool::pages("https://api.example.com/posts").items_at(items);
+/// assert!("data/items".parse::<Pointer>().is_err());
+/// # drop(posts);
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pointer {
     steps: Vec<String>,

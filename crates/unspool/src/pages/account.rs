@@ -7,9 +7,29 @@ use crate::account::{Details, Verdict};
 /// What a walk over an API did, and why it ended.
 ///
 /// Serialises to the JSON object that `unspool pages --account` writes.
+///
+/// It is in the example of [`Walked`].
 pub type Account = crate::Account<Walked>;
 
 /// The part of the account of a walk that only walks have.
+///
+/// ```no_run
+/// use futures_util::TryStreamExt;
+///
+/// # async fn example() -> Result<(), unspool::Error> {
+/// let mut posts = unspool::pages("https://api.example.com/posts").raw().allow_doubts();
+/// while posts.try_next().await?.is_some() {}
+/// let account = posts.account();
+/// println!("{} pages by `{}`, {}", account.pages, account.paginate, account.ended);
+/// for doubt in &account.doubts {
+///     println!("{doubt}");
+/// }
+/// for way in &account.tried {
+///     println!("tried `{}`, as {}: {}", way.paginate, way.evidence, way.verdict);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Walked {
@@ -31,6 +51,8 @@ pub struct Walked {
 }
 
 /// Why a walk ended.
+///
+/// It is in the example of [`Walked`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "why")]
 #[non_exhaustive]
@@ -74,6 +96,8 @@ pub enum Ended {
 }
 
 /// Something that speaks against a walk being complete.
+///
+/// It is in the example of [`Walked`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "doubt")]
 #[non_exhaustive]
@@ -166,6 +190,8 @@ pub enum Doubt {
 }
 
 /// A way to the next page that was tried.
+///
+/// It is in the example of [`Walked`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Try {

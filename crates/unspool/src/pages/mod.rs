@@ -45,6 +45,8 @@ use crate::source::SourceStream;
 
 /// The items of a paginated API, page after page. Made by [`Request::items`] and
 /// [`Request::raw`].
+///
+/// It is in the example of [`Paginate`].
 pub type Pages<T> = SourceStream<T, Walk>;
 
 /// Starts the description of a walk over a paginated API.

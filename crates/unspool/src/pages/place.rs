@@ -17,6 +17,17 @@ use crate::json::Pointer;
 ///
 /// As text: `/meta/next`, `$.meta.next`, `header:X-Next-Page`. The items themselves
 /// are not looked into.
+///
+/// ```
+/// use unspool::pages::At;
+///
+/// for place in ["/meta/next", "$.meta.next", "header:X-Next-Page"] {
+///     let at: At = place.parse()?;
+///     println!("{at:?}");
+/// }
+/// assert!("meta.next".parse::<At>().is_err());
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct At {
     kind: AtKind,
@@ -112,6 +123,14 @@ impl fmt::Display for At {
 /// As text: `cursor`, `header:X-Cursor`, `body:/start_cursor`; `*` takes the members
 /// of an object as parameters of their names. `query:` stands before the name of a
 /// parameter that would be read as one of these: `query:*`.
+///
+/// ```
+/// use unspool::pages::To;
+///
+/// assert_eq!("cursor".parse::<To>()?, To::query("cursor"));
+/// assert_eq!("body:/start_cursor".parse::<To>()?, To::body("/start_cursor".parse()?));
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct To {
     kind: ToKind,

@@ -13,6 +13,8 @@ use crate::position::Position;
 use crate::source::SourceKind;
 
 /// A walk over a paginated API, as one of the sources.
+///
+/// Made by [`Request::raw`](super::Request::raw) and its like, for the stream.
 pub struct Walk {
     pub(super) meter: Arc<Meter>,
     trail: Mutex<Trail>,

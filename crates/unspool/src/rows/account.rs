@@ -5,6 +5,22 @@ use serde::{Deserialize, Serialize};
 use crate::account::{Details, Verdict};
 
 /// How rows were fetched: the part of an account that only queries have.
+///
+/// ```
+/// use futures_util::TryStreamExt;
+/// use unspool::rows::{Ended, Mode};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), unspool::Error> {
+/// let mut rows = unspool::rows("sqlite::memory:", "select 1 as id").raw();
+/// while rows.try_next().await?.is_some() {}
+/// let account = rows.account();
+/// assert_eq!((account.items, account.ended), (1, Ended::AllRows));
+/// assert_eq!((account.database, account.mode), (Some("sqlite"), Some(Mode::Stream)));
+/// assert!(account.complete && account.doubts.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Fetched {
@@ -22,9 +38,13 @@ pub struct Fetched {
 
 /// What a query did, and why it ended. Serialises to the JSON object that `unspool rows
 /// --account` writes; times are in seconds.
+///
+/// It is in the example of [`Fetched`].
 pub type Account = crate::Account<Fetched>;
 
 /// How rows are fetched.
+///
+/// It is in the example of [`Fetched`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -44,6 +64,8 @@ pub enum Mode {
 }
 
 /// Why a query ended.
+///
+/// It is in the example of [`Fetched`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -57,6 +79,8 @@ pub enum Ended {
 }
 
 /// Something that speaks against a query being complete.
+///
+/// They are the `doubts` in the example of [`Fetched`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "doubt")]
 #[non_exhaustive]

@@ -62,6 +62,8 @@ use crate::source::SourceStream;
 /// The rows of a query, as they arrive. Made by [`Request::items`] and [`Request::raw`].
 ///
 /// To drop it stops the query, also where that runs on a server.
+///
+/// It is in the example of [`rows`](crate::rows()).
 pub type Rows<T> = SourceStream<T, Cursor>;
 
 /// Starts the description of a query: where the database is, and what it is asked.
@@ -90,6 +92,19 @@ pub fn rows(dsn: impl Into<String>, sql: impl Into<String>) -> Request {
 }
 
 /// The same for all rows of a table or view.
+///
+/// ```
+/// use futures_util::TryStreamExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), unspool::Error> {
+/// let mut tables = unspool::rows::table("sqlite::memory:", "sqlite_master").raw();
+/// while let Some(row) = tables.try_next().await? {
+///     println!("{row}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub fn table(dsn: impl Into<String>, name: impl Into<String>) -> Request {
     Request::new(dsn.into(), request::What::Table(name.into()))
 }

@@ -7,6 +7,20 @@ use serde_json::Value;
 ///
 /// A server that knows the types of its parameters reads it as one of that type, so that
 /// a text can stand for a time or for a number.
+///
+/// ```
+/// use futures_util::TryStreamExt;
+/// use unspool::rows::Param;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), unspool::Error> {
+/// let query = unspool::rows("sqlite::memory:", "select ? as number, ? as word, ? as empty");
+/// let query = query.bind(7).bind("seven").bind(Param::null());
+/// let rows: Vec<_> = query.raw().try_collect().await?;
+/// assert_eq!(rows[0].as_str(), r#"{"number":7,"word":"seven","empty":null}"#);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Param(pub(super) Value);

@@ -14,6 +14,8 @@ use crate::source::SourceKind;
 use crate::spans;
 
 /// A query of a database, as one of the sources.
+///
+/// Made by [`Request::raw`](super::Request::raw) and its like, for the stream.
 #[derive(Default)]
 pub struct Cursor {
     pub(super) meter: Arc<Meter>,

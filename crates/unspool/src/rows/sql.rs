@@ -182,6 +182,23 @@ impl Scan<'_> {
 /// with it.
 ///
 /// It is displayed as the line and, below it, a caret at the place.
+///
+/// ```
+/// use std::error::Error as _;
+/// use futures_util::TryStreamExt;
+/// use unspool::rows::SqlPosition;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let mut rows = unspool::rows("sqlite::memory:", "select 1,\n  selec").raw();
+/// let error = rows.try_next().await.unwrap_err();
+/// let place = error.source().and_then(|source| source.downcast_ref::<SqlPosition>());
+/// println!("{error}");
+/// if let Some(place) = place {
+///     println!("line {}, column {}:\n{place}", place.line(), place.column());
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct SqlPosition {
     line: usize,

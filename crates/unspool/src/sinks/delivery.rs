@@ -7,6 +7,8 @@ use crate::account::{Account, Details, Verdict};
 use crate::position::Position;
 
 /// What a sink is sent.
+///
+/// It is in the example of [`Sink`](super::Sink).
 #[derive(Debug)]
 pub enum Delivery {
     /// Items to write; they need not be durable yet.
@@ -20,6 +22,8 @@ pub enum Delivery {
 }
 
 /// A place between two items: all items before it, and where the source stands there.
+///
+/// It is in the example of [`Sink`](super::Sink).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Mark {
     /// Where the source resumes; none where it has not begun or cannot resume.
@@ -35,6 +39,8 @@ pub struct Mark {
 }
 
 /// How a source came to its end.
+///
+/// It is in the example of [`Writer`](super::Writer).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// What speaks against it being complete; nothing where it is.
@@ -65,6 +71,16 @@ impl Ended {
 
 /// Items on their way into a sink: their JSON texts, each on a line of its own. Of a text
 /// that comes in pieces, the pieces.
+///
+/// ```
+/// use unspool::sinks::Batch;
+///
+/// let mut batch = Batch::default();
+/// batch.push(br#"{"id": 1}"#);
+/// batch.push(br#"{"id": 2}"#);
+/// assert_eq!(batch.len(), 2);
+/// assert_eq!(batch.lines(), b"{\"id\": 1}\n{\"id\": 2}\n");
+/// ```
 #[derive(Debug, Default)]
 pub struct Batch {
     lines: Vec<u8>,

@@ -14,6 +14,17 @@ const LONG: usize = 200;
 /// whom, and how the items are written; without credentials, limits and rates.
 ///
 /// A run resumes only into a target of the same identity.
+///
+/// ```
+/// use unspool::sinks::Identity;
+///
+/// let began = Identity::new("pages").with("url", "https://api.example.com/posts");
+/// let now = Identity::new("pages").with("url", "https://api.example.com/people");
+/// for difference in began.differences(&now) {
+///     println!("{difference}");
+/// }
+/// assert!(began.differences(&began).is_empty());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Identity {

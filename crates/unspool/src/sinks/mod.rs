@@ -105,6 +105,8 @@ pub(crate) struct Format {
 }
 
 /// How items are written.
+///
+/// It is in the example of [`open`].
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Options {
@@ -150,6 +152,21 @@ impl Options {
 const NOT_A_TARGET: &str = "not-a-target";
 
 /// How often checkpoints are made.
+///
+/// ```
+/// use std::time::Duration;
+/// use unspool::sinks::{self, Options, Pace};
+///
+/// # fn example() -> Result<(), unspool::Error> {
+/// let sink = sinks::open("posts.jsonl", Options::default())?.pace(Pace {
+///     time: Duration::from_secs(10),
+///     ..Pace::DEFAULT
+/// });
+/// # drop(sink);
+/// # Ok(())
+/// # }
+/// # example().unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// After this time.
@@ -163,10 +180,38 @@ pub struct Pace {
 /// It yields first what its target held already, then in answer to each delivery what became
 /// durable, if anything did. After [`Delivery::End`] it returns. Where it returns an error,
 /// or is closed, the target keeps whole items only.
+///
+/// It is in the example of [`Sink`].
 pub type SinkGenerator =
     Pin<Box<dyn AsyncGenerator<Delivery, Yield = Option<Mark>, Return = Result<(), Error>>>>;
 
 /// A target that items are written to, not opened yet.
+///
+/// ```
+/// use std::io::Write;
+/// use unspool::sinks::{Delivery, Mark, Sink};
+/// use unspool::generator;
+///
+/// /// Writes items to standard error: nothing of that is durable.
+/// fn to_stderr() -> Sink {
+///     Sink::new("stderr", || {
+///         generator! {
+///             // What the target held before, which is nothing.
+///             let mut durable = Some(Mark::default());
+///             loop {
+///                 match yield durable.take() {
+///                     Delivery::Items(batch) => {
+///                         let _ = std::io::stderr().write_all(batch.lines());
+///                     }
+///                     Delivery::Checkpoint(mark) => durable = Some(mark),
+///                     Delivery::End(_) => return Ok(()),
+///                 }
+///             }
+///         }
+///     })
+/// }
+/// assert_eq!(to_stderr().target(), "stderr");
+/// ```
 pub struct Sink {
     target: String,
     pace: Pace,
@@ -244,6 +289,8 @@ impl fmt::Debug for Sink {
 }
 
 /// What a sink did.
+///
+/// It is `pulled.sink` in the example of [`pull`](crate::pull()).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SinkAccount {
@@ -264,6 +311,19 @@ pub struct SinkAccount {
 }
 
 /// Makes a sink of the text that names its target.
+///
+/// ```
+/// use unspool::sinks::{self, Options};
+///
+/// let posts = unspool::pages("https://api.example.com/posts");
+/// let mut options = Options::new(posts.identity()?);
+/// options.state = Some("posts.state".into());
+/// // Nothing is opened, or made, before items go in.
+/// let sink = sinks::open("posts.jsonl.zst", options)?;
+/// assert_eq!(sink.target(), "posts.jsonl.zst");
+/// assert!(sinks::open("posts.xls", Options::default()).is_err());
+/// # Ok::<(), unspool::Error>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -295,6 +355,17 @@ fn not_a_target(error: Error) -> Error {
 /// Makes a sink of the name of a file that a text goes into, piece by piece and as it is:
 /// what is put in is not items.
 ///
+/// ```no_run
+/// # async fn example() -> Result<(), unspool::Error> {
+/// use unspool::sinks::{self, Options, Writer};
+///
+/// let mut poem = Writer::open(sinks::open_text("poem.txt", Options::default())?).await?;
+/// poem.put_with(|text| text.extend_from_slice(b"A river wide,\n")).await?;
+/// poem.end(None, None).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// The target is one of items, or the options ask for what a text has not.
@@ -314,6 +385,14 @@ pub fn open_text(target: &str, mut options: Options) -> Result<Sink, Error> {
 }
 
 /// Whether a target keeps by itself how far it is durable, as tables do.
+///
+/// ```
+/// use unspool::sinks::keeps_state;
+///
+/// assert!(!keeps_state("posts.jsonl"));
+/// # #[cfg(feature = "sqlite")]
+/// assert!(keeps_state("sqlite:posts.db#posts"));
+/// ```
 #[must_use]
 pub fn keeps_state(target: &str) -> bool {
     let format = FORMATS.iter().find(|format| (format.is_named)(target));
@@ -321,6 +400,12 @@ pub fn keeps_state(target: &str) -> bool {
 }
 
 /// How the targets of all formats are written, and what each is.
+///
+/// ```
+/// for (syntax, about) in unspool::sinks::formats() {
+///     println!("{syntax}: {about}");
+/// }
+/// ```
 pub fn formats() -> impl Iterator<Item = (&'static str, &'static str)> {
     FORMATS.iter().map(|format| (format.syntax, format.about))
 }

@@ -7,6 +7,14 @@ const MOST: usize = 100;
 
 /// What whoever reads a target has to know, such as that a column has another name than its
 /// key. A sink adds to it on its thread, and its account has it.
+///
+/// ```
+/// use unspool::sinks::Notes;
+///
+/// let notes = Notes::default();
+/// notes.add("column `id_2` has the values of `ID`");
+/// assert_eq!(notes.all().len(), 1);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Notes(Arc<Mutex<Vec<String>>>);
 

@@ -35,6 +35,25 @@ const WAITING: usize = 2;
 /// The sink runs on a thread of its own; up to four batches of 256 KiB, or of one larger
 /// item, are in memory between the source and what the sink has written.
 ///
+/// ```no_run
+/// # async fn example() -> Result<(), unspool::Error> {
+/// use futures_util::TryStreamExt;
+/// use unspool::sinks::{self, Ended, Options, Writer};
+///
+/// let posts = unspool::pages("https://api.example.com/posts");
+/// let sink = sinks::open("posts.jsonl", Options::new(posts.identity()?))?;
+/// let mut writer = Writer::open(sink).await?;
+/// let mut posts = posts.resume(writer.begun().position.clone()).raw();
+/// while let Some(post) = posts.try_next().await? {
+///     writer.put(post.as_bytes()).await?;
+///     writer.checkpoint_if_due(|| posts.position()).await?;
+/// }
+/// writer.end(posts.position(), Ended::of(&posts.account())).await?;
+/// println!("{} items are durable", writer.account().items);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Dropping
 ///
 /// Closes the sink: its target keeps what was durable, and whole items only.

@@ -43,6 +43,8 @@ const MAX_EVENT: usize = 16 << 20;
 ///
 /// Its texts are slices of the chunk that it arrived in, which lives as long as the
 /// event does: whoever keeps many events for long copies them.
+///
+/// It is in the example of [`Decoder`].
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Event {
     /// What kind of event it is: the last `event` field; `message` where there is none.
@@ -59,6 +61,20 @@ pub struct Event {
 /// An event ends with an empty line. What came after the last one when the stream ends
 /// is no event, as the standard says. Bytes that are not UTF-8 become U+FFFD. Memory is
 /// bounded by one chunk and the largest event.
+///
+/// ```
+/// use unspool::sse::Decoder;
+///
+/// let mut decoder = Decoder::new();
+/// // Chunks end anywhere.
+/// decoder.push("id: 7\nevent: greeting\ndata: hel".into());
+/// assert!(decoder.next_event()?.is_none());
+/// decoder.push("lo\n\n".into());
+/// let event = decoder.next_event()?.unwrap();
+/// assert_eq!((&*event.name, &*event.data), ("greeting", "hello"));
+/// assert_eq!(decoder.last_event_id(), "7");
+/// # Ok::<(), unspool::Error>(())
+/// ```
 pub struct Decoder {
     max_bytes: usize,
     lines: Lines,

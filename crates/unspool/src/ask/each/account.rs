@@ -17,6 +17,22 @@ use crate::source::SourceKind;
 
 /// What came of the records, in this run and in those that it resumes: the part of an account
 /// that only this source has.
+///
+/// ```no_run
+/// use futures_util::TryStreamExt;
+///
+/// # async fn example() -> Result<(), unspool::Error> {
+/// let each = unspool::ask("").each("reviews.ndjson", "Classify: {text}".parse()?);
+/// let mut answers = each.raw().allow_doubts();
+/// while answers.try_next().await?.is_some() {}
+/// let account = answers.account();
+/// println!("{} answers, {} failed: {}", account.items, account.failed, account.ended);
+/// for doubt in &account.doubts {
+///     println!("{doubt}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct EachAnswered {
@@ -39,6 +55,8 @@ pub struct EachAnswered {
 }
 
 /// Why a walk over records ended.
+///
+/// It is in the example of [`EachAnswered`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -62,6 +80,8 @@ pub enum EachStop {
 }
 
 /// Something that speaks against all records having their answers.
+///
+/// It is in the example of [`EachAnswered`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "doubt")]
 #[non_exhaustive]
@@ -136,6 +156,8 @@ impl fmt::Display for EachDoubt {
 }
 
 /// What is known of a walk over records so far, for whoever watches it from outside.
+///
+/// Made by [`Each::raw`](super::Each::raw), for the stream.
 #[derive(Default)]
 pub struct EachWatch {
     pub(super) meter: Arc<Meter>,

@@ -7,6 +7,14 @@ use super::place::Tally;
 use crate::error::Error;
 
 /// What tokens cost, for a million of them, in whatever money.
+///
+/// ```
+/// use unspool::ask::Price;
+///
+/// let price: Price = "3/15".parse()?;
+/// assert_eq!((price.input, price.output), (3.0, 15.0));
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Price {
     /// A million tokens of requests.

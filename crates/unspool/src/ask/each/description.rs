@@ -12,6 +12,14 @@ use crate::error::Error;
 use crate::position::Position;
 
 /// For which records a [question](super::super::Description) is asked, and how.
+///
+/// ```
+/// use unspool::ask::{Description, EachDescription};
+///
+/// let mut question = Description::new("");
+/// question.each = Some(EachDescription::new("reviews.ndjson", "Classify: {text}"));
+/// println!("{}", serde_json::to_string(&question).unwrap());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

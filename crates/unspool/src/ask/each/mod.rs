@@ -94,6 +94,8 @@ const MOST_FAILURES: u64 = 10;
 /// A question that fails, in a way that may pass, is [asked again](Request::retries), also
 /// where a part of the answer had come. What would fail for every record (no key, no such
 /// model, nobody there, a rate limit that does not pass) ends the source instead.
+///
+/// It is in the example of [`Request::each`].
 #[derive(Clone)]
 #[must_use = "nothing is asked before the answers are polled"]
 pub struct Each {

@@ -49,6 +49,17 @@ pub(super) const PROVIDERS: &[Provider] = &[
 /// Whom to ask: a protocol, and where it is spoken unless you say otherwise.
 ///
 /// Parses from its name, such as `anthropic`.
+///
+/// ```
+/// use unspool::ask::Provider;
+///
+/// for provider in Provider::all() {
+///     println!("{}: {}, at {}", provider.name(), provider.about(), provider.base_url());
+/// }
+/// let provider: Provider = "anthropic".parse()?;
+/// assert!(provider.key_variables().any(|name| name == "ANTHROPIC_API_KEY"));
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Provider(&'static ProviderEntry);
 

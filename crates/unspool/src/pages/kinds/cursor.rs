@@ -43,6 +43,16 @@ const MOST_TOKENS: usize = 8;
 /// A page without items that gives the very token that was sent is the last, too. So is
 /// one with a token that would lead back to the begin of the list (`0`, `-1`), or with
 /// a word for none (`"null"`, `"None"`).
+///
+/// ```
+/// use unspool::pages::Cursor;
+///
+/// let posts = unspool::pages("https://api.example.com/posts")
+///     .paginate(Cursor::new("/meta/cursor".parse::<unspool::Pointer>()?, "cursor"))
+///     .raw();
+/// # drop(posts);
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Cursor {
     at: At,

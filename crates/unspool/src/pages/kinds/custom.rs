@@ -62,6 +62,22 @@ impl Kind for Custom {
 }
 
 /// A page that has been read to its end, as a closure sees it.
+///
+/// ```
+/// use unspool::pages::To;
+///
+/// // An API whose next page has the time of the last item in a parameter.
+/// let posts = unspool::pages("https://api.example.com/posts").after(|page| {
+///     let Some(last) = page.last_item() else {
+///         return Ok(None);
+///     };
+///     let last: serde_json::Value = last.parse().unwrap_or_default();
+///     let since = To::query("since");
+///     Ok(Some(page.request().with(&since, last["created_at"].clone())?))
+/// });
+/// # drop(posts);
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PageView<'p> {
     page: &'p PageEnd,
@@ -125,6 +141,8 @@ impl PageView<'_> {
 }
 
 /// The request for a page. Made by [`PageView::request`] and [`PageView::link`].
+///
+/// It is in the example of [`PageView`].
 #[derive(Clone, Debug)]
 pub struct PageRequest {
     call: Call,

@@ -43,6 +43,16 @@ pub(super) const ENTRY: KindEntry = KindEntry {
 ///
 /// The walk ends at a page without new items, or where a flag says so. A page may
 /// begin with the very item that the key is of; that one is passed over.
+///
+/// ```
+/// use unspool::pages::LastKey;
+///
+/// let posts = unspool::pages("https://api.example.com/posts")
+///     .paginate(LastKey::new("/id".parse()?, "starting_after"))
+///     .raw();
+/// # drop(posts);
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct LastKey {
     key: Pointer,

@@ -31,6 +31,16 @@ const NEXT: &str = "next";
 pub(super) const UNREADABLE: &str = "its `Link` header is not one that can be read (RFC 8288)";
 
 /// The `Link` header with `rel="next"` (RFC 8288); a page without one is the last.
+///
+/// ```
+/// use unspool::pages::LinkHeader;
+///
+/// let posts = unspool::pages("https://api.example.com/posts")
+///     .paginate(LinkHeader::relation("older"))
+///     .raw();
+/// # drop(posts);
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct LinkHeader {
     relation: String,

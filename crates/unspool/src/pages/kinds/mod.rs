@@ -323,6 +323,21 @@ fn truth(value: &Value) -> Option<bool> {
 /// Made of a [`LinkHeader`], [`NextUrl`], [`Cursor`], [`Relay`], [`LastKey`],
 /// [`PageNumber`], [`Offset`] or [`Single`], or of the text that `unspool pages
 /// --paginate` takes. By default the first page decides.
+///
+/// ```
+/// use unspool::pages::{Cursor, Pages, Paginate, RawItem};
+///
+/// let posts = unspool::pages("https://api.example.com/posts");
+/// let as_text: Pages<RawItem> = posts.paginate("page:page,first=0".parse::<Paginate>()?).raw();
+///
+/// let posts = unspool::pages("https://api.example.com/posts");
+/// let as_value = posts.paginate(Cursor::new("/meta/next".parse::<unspool::Pointer>()?, "cursor")).raw();
+/// for (syntax, about) in Paginate::kinds() {
+///     println!("{syntax}: {about}");
+/// }
+/// # drop((as_text, as_value));
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Paginate {
     kind: Box<dyn Kind>,

@@ -31,6 +31,16 @@ pub(super) const ENTRY: KindEntry = KindEntry {
 
 /// The URL of the next page in the body of each page, absolute or relative; a page
 /// where it is missing, `null`, `false`, empty, or a word for none (`"null"`) is the last.
+///
+/// ```
+/// use unspool::pages::NextUrl;
+///
+/// let posts = unspool::pages("https://api.example.com/posts")
+///     .paginate(NextUrl::at("/links/next".parse::<unspool::Pointer>()?))
+///     .raw();
+/// # drop(posts);
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct NextUrl {
     at: Option<At>,

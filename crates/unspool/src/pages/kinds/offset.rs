@@ -38,6 +38,16 @@ const FIRST: u64 = 0;
 /// gives fewer than it was asked for; [`step`](Offset::step) makes it grow by that.
 /// The walk ends when all stated items have come, at a page that does not exist
 /// (404), or after two empty pages in a row.
+///
+/// ```
+/// use unspool::pages::Offset;
+///
+/// let posts = unspool::pages("https://api.example.com/posts")
+///     .paginate(Offset::new("skip").first(100))
+///     .raw();
+/// # drop(posts);
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Offset {
     counted: Counted,

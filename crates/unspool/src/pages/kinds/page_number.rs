@@ -45,6 +45,16 @@ const FIRST: u64 = 1;
 /// number of pages is stated, after two empty pages in a row. One empty page does not
 /// end it. A page that is refused (400, 422), or does not exist although it is one of
 /// those that are stated, ends it with a doubt, unless all stated items have come.
+///
+/// ```
+/// use unspool::pages::PageNumber;
+///
+/// let posts = unspool::pages("https://api.example.com/posts")
+///     .paginate(PageNumber::new("page").first(0).last(9))
+///     .raw();
+/// # drop(posts);
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PageNumber {
     counted: Counted,

@@ -45,6 +45,16 @@ pub(super) const ENTRY: KindEntry = KindEntry {
 /// A connection as GraphQL Cursor Connections (Relay) specify it: its `pageInfo` says
 /// whether there is more, and holds the cursor that a variable of the next request
 /// takes.
+///
+/// ```
+/// use unspool::pages::Relay;
+///
+/// let posts = unspool::pages("https://api.example.com/posts")
+///     .paginate(Relay::new().at("/data/posts".parse()?).variable("after"))
+///     .raw();
+/// # drop(posts);
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Relay {
     at: Option<Pointer>,

@@ -11,6 +11,16 @@ pub(super) const ENTRY: KindEntry = KindEntry {
 };
 
 /// One page, whatever it says of others.
+///
+/// ```
+/// use unspool::pages::Single;
+///
+/// let posts = unspool::pages("https://api.example.com/posts")
+///     .paginate(Single::new())
+///     .raw();
+/// # drop(posts);
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Single {
     _private: (),

@@ -45,6 +45,16 @@ pub(crate) use self::{
 ///
 /// It is read from a JSON Schema or from lines of `name type`, and is written as such
 /// lines.
+///
+/// ```
+/// use unspool::sinks::schema::{Schema, Type};
+///
+/// let schema = Schema::of([r#"{"id": 1, "tags": ["a"]}"#, r#"{"id": 2.5, "tags": []}"#])?;
+/// assert_eq!(schema.fields[0].name, "id");
+/// assert_eq!(schema.fields[0].kind, Type::Double);
+/// assert_eq!(schema.fields[1].kind.to_string(), "text[]");
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schema {
     /// The columns, in their order.
@@ -70,6 +80,18 @@ impl Schema {
 pub const SAMPLE: u64 = sample::MOST_ITEMS as u64;
 
 /// A schema that is inferred item by item.
+///
+/// ```
+/// use unspool::sinks::schema::Inference;
+///
+/// let mut inference = Inference::default();
+/// for item in [r#"{"id": 1}"#, r#"{"id": 2, "name": "Ada"}"#] {
+///     inference.see(item)?;
+/// }
+/// assert_eq!(inference.items(), 2);
+/// println!("{}", inference.schema());
+/// # Ok::<(), unspool::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Inference {
     columns: Columns,

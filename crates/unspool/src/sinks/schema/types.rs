@@ -9,6 +9,8 @@ use super::time::{date, timestamp};
 use crate::Error;
 
 /// The type of a column, or of what lies in it.
+///
+/// It is in the example of [`Schema`](super::Schema).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Type {
@@ -39,6 +41,8 @@ pub enum Type {
 }
 
 /// A key of an object, or a column: its name and its type.
+///
+/// It is in the example of [`Schema`](super::Schema).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// The key as it stands in the items.

@@ -51,6 +51,26 @@ impl File {
 
 #[cfg(feature = "arrow")]
 #[tokio::test]
+async fn what_main_returns_shows_the_place_in_the_statement() {
+    let mut rows = unspool::rows("sqlite::memory:", "select 1,\n  naem from x").raw();
+    let error = futures_util::StreamExt::next(&mut rows).await;
+    let error = error.unwrap().unwrap_err();
+    let sql = "select 1 as x, naem from sqlite_master";
+    let mut wrong = unspool::rows("sqlite::memory:", sql).raw();
+    let wrong = futures_util::StreamExt::next(&mut wrong).await;
+    let wrong = wrong.unwrap().unwrap_err();
+    assert_eq!(
+        format!("{wrong:?}"),
+        "sqlite::memory:: the statement is wrong at line 1, column 16: no such column: naem\n  \
+         caused by:\n    select 1 as x, naem from sqlite_master\n                   ^"
+    );
+    assert!(
+        format!("{error:?}").contains("no such table: x"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
 async fn batches_have_one_type_for_a_column_and_no_value_loses_anything() {
     use super::arrow::{batches, check_resume, failure, row, schema};
     let file = file(
