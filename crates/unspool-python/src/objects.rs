@@ -63,17 +63,10 @@ pub(crate) fn loads<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyA
 }
 
 fn value<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-    TEXTS.with_borrow_mut(|texts| {
-        let mut reader = Reader {
-            py,
-            text,
-            at: 0,
-            depth: 0,
-            texts,
-            raised: None,
-        };
-        let value = reader.value();
-        value.ok_or_else(|| reader.fault())
+    TEXTS.with(|texts| match texts.try_borrow_mut() {
+        Ok(mut texts) => Reader::new(py, text, &mut texts).read(),
+        // The collector runs where a dict is made, and finalizers may read items.
+        Err(_) => Reader::new(py, text, &mut Texts::new()).read(),
     })
 }
 
@@ -99,6 +92,22 @@ enum Long<'r> {
 }
 
 impl<'r, 'py> Reader<'r, 'py> {
+    fn new(py: Python<'py>, text: &'r str, texts: &'r mut Texts) -> Self {
+        Reader {
+            py,
+            text,
+            at: 0,
+            depth: 0,
+            texts,
+            raised: None,
+        }
+    }
+
+    fn read(mut self) -> PyResult<Bound<'py, PyAny>> {
+        let value = self.value();
+        value.ok_or_else(|| self.fault())
+    }
+
     fn value(&mut self) -> Option<Bound<'py, PyAny>> {
         match self.token() {
             b'{' => self.nested(Self::dict),
@@ -303,9 +312,10 @@ impl<'r, 'py> Reader<'r, 'py> {
     }
 
     /// Why there is no value.
-    fn fault(&mut self) -> PyErr {
-        self.raised.take().unwrap_or_else(|| {
-            PyValueError::new_err(format!("expected JSON at byte {} of an item", self.at))
+    fn fault(self) -> PyErr {
+        let at = self.at;
+        (self.raised).unwrap_or_else(|| {
+            PyValueError::new_err(format!("expected JSON at byte {at} of an item"))
         })
     }
 }
@@ -398,16 +408,18 @@ struct Texts {
 }
 
 thread_local! {
-    static TEXTS: RefCell<Texts> = const {
-        RefCell::new(Texts {
-            keys: Short(Vec::new()),
-            values: Short(Vec::new()),
-            long_keys: Vec::new(),
-        })
-    };
+    static TEXTS: RefCell<Texts> = const { RefCell::new(Texts::new()) };
 }
 
 impl Texts {
+    const fn new() -> Self {
+        Texts {
+            keys: Short(Vec::new()),
+            values: Short(Vec::new()),
+            long_keys: Vec::new(),
+        }
+    }
+
     fn long_key<'py>(&mut self, py: Python<'py>, text: &str) -> Bound<'py, PyString> {
         if self.long_keys.is_empty() {
             self.long_keys.resize_with(SLOTS, || None);

@@ -1,11 +1,11 @@
 //! The object that Python iterates over, with `for` and with `async for`.
 
-use std::process;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{process, ptr};
 
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyTypeError};
 use pyo3::prelude::*;
@@ -46,8 +46,8 @@ pub(crate) struct Stream {
 /// The source, for the stream and for readers of batches.
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// Whether a thread is at work on the state that may need the interpreter meanwhile.
-    is_taken: AtomicBool,
+    /// The thread that is at work on the state, and may need the interpreter meanwhile; or nobody.
+    taker: AtomicUsize,
     /// How many threads want to look at the state.
     lookers: AtomicUsize,
 }
@@ -86,12 +86,23 @@ pub(crate) enum Why {
 /// The state in the hands of the only one who may have it for long.
 struct Taken<'s> {
     state: MutexGuard<'s, State>,
-    is_taken: &'s AtomicBool,
+    taker: &'s AtomicUsize,
+}
+
+/// No thread.
+const NOBODY: usize = 0;
+
+/// This thread, by where something of its own lies.
+fn this_thread() -> usize {
+    thread_local! {
+        static OWN: u8 = const { 0 };
+    }
+    OWN.with(|own| ptr::from_ref(own).addr())
 }
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.is_taken.store(false, Ordering::Release);
+        self.taker.store(NOBODY, Ordering::Release);
     }
 }
 
@@ -204,7 +215,13 @@ impl Shared {
     /// The state, for whoever may need the interpreter while it has it: one at a time, and no
     /// other one waits, as who waited with the interpreter in hand would wait for ever.
     fn take(&self) -> PyResult<Taken<'_>> {
-        if self.is_taken.swap(true, Ordering::Acquire) {
+        let taken = self.taker.compare_exchange(
+            NOBODY,
+            this_thread(),
+            Ordering::Acquire,
+            Ordering::Relaxed,
+        );
+        if taken.is_err() {
             return Err(PyRuntimeError::new_err(
                 "the next item is being taken in another thread",
             ));
@@ -213,16 +230,20 @@ impl Shared {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Taken {
             state,
-            is_taken: &self.is_taken,
+            taker: &self.taker,
         })
     }
 
-    /// What is known of the source, also while another thread waits for its next item.
-    fn look<T: Send>(&self, py: Python<'_>, look: impl FnOnce(&State) -> T + Send) -> T {
+    /// What is known of the source, also while another thread waits for its next item; not while
+    /// this one takes it, of which finalizers may ask that the collector runs meanwhile.
+    fn look<T: Send>(&self, py: Python<'_>, look: impl FnOnce(&State) -> T + Send) -> PyResult<T> {
+        if self.taker.load(Ordering::Relaxed) == this_thread() {
+            return Err(PyRuntimeError::new_err("the next item is being taken"));
+        }
         self.lookers.fetch_add(1, Ordering::Relaxed);
         let seen = py.detach(|| look(&self.state.lock().unwrap_or_else(PoisonError::into_inner)));
         self.lookers.fetch_sub(1, Ordering::Relaxed);
-        seen
+        Ok(seen)
     }
 
     /// Lets those who want to look do so, before the state is taken again.
@@ -500,7 +521,7 @@ impl Stream {
         let bell = Arc::new(Bell::default());
         Ok(Stream {
             shared: Arc::new(Shared {
-                is_taken: AtomicBool::new(false),
+                taker: AtomicUsize::new(NOBODY),
                 lookers: AtomicUsize::new(0),
                 state: Mutex::new(State {
                     feed,
@@ -636,7 +657,7 @@ impl Stream {
     fn account<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let account = self.shared.look(py, |state| {
             state.feed.account().or_else(|| state.account.clone())
-        });
+        })?;
         objects::of_json(py, &account)
     }
 
@@ -646,13 +667,13 @@ impl Stream {
         let position = self.shared.look(py, |state| match &state.feed {
             Feed::Gone(_) => state.position.clone(),
             feed => feed.position(),
-        });
+        })?;
         objects::of_json(py, &position)
     }
 
     /// What the source waits for before its next request, if it does.
     #[getter]
-    fn waiting(&self, py: Python<'_>) -> Option<String> {
+    fn waiting(&self, py: Python<'_>) -> PyResult<Option<String>> {
         self.shared.look(py, |state| match &state.feed {
             Feed::Here(source) => source.waiting(),
             Feed::Ahead(ahead) => ahead.waiting(),
@@ -662,7 +683,7 @@ impl Stream {
 
     /// Whether the source has come to its end, or was closed.
     #[getter]
-    fn is_closed(&self, py: Python<'_>) -> bool {
+    fn is_closed(&self, py: Python<'_>) -> PyResult<bool> {
         self.shared
             .look(py, |state| matches!(state.feed, Feed::Gone(_)))
     }

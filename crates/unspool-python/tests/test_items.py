@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import collections.abc
+import gc
 import itertools
 import json
 import pickle
 import sys
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import pytest
@@ -71,6 +73,60 @@ def test_what_is_not_json_is_refused() -> None:
 def test_the_same_key_is_the_same_object(api: Api) -> None:
     first, second = itertools.islice(unspool.pages(api("/items?last=1")), 2)
     assert all(a is b for a, b in zip(first, second))
+
+
+@contextmanager
+def eager_collector() -> Iterator[None]:
+    """The collector runs wherever it may, also while an item is made."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(1, 1, 1)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.collect()
+
+
+class Finalized:
+    """Does something when it is collected. What that raises is seen by nobody."""
+
+    def __init__(self, final: Callable[[], None]) -> None:
+        self.itself, self.final = self, final
+
+    def __del__(self) -> None:
+        self.final()
+
+
+def test_a_finalizer_may_read_items_while_one_is_made() -> None:
+    loads, seen = unspool._unspool.loads, []
+    with eager_collector():
+        for _ in range(100):
+            Finalized(lambda: seen.append(loads('{"seen": ["by", {"a": "finalizer"}]}')))
+            loads('{"seen": [{"by": {}}, {"an": {}}, {"item": {}}]}')
+    assert seen == [{"seen": ["by", {"a": "finalizer"}]}] * 100
+
+
+@pytest.mark.timeout(60)
+def test_a_finalizer_that_looks_at_the_source_while_an_item_is_made_does_not_wait_for_ever(api: Api) -> None:
+    items, said = unspool.pages(api("/items?last=3")), set()
+
+    def look() -> None:
+        try:
+            said.add(items.account["items"])
+        except RuntimeError as error:
+            said.add(str(error))
+
+    kept = []
+    with eager_collector():
+        for item in items:
+            # The next thing that is made is an item, of what was not given back.
+            gc.disable()
+            Finalized(look)
+            gc.enable()
+            kept.append(item)
+    assert len(kept) == 300
+    # From 3.12 on it runs between instructions alone.
+    assert sys.version_info >= (3, 12) or "the next item is being taken" in said
 
 
 def test_no_item_keeps_a_reference(api: Api) -> None:

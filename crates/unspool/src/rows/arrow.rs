@@ -48,16 +48,19 @@ impl ColumnType {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Cell<'v> {
     Null,
+    #[cfg(any(feature = "sqlite", feature = "mysql"))]
     Int(i64),
     #[cfg(feature = "mysql")]
     UInt(u64),
     #[cfg(feature = "mysql")]
     Float(f32),
+    #[cfg(any(feature = "sqlite", feature = "mysql"))]
     Double(f64),
     /// A number without its point, and how many of its digits are after that.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     Decimal(i128, u32),
     Text(&'v str),
+    #[cfg(any(feature = "sqlite", feature = "mysql"))]
     Bytes(&'v [u8]),
     /// Days since 1970-01-01.
     #[cfg(feature = "mysql")]
@@ -132,11 +135,12 @@ impl Columns {
             cell
         };
         self.bytes += 8;
-        if let Cell::Text(text) = cell {
-            self.bytes += text.len();
-        } else if let Cell::Bytes(bytes) = cell {
-            self.bytes += bytes.len();
-        }
+        self.bytes += match cell {
+            Cell::Text(text) => text.len(),
+            #[cfg(any(feature = "sqlite", feature = "mysql"))]
+            Cell::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        };
         if self.builders[column].append(cell) {
             Ok(())
         } else {
@@ -285,9 +289,12 @@ impl Builder {
     fn append(&mut self, cell: Cell<'_>) -> bool {
         match (&mut *self, cell) {
             (_, Cell::Null) => self.append_null(),
+            #[cfg(any(feature = "sqlite", feature = "mysql"))]
             (Builder::Int64(builder), Cell::Int(value)) => builder.append_value(value),
             (Builder::Text(builder), Cell::Text(value)) => builder.append_value(value),
+            #[cfg(any(feature = "sqlite", feature = "mysql"))]
             (Builder::Bytes(builder), Cell::Bytes(value)) => builder.append_value(value),
+            #[cfg(any(feature = "sqlite", feature = "mysql"))]
             (Builder::Double(builder), Cell::Double(value)) => builder.append_value(value),
             #[cfg(feature = "mysql")]
             (Builder::Float(builder), Cell::Float(value)) => builder.append_value(value),
@@ -305,12 +312,14 @@ impl Builder {
             }
             #[cfg(feature = "mysql")]
             (_, Cell::UInt(value)) => return self.append_integer(value.into()),
+            #[cfg(any(feature = "sqlite", feature = "mysql"))]
             (_, Cell::Int(value)) => return self.append_integer(value.into()),
             _ => return false,
         }
         true
     }
 
+    #[cfg(any(feature = "sqlite", feature = "mysql"))]
     fn append_integer(&mut self, value: i128) -> bool {
         macro_rules! append {
             ($builder:expr) => {
