@@ -13,6 +13,7 @@ mod feed;
 mod headers;
 mod link;
 mod pieces;
+mod random;
 mod secrets;
 mod splitter;
 mod sse;
@@ -34,52 +35,6 @@ pub use sse::check_sse;
 pub use stop_at::check_stop_at;
 pub use xml::check_xml;
 
-/// Random numbers from a seed (xorshift).
-#[derive(Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Random((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
-    }
-
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
-}
-
-/// The document in random chunks, which are small or not so small.
-fn cut<'d>(document: &'d [u8], random: &mut Random) -> Vec<&'d [u8]> {
-    let longest = [1, 3, 20, 200][random.below(4)];
-    let mut chunks = Vec::new();
-    let mut rest = document;
-    while !rest.is_empty() {
-        let (chunk, after) = rest.split_at((1 + random.below(longest)).min(rest.len()));
-        chunks.push(chunk);
-        rest = after;
-    }
-    chunks
-}
-
-/// Calls `check` with some thousands of texts made of these parts, one after the
-/// other, some bytes of them changed; with many more in a test that may take long.
 #[cfg(test)]
-fn check_random(parts: &[&[u8]], check: fn(&[u8])) {
-    let is_full = std::env::var_os("UNSPOOL_TEST_FULL").is_some();
-    let rounds = if is_full { 40_000 } else { 8_000 };
-    for seed in 0..rounds {
-        let mut random = Random::new(seed);
-        let mut text = vec![random.below(256) as u8, random.below(256) as u8];
-        for _ in 0..random.below(20) {
-            text.extend_from_slice(parts[random.below(parts.len())]);
-        }
-        for _ in 0..random.below(3) {
-            let at = random.below(text.len());
-            text[at] = random.below(256) as u8;
-        }
-        check(&text);
-    }
-}
+pub(crate) use random::check_random;
+pub(crate) use random::{Random, cut};
