@@ -75,6 +75,63 @@ fn links_lead_to_files_and_headings_that_are_there() {
     }
 }
 
+/// The files below a folder, but for what is built.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            files.push(path);
+        } else if !path.ends_with("target") && !path.is_symlink() {
+            files.extend(files_below(&path));
+        }
+    }
+    files
+}
+
+#[test]
+fn what_the_architecture_names_is_there() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let files = files_below(&root().join("crates"));
+    let is_source = |path: &&PathBuf| path.extension().is_some_and(|is| is == "rs" || is == "py");
+    let sources = files
+        .iter()
+        .filter(is_source)
+        .map(|path| fs::read_to_string(path).unwrap());
+    let sources = sources.collect::<Vec<_>>().concat();
+    let words: std::collections::HashSet<&str> =
+        (sources.split(|char: char| !char.is_alphanumeric() && char != '_')).collect();
+    let mut count = 0;
+    for name in text.split('`').skip(1).step_by(2) {
+        let is_path = |char: char| char.is_alphanumeric() || "._-/".contains(char);
+        let is_type = |part: &str| {
+            part.starts_with(|char: char| char.is_ascii_uppercase())
+                && part.chars().any(|char| char.is_ascii_lowercase())
+                && part.chars().all(char::is_alphanumeric)
+        };
+        if name.chars().all(is_path) && name.ends_with(".rs") {
+            assert!(files.iter().any(|file| file.ends_with(name)), "{name}");
+            count += 1;
+        } else if name.chars().all(is_path) && name.ends_with('/') {
+            let is_there = |file: &PathBuf| file.to_string_lossy().contains(&format!("/{name}"));
+            assert!(
+                files.iter().any(is_there) || root().join(name).is_dir(),
+                "{name}"
+            );
+            count += 1;
+        } else if name
+            .split("::")
+            .all(|part| is_type(part) || part.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        {
+            for part in name.split("::").filter(|part| is_type(part)) {
+                assert!(words.contains(part), "{name}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 150, "{count}");
+}
+
 #[test]
 fn all_spans_and_fields_are_described() {
     let described = fs::read_to_string(root().join("docs/observability.md")).unwrap();

@@ -55,10 +55,7 @@ pub use each::{
 pub use event::Event;
 pub use outcome::{Answered, Doubt, Outcome, Stop, Usage};
 pub use prompt::{Message, Tool};
-pub use protocols::{
-    ANTHROPIC, DEEPSEEK, FIREWORKS, GEMINI, GROQ, LLAMA_CPP, LM_STUDIO, MISTRAL, OLLAMA, OPENAI,
-    OPENROUTER, Provider, RESPONSES, TOGETHER, VLLM, XAI,
-};
+pub use protocols::*;
 
 pub use watch::Watch;
 

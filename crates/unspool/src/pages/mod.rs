@@ -31,10 +31,7 @@ mod walk;
 pub use account::{Account, Doubt, Ended, Try, Walked};
 pub use description::Description;
 pub(crate) use description::SOURCE;
-pub use kinds::{
-    Cursor, LastKey, LinkHeader, NextUrl, Offset, PageNumber, PageRequest, PageView, Paginate,
-    Relay, Single,
-};
+pub use kinds::*;
 pub use place::{At, To};
 pub use progress::Walk;
 pub use request::Request;

@@ -97,7 +97,6 @@ async fn events_end_with_their_cleanup() {
     assert_eq!(events.anext().await, None);
 }
 
-#[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn a_feed_is_followed_to_its_end() {
     let server = Server::start(|request| match request.header("last-event-id") {
@@ -111,6 +110,7 @@ async fn a_feed_is_followed_to_its_end() {
     assert_eq!(&*events[0].data, "something happened");
 }
 
+#[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn database_cursor_gives_all_rows_in_batches() {
     let folder = tempfile::tempdir().unwrap();

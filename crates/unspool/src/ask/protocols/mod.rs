@@ -23,10 +23,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 pub use anthropic::ANTHROPIC;
-pub use compatible::{
-    DEEPSEEK, FIREWORKS, GROQ, LLAMA_CPP, LM_STUDIO, MISTRAL, OPENAI, OPENROUTER, TOGETHER, VLLM,
-    XAI,
-};
+pub use compatible::*;
 pub use gemini::GEMINI;
 pub use ollama::OLLAMA;
 pub use responses::RESPONSES;
