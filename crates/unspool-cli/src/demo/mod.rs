@@ -56,6 +56,11 @@ pub(crate) async fn run(args: &Args) -> Exit {
                 "\nNow yours: `unspool pages URL`, `unspool ask PROMPT`, `unspool events URL`, `unspool rows DSN SQL`;\n\
                  each has `--help`. `unspool demo --serve` keeps these servers up.",
             );
+            if cfg!(debug_assertions) {
+                say(
+                    "This build is not optimised; `cargo install --path crates/unspool-cli` makes one that is.",
+                );
+            }
             Exit::Complete
         }
         Err(error) => {

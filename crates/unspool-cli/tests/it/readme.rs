@@ -51,6 +51,101 @@ fn the_table_is_what_the_library_has() {
     assert_eq!(found, table(), "UPDATE=1 writes it");
 }
 
+/// A row of the table of figures: what was done, by us and by another, and the command.
+struct Figure {
+    work: String,
+    ours: f64,
+    other: String,
+    theirs: f64,
+    times: String,
+}
+
+/// The table of figures, whose cells are: work, ours with its unit, the other, theirs, how many
+/// times ours that is, command.
+fn figures() -> Vec<Figure> {
+    let text = fs::read_to_string(path()).unwrap();
+    let (_, table) = text.split_once("<!-- figures -->\n").unwrap();
+    let (table, _) = table.split_once("<!-- /figures -->").unwrap();
+    let number = |cell: &str| -> f64 {
+        let digits = cell.split(' ').next().unwrap().replace(',', "");
+        digits
+            .parse()
+            .unwrap_or_else(|_| panic!("no number in `{cell}`"))
+    };
+    let rows = table.lines().skip(2).map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [work, ours, other, theirs, times, command] = cells[..] else {
+            panic!("not six cells: {line}");
+        };
+        assert!(command.starts_with('`'), "{line}");
+        Figure {
+            work: work.to_owned(),
+            ours: number(ours),
+            other: other.to_owned(),
+            theirs: number(theirs),
+            times: times.to_owned(),
+        }
+    });
+    rows.collect()
+}
+
+/// Bars from the line in the middle, which is ours: to the right where the other takes more. A
+/// bar is as long as the logarithm of how many times that is.
+fn chart(figures: &[Figure]) -> String {
+    const ROW: usize = 26;
+    const MIDDLE: f64 = 560.0;
+    const DOUBLE: f64 = 30.0;
+    let height = ROW * figures.len() + 40;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"860\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
+         <text x=\"12\" y=\"20\" fill=\"#666666\">What others take, in times of what unspool takes (logarithmic; to the left of the line they take less)</text>\n"
+    );
+    for (index, figure) in figures.iter().enumerate() {
+        let y = 34 + ROW * index;
+        let length = (figure.theirs / figure.ours).log2() * DOUBLE;
+        let (x, fill) = if length < 0.0 {
+            (MIDDLE + length, "#c2571a")
+        } else {
+            (MIDDLE, "#2f6f4f")
+        };
+        svg += &format!(
+            "<text x=\"12\" y=\"{text_y}\">{work}: {other}</text>\n\
+             <rect x=\"{x:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"16\" fill=\"{fill}\"/>\n\
+             <text x=\"{end:.1}\" y=\"{text_y}\">{times}</text>\n",
+            text_y = y + 12,
+            work = figure.work,
+            other = figure.other,
+            width = length.abs(),
+            end = x + length.abs() + 6.0,
+            times = figure.times,
+        );
+    }
+    svg + &format!(
+        "<line x1=\"{MIDDLE}\" y1=\"28\" x2=\"{MIDDLE}\" y2=\"{}\" stroke=\"#222222\"/>\n</svg>\n",
+        height - 6
+    )
+}
+
+#[test]
+fn the_chart_is_of_the_figures() {
+    let figures = figures();
+    assert!(figures.len() >= 10);
+    for figure in &figures {
+        let times = figure.theirs / figure.ours;
+        let stated: f64 = figure.times.trim_end_matches('x').parse().unwrap();
+        let is_rounded = (stated / times - 1.0).abs() < 0.06;
+        assert!(is_rounded, "{}: {times}, not {stated}", figure.work);
+    }
+    let path = path().with_file_name("docs").join("figures.svg");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(path, chart(&figures)).unwrap();
+        return;
+    }
+    let drawn = fs::read_to_string(path).unwrap();
+    assert_eq!(drawn, chart(&figures), "UPDATE=1 writes it");
+}
+
 #[test]
 fn it_is_under_200_lines_and_links_to_files_that_are_there() {
     let text = fs::read_to_string(path()).unwrap();
