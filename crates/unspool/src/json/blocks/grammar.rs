@@ -196,6 +196,21 @@ impl Seen {
         end: 0,
         is_plain: false,
     };
+
+    /// What of this counts: what comes after the end is not its own, and nothing does after
+    /// a fault.
+    #[inline(always)]
+    fn up_to(faults: u64, commas: u64, end: u64) -> Self {
+        let own = end ^ end.wrapping_sub(1);
+        let faults = faults & own;
+        let before_faults = !faults & faults.wrapping_sub(1);
+        Seen {
+            commas: commas & own & before_faults,
+            faults,
+            end: end & before_faults,
+            is_plain: false,
+        }
+    }
 }
 
 impl Grammar {
@@ -322,16 +337,7 @@ impl Grammar {
         if faults | commas | nesting.end == 0 {
             return Seen::NOTHING;
         }
-        // What comes after the end is not its own.
-        let own = nesting.end ^ nesting.end.wrapping_sub(1);
-        let faults = faults & known & own;
-        let before_faults = !faults & faults.wrapping_sub(1);
-        Seen {
-            commas: commas & own & before_faults,
-            faults,
-            end: nesting.end & before_faults,
-            is_plain: false,
-        }
+        Seen::up_to(faults & known, commas, nesting.end)
     }
 
     /// Whether the next block is plain text of a string that goes on, where the one before
