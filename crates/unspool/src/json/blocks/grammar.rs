@@ -142,7 +142,6 @@ struct Number {
     after_zero: u64,
     after_integer: u64,
     after_point: u64,
-    after_digit: u64,
     after_exponent: u64,
     after_sign: u64,
     /// After the digits of an exponent.
@@ -579,20 +578,18 @@ impl Number {
         let after_point = next(points, &mut self.after_point);
         faults |= after_point & !digits;
 
-        let before_digits = self.after_digit;
-        self.after_digit = digits >> 63;
         let others = numbers & !(digits | minuses | points);
         if others | self.after_exponent | self.after_sign | self.after_power != 0 {
             let exponents = classify.exponents(bytes);
             let signs = (bits.minuses | exponents.pluses) & others;
             let letters = exponents.letters & others;
-            faults |= letters & !(digits << 1 | before_digits);
             faults |= self.exponents(others, letters, signs, digits);
         }
         faults
     }
 
-    /// What is wrong in exponents and beside them.
+    /// What is wrong in exponents and beside them. A letter comes after a digit, or something is
+    /// wrong with what is before it.
     #[inline(always)]
     fn exponents(&mut self, others: u64, letters: u64, signs: u64, digits: u64) -> u64 {
         let after_letter = next(letters, &mut self.after_exponent);
