@@ -621,3 +621,25 @@ fn position_of(text: &[u8], error: &serde_json::Error) -> u64 {
     };
     (line_begins + error.column().saturating_sub(1)) as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One element that blocks do not follow does not make all others slow.
+    #[test]
+    fn blocks_go_on_after_an_element_that_they_do_not_follow() {
+        for instructions in Instructions::all() {
+            let scanner = ItemScanner::new(Check::Valid, 1 << 20);
+            let mut scanner = scanner.with_instructions(Some(instructions));
+            let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+            let chunk = Bytes::from(format!("1,{deep},2,3,"));
+            let mut at = 0;
+            let mut readers = Vec::new();
+            while let Found::Element(_) = scanner.next(&chunk, &mut at, 0).unwrap() {
+                readers.push(scanner.reader == Reader::List);
+            }
+            assert_eq!(readers, [true, false, true, true], "{instructions:?}");
+        }
+    }
+}

@@ -142,7 +142,6 @@ struct Number {
     after_zero: u64,
     after_integer: u64,
     after_point: u64,
-    after_digit: u64,
     after_exponent: u64,
     after_sign: u64,
     /// After the digits of an exponent.
@@ -196,6 +195,21 @@ impl Seen {
         end: 0,
         is_plain: false,
     };
+
+    /// What of this counts: what comes after the end is not its own, and nothing does after
+    /// a fault.
+    #[inline(always)]
+    fn up_to(faults: u64, commas: u64, end: u64) -> Self {
+        let own = end ^ end.wrapping_sub(1);
+        let faults = faults & own;
+        let before_faults = !faults & faults.wrapping_sub(1);
+        Seen {
+            commas: commas & own & before_faults,
+            faults,
+            end: end & before_faults,
+            is_plain: false,
+        }
+    }
 }
 
 impl Grammar {
@@ -322,16 +336,7 @@ impl Grammar {
         if faults | commas | nesting.end == 0 {
             return Seen::NOTHING;
         }
-        // What comes after the end is not its own.
-        let own = nesting.end ^ nesting.end.wrapping_sub(1);
-        let faults = faults & known & own;
-        let before_faults = !faults & faults.wrapping_sub(1);
-        Seen {
-            commas: commas & own & before_faults,
-            faults,
-            end: nesting.end & before_faults,
-            is_plain: false,
-        }
+        Seen::up_to(faults & known, commas, nesting.end)
     }
 
     /// Whether the next block is plain text of a string that goes on, where the one before
@@ -573,20 +578,18 @@ impl Number {
         let after_point = next(points, &mut self.after_point);
         faults |= after_point & !digits;
 
-        let before_digits = self.after_digit;
-        self.after_digit = digits >> 63;
         let others = numbers & !(digits | minuses | points);
         if others | self.after_exponent | self.after_sign | self.after_power != 0 {
             let exponents = classify.exponents(bytes);
             let signs = (bits.minuses | exponents.pluses) & others;
             let letters = exponents.letters & others;
-            faults |= letters & !(digits << 1 | before_digits);
             faults |= self.exponents(others, letters, signs, digits);
         }
         faults
     }
 
-    /// What is wrong in exponents and beside them.
+    /// What is wrong in exponents and beside them. A letter comes after a digit, or something is
+    /// wrong with what is before it.
     #[inline(always)]
     fn exponents(&mut self, others: u64, letters: u64, signs: u64, digits: u64) -> u64 {
         let after_letter = next(letters, &mut self.after_exponent);

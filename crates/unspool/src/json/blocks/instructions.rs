@@ -143,10 +143,6 @@ fn word(bytes: &[u8; BLOCK], at: usize) -> u64 {
 
 /// Whether the number of ones up to a bit, itself included, is odd.
 #[inline(always)]
-#[cfg_attr(
-    not(any(target_arch = "x86_64", target_arch = "aarch64")),
-    expect(dead_code)
-)]
 fn prefix_xor_by_shifts(mut bits: u64) -> u64 {
     for shift in [1, 2, 4, 8, 16, 32] {
         bits ^= bits << shift;

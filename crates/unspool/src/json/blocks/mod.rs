@@ -11,6 +11,14 @@
 //! found by [`Checker`](super::checker::Checker), which reads the element again from its
 //! beginning; it also reads where the processor has no instructions for this.
 
+#![cfg_attr(
+    not(any(
+        target_arch = "x86_64",
+        all(target_arch = "aarch64", target_endian = "little")
+    )),
+    allow(dead_code, unused_imports, reason = "there are no instructions for it")
+)]
+
 mod grammar;
 mod instructions;
 
