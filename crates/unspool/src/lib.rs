@@ -81,6 +81,9 @@
 //! | `redis`, `nats` | no | [`events`](mod@events) of Redis streams and of NATS JetStream |
 //! | `arrow` | no | rows as Arrow batches |
 //! | `parquet` | no | Parquet files as sinks; brings `arrow` |
+//!
+//! Without the first three there are 123 crates in the place of 162, and an optimised build takes
+//! about half of the processor's time.
 // But for one way into vector instructions each, in `json/blocks/instructions.rs`.
 #![deny(unsafe_code)]
 
