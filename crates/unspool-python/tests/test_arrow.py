@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,16 @@ def test_columns_widen_where_an_item_does_not_fit(api: Api, way: str) -> None:
     with pytest.raises(Exception, match="item 10002"):
         reader = pa.RecordBatchReader.from_stream(unspool.pages(api("/widening"), paginate="single"))
         reader.read_all()
+
+
+def test_neither_tables_nor_batches_import_pandas() -> None:
+    pytest.importorskip("pandas")
+    program = """if True:
+        import sys, unspool
+        unspool.rows("sqlite::memory:", "select 1 as one").table()
+        list(unspool.rows("sqlite::memory:", "select 1 as one").batches())
+        assert "pandas" not in sys.modules"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_column_without_a_type_has_that_of_its_first_batch(tmp_path: Path) -> None:

@@ -113,7 +113,8 @@ class Items(_unspool.Stream[T], Generic[T]):
         """All items as a table of pyarrow, with the columns that all of them need; see `batches`."""
         import pyarrow
 
-        return pyarrow.table(self.arrow_table(schema))
+        # `pyarrow.table` would import pandas, to see whether it is given a data frame of that.
+        return pyarrow.RecordBatchReader.from_stream(self.arrow_table(schema)).read_all()
 
     def to(self, target: str | os.PathLike[str], **options: Unpack[PullOptions]) -> Pulled:
         """Pulls all items into a file or a table: `unspool.pull` of this source, with its options.

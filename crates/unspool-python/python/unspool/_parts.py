@@ -54,7 +54,7 @@ class Part:
         import pyarrow
 
         most = None if self.ends_itself else self.count
-        table = pyarrow.table(self.open().arrow_table(schema, most))
+        table = pyarrow.RecordBatchReader.from_stream(self.open().arrow_table(schema, most)).read_all()
         if self.count is not None and table.num_rows != self.count:
             raise TruncatedError(f"expected {self.count} items of {self}, and {table.num_rows} came")
         return table
