@@ -43,12 +43,7 @@ impl Template {
     /// The piece that a frame is.
     pub(super) fn piece(&self, frame: &Frame) -> Option<(Piece, Voice)> {
         let around = self.last.as_ref().filter(|around| around.is_sure)?;
-        let written = around.string(frame)?;
-        let piece = match written.contains('\\') {
-            false => written[1..written.len() - 1].into(),
-            true => serde_json::from_str(written).ok()?,
-        };
-        Some((piece, around.voice))
+        Some((around.piece(frame)?, around.voice))
     }
 
     /// Learns from a frame that was parsed, and became these events.
@@ -62,7 +57,12 @@ impl Template {
         if self.misses >= TRIES {
             return;
         }
-        let again = last.filter(|last| last.voice == voice && last.string(frame).is_some());
+        // That it is this string, and not another that happens to be the same, is seen twice.
+        let is_it = |last: &Around| {
+            let found = last.piece(frame).map(Piece::into_text);
+            last.voice == voice && found.as_ref() == Some(piece)
+        };
+        let again = last.filter(is_it);
         (self.last, self.misses) = match again {
             Some(last) => (Some(last.sure()), 0),
             None => (Around::of(frame, piece, voice), self.misses + 1),
@@ -93,6 +93,15 @@ impl Around {
         Around {
             is_sure: true,
             ..self
+        }
+    }
+
+    fn piece(&self, frame: &Frame) -> Option<Piece> {
+        let written = self.string(frame)?;
+        if written.contains('\\') {
+            serde_json::from_str(written).ok()
+        } else {
+            Some(written[1..written.len() - 1].into())
         }
     }
 
@@ -210,6 +219,14 @@ mod tests {
         assert_eq!(piece(&learned(&[one, one]), one.0), None);
         let escaped = (r#"{"t":"\u0061"}"#, &[text("a")][..]);
         assert_eq!(piece(&learned(&[escaped, escaped]), escaped.0), None);
+    }
+
+    #[test]
+    fn a_string_that_is_the_piece_only_once_is_another() {
+        let one = (r#"{"id":"a","t":"\u0061"}"#, &[text("a")][..]);
+        let two = (r#"{"id":"b","t":"\u0061"}"#, &[text("a")][..]);
+        let third = r#"{"id":"c","t":"\u0061"}"#;
+        assert_eq!(piece(&learned(&[one, two]), third), None);
     }
 
     #[test]
