@@ -212,10 +212,10 @@ impl Output {
             // The time is up if nobody closed the pipe in it.
             let _ = tokio::time::timeout(GRACE, self.closed()).await;
         }
-        match self.is_closed() {
-            true => Err(Stop::Closed),
-            false => Ok(()),
+        if self.is_closed() {
+            return Err(Stop::Closed);
         }
+        Ok(())
     }
 
     /// Writes all that there is.

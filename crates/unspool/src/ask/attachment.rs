@@ -131,15 +131,15 @@ impl Attachment {
     ///
     /// It is not of one of these kinds, which are those that `who` takes.
     pub(super) fn one_of(&self, who: &str, media_types: &[&str]) -> Result<(), Error> {
-        match media_types.contains(&self.media_type) {
-            true => Ok(()),
-            false => Err(Error::request(format!(
-                "cannot attach `{}`, which is `{}`: `{who}` takes `{}`",
-                self.name,
-                self.media_type,
-                media_types.join("`, `")
-            ))),
+        if media_types.contains(&self.media_type) {
+            return Ok(());
         }
+        Err(Error::request(format!(
+            "cannot attach `{}`, which is `{}`: `{who}` takes `{}`",
+            self.name,
+            self.media_type,
+            media_types.join("`, `")
+        )))
     }
 }
 
